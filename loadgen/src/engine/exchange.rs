@@ -1,0 +1,386 @@
+//! One attempt at a request, from its start to its outcome, without I/O.
+
+use std::net::SocketAddr;
+
+use crate::response::{EndOfStream, Malformed, ResponseReader};
+use crate::{Outcome, Row};
+
+/// How far an attempt has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// No attempt under way.
+    Idle,
+    /// Connecting; nothing was sent.
+    Connecting,
+    /// The connection stands; the request is not wholly sent.
+    Sending,
+    /// The request is sent.
+    Receiving,
+}
+
+/// What went wrong with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The server closed it.
+    Closed,
+    /// The system's error number.
+    Errno(i32),
+    /// The answer is not HTTP.
+    Malformed(Malformed),
+}
+
+/// The present attempt of a slot.
+pub(super) struct Exchange {
+    row: Row,
+    pub(super) reader: ResponseReader,
+    pub(super) stage: Stage,
+    /// Start of a request that met a stale connection and is to be sent again.
+    retry_of_ns: Option<u64>,
+}
+
+impl Exchange {
+    pub(super) fn new(thread: u16, slot: u32, remote: SocketAddr, is_head_request: bool) -> Self {
+        let mut row = Row {
+            thread,
+            slot,
+            ..Row::EMPTY
+        };
+        row.set_remote(remote);
+        Self {
+            row,
+            reader: ResponseReader::new(is_head_request),
+            stage: Stage::Idle,
+            retry_of_ns: None,
+        }
+    }
+
+    /// Whether the next connection is for a request that was counted already.
+    pub(super) fn is_retry_due(&self) -> bool {
+        self.retry_of_ns.is_some()
+    }
+
+    /// Starts the next request, or the retry of the last, on a new connection.
+    pub(super) fn begin_connect(&mut self, now_ns: u64) {
+        let last = self.row;
+        let retry_of_ns = self.retry_of_ns.take();
+        self.row = Row {
+            thread: last.thread,
+            slot: last.slot,
+            remote_ip: last.remote_ip,
+            remote_port: last.remote_port,
+            start_ns: retry_of_ns.unwrap_or(now_ns),
+            connect_start_ns: now_ns,
+            flags: if retry_of_ns.is_some() {
+                Row::RETRIED
+            } else {
+                0
+            },
+            ..Row::EMPTY
+        };
+        self.reader.reset();
+        self.stage = Stage::Connecting;
+    }
+
+    /// The row as it stands; whole once the attempt has ended.
+    pub(super) fn row(&self) -> &Row {
+        &self.row
+    }
+
+    /// Starts a retry that will not come to connecting, as the run ends before.
+    pub(super) fn begin_unconnected(&mut self, now_ns: u64) {
+        self.begin_connect(now_ns);
+        self.row.connect_start_ns = 0;
+    }
+
+    /// Says which local address the connection got.
+    pub(super) fn set_local(&mut self, addr: SocketAddr) {
+        self.row.set_local(addr);
+    }
+
+    /// Starts the next request on the same connection.
+    pub(super) fn begin_reuse(&mut self, now_ns: u64) {
+        self.row = Row {
+            start_ns: now_ns,
+            sent_ns: 0,
+            first_byte_ns: 0,
+            last_byte_ns: 0,
+            end_ns: 0,
+            loop_wake_ns: 0,
+            body_bytes: 0,
+            header_bytes: 0,
+            request_bytes: 0,
+            ordinal: self.row.ordinal + 1,
+            status: 0,
+            flags: Row::REUSED,
+            ..self.row
+        };
+        self.reader.reset();
+        self.stage = Stage::Sending;
+    }
+
+    /// Bytes of the request that the kernel has accepted.
+    pub(super) fn sent_bytes(&self) -> usize {
+        self.row.request_bytes as usize
+    }
+
+    /// Notes that the kernel accepted bytes of the request in a write begun at
+    /// `began_ns`; the first such write tells that the connection stands.
+    pub(super) fn sent(&mut self, bytes: usize, began_ns: u64, request_bytes: usize) {
+        if self.stage == Stage::Connecting {
+            self.row.connected_ns = began_ns;
+        }
+        if self.row.sent_ns == 0 {
+            self.row.sent_ns = began_ns;
+        }
+        self.row.request_bytes = saturating_u32(self.sent_bytes() + bytes);
+        self.stage = if self.sent_bytes() < request_bytes {
+            Stage::Sending
+        } else {
+            Stage::Receiving
+        };
+    }
+
+    /// Whether a byte of the answer has come.
+    pub(super) fn has_first_byte(&self) -> bool {
+        self.row.first_byte_ns != 0
+    }
+
+    /// Notes the first byte, read after the loop woke at `wake_ns`.
+    pub(super) fn first_byte(&mut self, now_ns: u64, wake_ns: u64) {
+        self.row.first_byte_ns = now_ns;
+        self.row.loop_wake_ns = wake_ns;
+    }
+
+    /// Ends the attempt with a complete answer whose end was seen at `now_ns`.
+    pub(super) fn answered(&mut self, now_ns: u64) -> &Row {
+        self.row.last_byte_ns = now_ns;
+        let outcome = if self.reader.status() < 400 {
+            Outcome::Ok
+        } else {
+            Outcome::Non2xx
+        };
+        self.end(outcome, now_ns)
+    }
+
+    /// Ends the attempt because of its connection or its answer.
+    pub(super) fn failed(&mut self, trouble: Trouble, now_ns: u64) -> &Row {
+        let outcome = self.outcome_of(trouble);
+        match trouble {
+            Trouble::Errno(errno) => self.row.errno = u16::try_from(errno).unwrap_or(u16::MAX),
+            Trouble::Malformed(reason) => self.row.detail = reason as u8,
+            Trouble::Closed => {}
+        }
+        if outcome == Outcome::StaleKeepAlive {
+            self.retry_of_ns = Some(self.row.start_ns);
+        }
+        self.end(outcome, now_ns)
+    }
+
+    /// Ends the attempt from outside: [`Outcome::Timeout`] or [`Outcome::Aborted`].
+    pub(super) fn cut_off(&mut self, outcome: Outcome, now_ns: u64) -> &Row {
+        self.end(outcome, now_ns)
+    }
+
+    /// What the end of the stream means: trouble, or `None` for a complete answer.
+    pub(super) fn end_of_stream(&mut self) -> Option<Trouble> {
+        match self.reader.end_of_stream() {
+            EndOfStream::Complete => None,
+            EndOfStream::Empty | EndOfStream::Cut => Some(Trouble::Closed),
+            EndOfStream::Malformed(reason) => Some(Trouble::Malformed(reason)),
+        }
+    }
+
+    fn outcome_of(&self, trouble: Trouble) -> Outcome {
+        let unanswered = !self.has_first_byte();
+        match trouble {
+            Trouble::Malformed(_) => Outcome::Malformed,
+            // The kernel gave up before the timeout did.
+            Trouble::Errno(libc::ETIMEDOUT) => Outcome::Timeout,
+            Trouble::Errno(errno) if self.stage == Stage::Connecting => match errno {
+                libc::ECONNREFUSED => Outcome::Refused,
+                libc::ECONNRESET | libc::ECONNABORTED | libc::EPIPE => Outcome::ResetConnecting,
+                _ => Outcome::ConnectFailed,
+            },
+            _ if unanswered && self.row.is_reused() => Outcome::StaleKeepAlive,
+            Trouble::Errno(_) if unanswered => Outcome::ResetBeforeFirstByte,
+            Trouble::Errno(_) => Outcome::ResetInBody,
+            Trouble::Closed if unanswered => Outcome::ClosedEarly,
+            Trouble::Closed => Outcome::ShortBody,
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome, now_ns: u64) -> &Row {
+        self.row.outcome = outcome;
+        self.row.end_ns = now_ns;
+        self.row.status = self.reader.status();
+        self.row.body_bytes = self.reader.body_bytes();
+        self.row.header_bytes = u32::try_from(self.reader.header_bytes()).unwrap_or(u32::MAX);
+        self.stage = Stage::Idle;
+        &self.row
+    }
+}
+
+fn saturating_u32(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+
+    fn connecting() -> Exchange {
+        let remote = "127.0.0.1:80".parse().expect("address");
+        let mut exchange = Exchange::new(1, 2, remote, false);
+        exchange.begin_connect(100);
+        exchange
+    }
+
+    fn waiting() -> Exchange {
+        let mut exchange = connecting();
+        exchange.sent(10, 110, 10);
+        exchange
+    }
+
+    fn reading() -> Exchange {
+        let mut exchange = waiting();
+        exchange.first_byte(120, 119);
+        exchange.reader.feed(&OK[..5]).expect("good");
+        exchange
+    }
+
+    fn reused() -> Exchange {
+        let mut exchange = waiting();
+        exchange.first_byte(120, 119);
+        exchange.reader.feed(OK).expect("good");
+        exchange.answered(130);
+        exchange.begin_reuse(140);
+        exchange.sent(10, 140, 10);
+        exchange
+    }
+
+    fn outcome(mut exchange: Exchange, trouble: Trouble) -> Outcome {
+        exchange.failed(trouble, 200).outcome
+    }
+
+    #[test]
+    fn trouble_is_named_by_the_stage_at_which_it_came() {
+        use Outcome::*;
+        let reset = Trouble::Errno(libc::ECONNRESET);
+        let refused = Trouble::Errno(libc::ECONNREFUSED);
+        let no_port = Trouble::Errno(libc::EADDRNOTAVAIL);
+        assert_eq!(outcome(connecting(), refused), Refused);
+        assert_eq!(outcome(connecting(), reset), ResetConnecting);
+        assert_eq!(outcome(connecting(), no_port), ConnectFailed);
+        assert_eq!(outcome(waiting(), reset), ResetBeforeFirstByte);
+        assert_eq!(outcome(waiting(), Trouble::Closed), ClosedEarly);
+        assert_eq!(outcome(reading(), reset), ResetInBody);
+        assert_eq!(outcome(reading(), Trouble::Closed), ShortBody);
+        assert_eq!(outcome(reused(), reset), StaleKeepAlive);
+        assert_eq!(
+            outcome(reused(), Trouble::Errno(libc::EPIPE)),
+            StaleKeepAlive
+        );
+        assert_eq!(outcome(reused(), Trouble::Closed), StaleKeepAlive);
+        let gave_up = Trouble::Errno(libc::ETIMEDOUT);
+        assert_eq!(outcome(connecting(), gave_up), Timeout);
+        assert_eq!(outcome(reused(), gave_up), Timeout);
+        let garbage = Trouble::Malformed(crate::Malformed::ChunkEnd);
+        assert_eq!(outcome(reused(), garbage), Malformed);
+    }
+
+    #[test]
+    fn an_answer_fills_its_row() {
+        let mut exchange = waiting();
+        exchange.first_byte(120, 119);
+        exchange.reader.feed(OK).expect("good");
+        let row = *exchange.answered(130);
+        let times_ns = (
+            row.start_ns,
+            row.connect_start_ns,
+            row.connected_ns,
+            row.sent_ns,
+        );
+        assert_eq!(times_ns, (100, 100, 110, 110));
+        let times_ns = (
+            row.loop_wake_ns,
+            row.first_byte_ns,
+            row.last_byte_ns,
+            row.end_ns,
+        );
+        assert_eq!(times_ns, (119, 120, 130, 130));
+        assert_eq!((row.thread, row.slot, row.ordinal, row.flags), (1, 2, 0, 0));
+        assert_eq!(
+            (row.status, row.body_bytes, row.request_bytes),
+            (200, 1, 10)
+        );
+        assert_eq!(row.header_bytes as usize, OK.len() - 1);
+        assert_eq!(row.outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn a_reused_connection_counts_on_and_keeps_its_connect_times() {
+        let mut exchange = reused();
+        let row = *exchange.cut_off(Outcome::Aborted, 150);
+        assert_eq!((row.ordinal, row.flags), (1, Row::REUSED));
+        assert_eq!((row.connect_start_ns, row.connected_ns), (100, 110));
+        assert_eq!(
+            (row.start_ns, row.sent_ns, row.first_byte_ns),
+            (140, 140, 0)
+        );
+        assert_eq!((row.status, row.body_bytes), (0, 0));
+    }
+
+    #[test]
+    fn a_retry_keeps_the_start_of_its_first_attempt_and_is_never_stale() {
+        let mut exchange = reused();
+        exchange.failed(Trouble::Closed, 150);
+        assert!(exchange.is_retry_due());
+        exchange.begin_connect(160);
+        assert!(!exchange.is_retry_due());
+        exchange.sent(10, 170, 10);
+        let row = *exchange.failed(Trouble::Closed, 180);
+        assert_eq!(
+            (row.outcome, row.flags),
+            (Outcome::ClosedEarly, Row::RETRIED)
+        );
+        assert_eq!(
+            (row.start_ns, row.connect_start_ns, row.ordinal),
+            (140, 160, 0)
+        );
+        exchange.begin_connect(190);
+        assert_eq!(exchange.cut_off(Outcome::Aborted, 200).flags, 0);
+    }
+
+    #[test]
+    fn a_retry_that_the_end_of_the_run_forestalls_is_a_row_without_a_connection() {
+        let mut exchange = reused();
+        exchange.failed(Trouble::Closed, 150);
+        exchange.begin_unconnected(160);
+        let row = *exchange.cut_off(Outcome::Aborted, 160);
+        assert_eq!((row.flags, row.start_ns), (Row::RETRIED, 140));
+        assert_eq!(
+            (row.connect_start_ns, row.local_port, row.ordinal),
+            (0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn a_request_written_in_parts_was_sent_when_the_first_part_was() {
+        let mut exchange = connecting();
+        exchange.sent(4, 110, 10);
+        assert_eq!((exchange.stage, exchange.sent_bytes()), (Stage::Sending, 4));
+        exchange.sent(6, 120, 10);
+        assert_eq!(exchange.stage, Stage::Receiving);
+        assert_eq!(exchange.cut_off(Outcome::Timeout, 130).sent_ns, 110);
+    }
+
+    #[test]
+    fn a_malformed_answer_tells_why() {
+        let row = *reading().failed(Trouble::Malformed(Malformed::ChunkSize), 200);
+        assert_eq!(row.detail, Malformed::ChunkSize as u8);
+        let row = *connecting().failed(Trouble::Errno(libc::EADDRNOTAVAIL), 200);
+        assert_eq!(i32::from(row.errno), libc::EADDRNOTAVAIL);
+    }
+}

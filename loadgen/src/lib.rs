@@ -1,0 +1,54 @@
+//! HTTP/1.1 load generator that keeps a record of every request.
+//!
+//! A closed loop: each of `concurrency` slots sends its next request as soon as the
+//! last one has an outcome. Every attempt ends with exactly one [`Outcome`] and leaves
+//! one [`Row`] with its four-tuple, its place in the connection and its times on
+//! CLOCK_MONOTONIC, so that it can be joined with what the server's kernel saw.
+//!
+//! ```no_run
+//! use std::sync::atomic::AtomicBool;
+//!
+//! let mut config = loadgen::Config::new(loadgen::Target::parse("http://127.0.0.1/")?);
+//! config.requests = Some(10_000);
+//! config.concurrency = 100;
+//! let rows = std::fs::File::create("rows.bin").expect("writable");
+//! let summary = loadgen::run(
+//!     &config,
+//!     Some(Box::new(loadgen::RowWriter::new(rows))),
+//!     &loadgen::Progress::new(),
+//!     &AtomicBool::new(false),
+//! )?;
+//! println!("{} of {} answered", summary.answered(), summary.requests);
+//! # Ok::<(), loadgen::Error>(())
+//! ```
+
+pub mod clock;
+mod config;
+mod engine;
+mod error;
+mod histogram;
+mod limits;
+mod outcome;
+mod progress;
+mod recorder;
+pub mod report;
+mod request;
+pub mod response;
+pub mod row;
+mod run;
+mod sink;
+pub mod summary;
+mod target;
+
+pub use config::Config;
+pub use error::Error;
+pub use histogram::Histogram;
+pub use limits::raise_open_file_limit;
+pub use outcome::Outcome;
+pub use progress::Progress;
+pub use response::Malformed;
+pub use row::{Row, RowReader};
+pub use run::run;
+pub use sink::{RowSink, RowWriter};
+pub use summary::Summary;
+pub use target::Target;

@@ -1,0 +1,241 @@
+//! Counting: from rows to one thread's share of the summary.
+
+use crate::sink::RowPort;
+use crate::summary::{Latencies, OutcomeCounts, Summary};
+use crate::{Outcome, Progress, Row};
+
+/// How often rows that do not fill a batch are handed over.
+const ROWS_INTERVAL_NS: u64 = 1_000_000_000;
+
+/// Counts of one thread; nothing is shared with the others until it ends.
+pub(crate) struct Recorder<'a> {
+    tally: Tally,
+    rows: Option<RowPort>,
+    progress: &'a Progress,
+    /// Completed and failed since `progress` was told.
+    untold: (u64, u64),
+    rows_handed_over_ns: u64,
+}
+
+/// What is counted, mergeable over the threads.
+#[derive(Default)]
+pub(crate) struct Tally {
+    outcomes: OutcomeCounts,
+    latencies: Latencies,
+    retries: u64,
+    bytes_body: u64,
+    bytes_sent: u64,
+    body_bytes_range: Option<(u64, u64)>,
+    pub(crate) ended_ns: u64,
+    pub(crate) rows_recorded: u64,
+    /// Counted by the engine.
+    pub(crate) events: EngineCounts,
+}
+
+/// What only the engine sees, as it does not stand in any row.
+#[derive(Default)]
+pub(crate) struct EngineCounts {
+    pub(crate) bytes_received: u64,
+    pub(crate) connections_opened: u64,
+    pub(crate) keep_alive_answers: u64,
+    pub(crate) surplus: u64,
+    pub(crate) server_software: Option<String>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(rows: Option<RowPort>, progress: &'a Progress) -> Self {
+        Self {
+            tally: Tally::default(),
+            rows,
+            progress,
+            untold: (0, 0),
+            rows_handed_over_ns: 0,
+        }
+    }
+
+    /// The counts that the engine keeps by itself.
+    pub(crate) fn events(&mut self) -> &mut EngineCounts {
+        &mut self.tally.events
+    }
+
+    /// Takes the row of an attempt whose outcome is known.
+    pub(crate) fn record(&mut self, row: &Row) {
+        self.tally.count(row);
+        if !matches!(row.outcome, Outcome::StaleKeepAlive | Outcome::Aborted) {
+            self.untold.0 += 1;
+            self.untold.1 += u64::from(row.outcome != Outcome::Ok);
+        }
+        if let Some(rows) = &mut self.rows {
+            rows.push(row);
+        }
+    }
+
+    /// To be called a few times a second.
+    pub(crate) fn tick(&mut self, now_ns: u64) {
+        let (completed, failed) = std::mem::take(&mut self.untold);
+        self.progress.add(completed, failed);
+        if now_ns.saturating_sub(self.rows_handed_over_ns) >= ROWS_INTERVAL_NS {
+            self.rows_handed_over_ns = now_ns;
+            if let Some(rows) = &mut self.rows {
+                rows.hand_over();
+            }
+        }
+    }
+
+    /// Hands over what is left.
+    pub(crate) fn finish(mut self) -> Tally {
+        self.tick(0);
+        if let Some(rows) = self.rows.take() {
+            self.tally.rows_recorded = rows.finish();
+        }
+        self.tally
+    }
+}
+
+impl Tally {
+    /// Requests that have an outcome of their own.
+    pub(crate) fn requests(&self) -> u64 {
+        self.outcomes
+            .sum_where(|outcome| outcome != Outcome::StaleKeepAlive)
+    }
+
+    fn count(&mut self, row: &Row) {
+        self.outcomes.add(row.outcome, 1);
+        self.retries += u64::from(row.is_retry());
+        self.bytes_body += row.body_bytes;
+        self.bytes_sent += u64::from(row.request_bytes);
+        self.ended_ns = self.ended_ns.max(row.end_ns);
+        if !row.outcome.is_answered() {
+            return;
+        }
+        if row.outcome == Outcome::Ok {
+            let (min, max) = self.body_bytes_range.unwrap_or((u64::MAX, 0));
+            self.body_bytes_range = Some((min.min(row.body_bytes), max.max(row.body_bytes)));
+        }
+        let between = |from_ns: u64, to_ns: u64| to_ns.saturating_sub(from_ns);
+        let durations = &mut self.latencies;
+        durations
+            .total
+            .record(between(row.start_ns, row.last_byte_ns));
+        if !row.is_reused() {
+            durations
+                .connect
+                .record(between(row.connect_start_ns, row.connected_ns));
+        }
+        durations
+            .first_byte
+            .record(between(row.sent_ns, row.first_byte_ns));
+        durations
+            .body
+            .record(between(row.first_byte_ns, row.last_byte_ns));
+        durations
+            .processing
+            .record(between(row.sent_ns, row.last_byte_ns));
+        durations
+            .client_delay
+            .record(between(row.loop_wake_ns, row.first_byte_ns));
+    }
+
+    /// Adds one thread's counts to the summary of the run.
+    pub(crate) fn add_to(self, summary: &mut Summary) {
+        summary.requests += self.requests();
+        for (outcome, count) in self.outcomes.iter() {
+            summary.outcomes.add(outcome, count);
+        }
+        summary.latencies.merge(&self.latencies);
+        summary.stale_retries += self.retries;
+        summary.bytes_body += self.bytes_body;
+        summary.bytes_sent += self.bytes_sent;
+        if let Some((min, max)) = self.body_bytes_range {
+            let known_min = summary.body_min_bytes.unwrap_or(min);
+            let known_max = summary.body_max_bytes.unwrap_or(max);
+            summary.body_min_bytes = Some(known_min.min(min));
+            summary.body_max_bytes = Some(known_max.max(max));
+        }
+        summary.ended_ns = summary.ended_ns.max(self.ended_ns);
+        let events = self.events;
+        summary.bytes_received += events.bytes_received;
+        summary.connections_opened += events.connections_opened;
+        summary.keep_alive_answers += events.keep_alive_answers;
+        summary.surplus += events.surplus;
+        if summary.server_software.is_none() {
+            summary.server_software = events.server_software;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(start_ns: u64) -> Row {
+        Row {
+            outcome: Outcome::Ok,
+            status: 200,
+            start_ns,
+            connect_start_ns: start_ns,
+            connected_ns: start_ns + 100,
+            sent_ns: start_ns + 150,
+            loop_wake_ns: start_ns + 990,
+            first_byte_ns: start_ns + 1000,
+            last_byte_ns: start_ns + 1500,
+            end_ns: start_ns + 1500,
+            body_bytes: 10,
+            header_bytes: 20,
+            request_bytes: 30,
+            ..Row::EMPTY
+        }
+    }
+
+    #[test]
+    fn an_answer_is_counted_in_every_duration() {
+        let progress = Progress::new();
+        let mut recorder = Recorder::new(None, &progress);
+        recorder.record(&answered(5000));
+        let tally = recorder.finish();
+        let expected = [
+            (&tally.latencies.total, 1500),
+            (&tally.latencies.connect, 100),
+            (&tally.latencies.first_byte, 850),
+            (&tally.latencies.body, 500),
+            (&tally.latencies.processing, 1350),
+            (&tally.latencies.client_delay, 10),
+        ];
+        for (histogram, ns) in expected {
+            assert_eq!((histogram.count(), histogram.max_ns()), (1, ns));
+        }
+        assert_eq!(
+            (tally.bytes_body, tally.bytes_sent, tally.ended_ns),
+            (10, 30, 6500)
+        );
+    }
+
+    #[test]
+    fn a_reused_connection_adds_no_connect_time() {
+        let progress = Progress::new();
+        let mut recorder = Recorder::new(None, &progress);
+        recorder.record(&Row {
+            flags: Row::REUSED,
+            ..answered(1)
+        });
+        let tally = recorder.finish();
+        assert_eq!(tally.latencies.connect.count(), 0);
+        assert_eq!(tally.latencies.total.count(), 1);
+    }
+
+    #[test]
+    fn stale_and_aborted_attempts_are_no_progress_and_failures_no_latency() {
+        let progress = Progress::new();
+        let mut recorder = Recorder::new(None, &progress);
+        for outcome in Outcome::ALL {
+            recorder.record(&Row {
+                outcome,
+                ..answered(1)
+            });
+        }
+        let tally = recorder.finish();
+        assert_eq!((progress.completed(), progress.failed()), (11, 10));
+        assert_eq!(tally.requests(), 12);
+        assert_eq!(tally.latencies.total.count(), 2);
+    }
+}

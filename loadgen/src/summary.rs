@@ -1,0 +1,224 @@
+//! What a run came to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Histogram, Outcome};
+
+/// From this share of a CPU on, a load thread counts as a brake on the run.
+pub const BUSY_SHARE: f64 = 0.9;
+
+/// How many attempts ended how; serialised as a map by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<Outcome, u64>", into = "BTreeMap<Outcome, u64>")]
+pub struct OutcomeCounts([u64; Outcome::ALL.len()]);
+
+impl OutcomeCounts {
+    /// Attempts with this outcome.
+    #[must_use]
+    pub fn get(&self, outcome: Outcome) -> u64 {
+        self.0[outcome as usize]
+    }
+
+    /// All outcomes with their counts, zeros included.
+    pub fn iter(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        Outcome::ALL.into_iter().zip(self.0)
+    }
+
+    /// Attempts whose outcome fulfils a condition.
+    pub fn sum_where(&self, condition: impl Fn(Outcome) -> bool) -> u64 {
+        self.iter()
+            .filter(|(outcome, _)| condition(*outcome))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    pub(crate) fn add(&mut self, outcome: Outcome, count: u64) {
+        self.0[outcome as usize] += count;
+    }
+}
+
+impl From<OutcomeCounts> for BTreeMap<Outcome, u64> {
+    fn from(counts: OutcomeCounts) -> Self {
+        counts.iter().collect()
+    }
+}
+
+impl From<BTreeMap<Outcome, u64>> for OutcomeCounts {
+    fn from(map: BTreeMap<Outcome, u64>) -> Self {
+        let mut counts = Self::default();
+        for (outcome, count) in map {
+            counts.add(outcome, count);
+        }
+        counts
+    }
+}
+
+/// Durations of the answered requests ([`Outcome::is_answered`]).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// From the start of the request (of its first attempt, if it was sent again)
+    /// to the last byte.
+    pub total: Histogram,
+    /// From connect to connected, of the requests that opened a connection.
+    pub connect: Histogram,
+    /// From the request being sent to the first byte of the answer.
+    pub first_byte: Histogram,
+    /// From the first byte to the last.
+    pub body: Histogram,
+    /// From the request being sent to the last byte.
+    pub processing: Histogram,
+    /// From the event loop's wake-up to the first byte being read: the client's own
+    /// delay, contained in the others.
+    pub client_delay: Histogram,
+}
+
+impl Latencies {
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.total.merge(&other.total);
+        self.connect.merge(&other.connect);
+        self.first_byte.merge(&other.first_byte);
+        self.body.merge(&other.body);
+        self.processing.merge(&other.processing);
+        self.client_delay.merge(&other.client_delay);
+    }
+}
+
+/// What one load thread used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadSummary {
+    /// Its number, as in the rows.
+    pub thread: u16,
+    /// The CPU it was bound to.
+    pub cpu: Option<usize>,
+    /// From its first request to its last outcome.
+    pub wall_ns: u64,
+    /// CPU time it used.
+    pub cpu_ns: u64,
+    /// Time it was ready to run and waited for a CPU, where the kernel says so.
+    pub run_delay_ns: Option<u64>,
+    /// Requests it sent; stale attempts not counted.
+    pub requests: u64,
+}
+
+impl ThreadSummary {
+    /// Share of the time in which it used a CPU or waited for one, from 0 to 1.
+    #[must_use]
+    pub fn busy_share(&self) -> f64 {
+        if self.wall_ns == 0 {
+            return 0.0;
+        }
+        let busy_ns = self.cpu_ns + self.run_delay_ns.unwrap_or(0);
+        (busy_ns as f64 / self.wall_ns as f64).min(1.0)
+    }
+}
+
+/// What became of the rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsSummary {
+    /// Rows that were made for the sink; 0 without one.
+    pub recorded: u64,
+    /// Rows that the sink took.
+    pub written: u64,
+    /// Rows that it did not take.
+    pub not_written: u64,
+    /// The sink's first error, or why rows are missing.
+    pub error: Option<String>,
+    /// CPU time of the thread that fed the sink.
+    pub sink_cpu_ns: u64,
+}
+
+/// The figures of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// When the first request could start, CLOCK_MONOTONIC.
+    pub started_ns: u64,
+    /// When the last outcome was known, CLOCK_MONOTONIC.
+    pub ended_ns: u64,
+    /// The time between the two.
+    pub wall_ns: u64,
+    /// Requests sent: the sum of all outcomes without the stale attempts.
+    pub requests: u64,
+    /// How the attempts ended.
+    pub outcomes: OutcomeCounts,
+    /// Requests that were sent again because of a stale keep-alive connection.
+    pub stale_retries: u64,
+    /// Complete answers that were followed by bytes nobody asked for. They count as
+    /// answered; their connection is closed.
+    pub surplus: u64,
+    /// Complete answers after which the server kept the connection open.
+    pub keep_alive_answers: u64,
+    /// Connections that were established.
+    pub connections_opened: u64,
+    /// All bytes received: heads, bodies, chunk framing, broken answers.
+    pub bytes_received: u64,
+    /// Bytes of bodies, without framing; of broken answers too.
+    pub bytes_body: u64,
+    /// All bytes of requests that the kernel accepted.
+    pub bytes_sent: u64,
+    /// Shortest body of an `Ok` answer.
+    pub body_min_bytes: Option<u64>,
+    /// Longest body of an `Ok` answer.
+    pub body_max_bytes: Option<u64>,
+    /// The Server header of the first answer that had one.
+    pub server_software: Option<String>,
+    /// Durations of the answered requests.
+    pub latencies: Latencies,
+    /// What each load thread used.
+    pub threads: Vec<ThreadSummary>,
+    /// What became of the rows.
+    pub rows: RowsSummary,
+}
+
+impl Summary {
+    /// Requests with a complete answer, whatever its status.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.outcomes.sum_where(Outcome::is_answered)
+    }
+
+    /// Requests that ended without a complete answer; aborted ones do not count.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.outcomes.sum_where(Outcome::is_failure)
+    }
+
+    /// Complete answers per second.
+    #[must_use]
+    pub fn answers_per_second(&self) -> f64 {
+        if self.wall_ns == 0 {
+            return 0.0;
+        }
+        self.answered() as f64 / self.wall_seconds()
+    }
+
+    /// Length of the run in seconds.
+    #[must_use]
+    pub fn wall_seconds(&self) -> f64 {
+        self.wall_ns as f64 / 1e9
+    }
+
+    /// CPU time of all load threads and of the row writer, in seconds.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> f64 {
+        let threads_ns: u64 = self.threads.iter().map(|thread| thread.cpu_ns).sum();
+        (threads_ns + self.rows.sink_cpu_ns) as f64 / 1e9
+    }
+
+    /// Share of a CPU that the busiest load thread used or waited for. From
+    /// [`BUSY_SHARE`] on, the client was the brake.
+    #[must_use]
+    pub fn busiest_thread_share(&self) -> f64 {
+        self.threads
+            .iter()
+            .map(ThreadSummary::busy_share)
+            .fold(0.0, f64::max)
+    }
+
+    /// Whether the client itself was too busy for the figures to be the server's alone.
+    #[must_use]
+    pub fn client_was_busy(&self) -> bool {
+        self.busiest_thread_share() >= BUSY_SHARE
+    }
+}

@@ -1,0 +1,297 @@
+//! A server that does exactly what a test tells it to, and what every run must obey.
+
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use loadgen::{Config, Outcome, Progress, Row, RowReader, RowWriter, Summary, Target};
+use nix::sys::socket::{setsockopt, sockopt};
+
+/// A complete answer of 5 bytes that keeps the connection.
+pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nServer: test\r\nContent-Length: 5\r\n\r\nhello";
+
+/// One connection, as the server's behaviour sees it.
+pub struct Connection {
+    pub stream: TcpStream,
+    /// The how-manieth connection it is, from 0.
+    pub number: u64,
+    requests: Arc<AtomicU64>,
+}
+
+impl Connection {
+    /// Waits for the next whole request and returns its length; `None` when the
+    /// client has closed.
+    pub fn request(&mut self) -> Option<usize> {
+        let mut bytes = Vec::new();
+        let mut piece = [0; 65536];
+        loop {
+            if let Some(length) = request_length(&bytes)
+                && bytes.len() >= length
+            {
+                assert_eq!(bytes.len(), length, "the client must not pipeline");
+                self.requests.fetch_add(1, Ordering::SeqCst);
+                return Some(length);
+            }
+            match self.stream.read(&mut piece) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            }
+        }
+    }
+
+    /// Sends bytes; the client may be gone.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Ends the connection with a reset instead of an orderly close.
+    pub fn reset(self) {
+        let linger = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        setsockopt(&self.stream, sockopt::Linger, &linger).expect("SO_LINGER");
+    }
+
+    /// Says nothing until the client closes.
+    pub fn stall(mut self) {
+        let mut piece = [0; 65536];
+        while matches!(self.stream.read(&mut piece), Ok(count) if count > 0) {}
+    }
+}
+
+fn request_length(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+    let body = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().expect("a number"));
+    Some(head + body)
+}
+
+/// Listens on loopback; every connection gets a thread.
+pub struct Server {
+    pub addr: SocketAddr,
+    requests: Arc<AtomicU64>,
+    ports: Arc<Mutex<Vec<u16>>>,
+    ended: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub fn start(behaviour: impl Fn(Connection) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let (requests, ports, ended) =
+            <(Arc<AtomicU64>, Arc<Mutex<Vec<u16>>>, Arc<AtomicBool>)>::default();
+        let behaviour = Arc::new(behaviour);
+        let accepting = {
+            let (requests, ports, ended) = (requests.clone(), ports.clone(), ended.clone());
+            std::thread::spawn(move || {
+                for (number, stream) in (0..).zip(listener.incoming()) {
+                    let stream = stream.expect("accepted");
+                    if ended.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let port = stream.peer_addr().map_or(0, |peer| peer.port());
+                    ports.lock().expect("not poisoned").push(port);
+                    stream.set_nodelay(true).expect("TCP_NODELAY");
+                    let connection = Connection {
+                        stream,
+                        number,
+                        requests: requests.clone(),
+                    };
+                    let behaviour = behaviour.clone();
+                    std::thread::spawn(move || behaviour(connection));
+                }
+            })
+        };
+        Self {
+            addr,
+            requests,
+            ports,
+            ended,
+            accepting: Some(accepting),
+        }
+    }
+
+    /// Answers every request on a connection with the same bytes.
+    pub fn answering(answer: &'static [u8]) -> Self {
+        Self::start(move |mut connection| {
+            while connection.request().is_some() {
+                connection.send(answer);
+            }
+        })
+    }
+
+    /// Answers the first request of each connection, then closes it.
+    pub fn answering_once(answer: &'static [u8]) -> Self {
+        Self::start(move |mut connection| {
+            if connection.request().is_some() {
+                connection.send(answer);
+            }
+        })
+    }
+
+    /// Whole requests that were received.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// The client's ports, in the order of accepting.
+    pub fn client_ports(&self) -> Vec<u16> {
+        self.ports.lock().expect("not poisoned").clone()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.addr)
+    }
+
+    pub fn config(&self, requests: u64, concurrency: u32) -> Config {
+        config(self.addr, requests, concurrency)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread.
+        let _ = TcpStream::connect(self.addr);
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.join();
+        }
+    }
+}
+
+pub fn config(addr: SocketAddr, requests: u64, concurrency: u32) -> Config {
+    let mut config = Config::new(Target {
+        addr,
+        host: addr.ip().to_string(),
+        path: "/".to_owned(),
+    });
+    config.requests = Some(requests);
+    config.concurrency = concurrency;
+    // Longer than any test needs: a test that meets it fails instead of hanging.
+    config.timeout = Duration::from_secs(20);
+    config
+}
+
+/// Writes to memory that the test can look into.
+#[derive(Clone, Default)]
+pub struct Memory(pub Arc<Mutex<Vec<u8>>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .expect("not poisoned")
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Memory {
+    pub fn rows(&self) -> Vec<Row> {
+        let bytes = self.0.lock().expect("not poisoned");
+        assert_eq!(bytes.len() % Row::SIZE, 0, "only whole rows");
+        RowReader::new(&bytes[..])
+            .collect::<Result<_, _>>()
+            .expect("readable rows")
+    }
+}
+
+/// Runs to the end and checks what must hold of every run.
+pub fn run(config: &Config) -> (Summary, Vec<Row>) {
+    run_until(config, &AtomicBool::new(false))
+}
+
+/// The same, with a way to end it early.
+pub fn run_until(config: &Config, stop: &AtomicBool) -> (Summary, Vec<Row>) {
+    let memory = Memory::default();
+    let sink = Box::new(RowWriter::new(memory.clone()));
+    let progress = Progress::new();
+    let summary = loadgen::run(config, Some(sink), &progress, stop).expect("a run");
+    let rows = memory.rows();
+    reconcile(config, &summary, &rows, &progress);
+    (summary, rows)
+}
+
+fn reconcile(config: &Config, summary: &Summary, rows: &[Row], progress: &Progress) {
+    let of_rows = |condition: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| condition(r)).count();
+    for (outcome, count) in summary.outcomes.iter() {
+        assert_eq!(
+            of_rows(&|r| r.outcome == outcome) as u64,
+            count,
+            "{outcome:?}"
+        );
+    }
+    let not_stale = |outcome| outcome != Outcome::StaleKeepAlive;
+    assert_eq!(summary.requests, summary.outcomes.sum_where(not_stale));
+    if let Some(requests) = config.requests
+        && summary.outcomes.get(Outcome::Aborted) == 0
+        && config.duration.is_none()
+    {
+        assert_eq!(summary.requests, requests, "every request has one outcome");
+    }
+    let stale = summary.outcomes.get(Outcome::StaleKeepAlive);
+    assert_eq!(summary.stale_retries, stale);
+    assert_eq!(of_rows(&Row::is_retry) as u64, stale);
+    assert_eq!(summary.answered(), summary.latencies.total.count());
+    let aborted = summary.outcomes.get(Outcome::Aborted);
+    assert_eq!(progress.completed(), summary.requests - aborted);
+    assert_eq!(summary.rows.written, rows.len() as u64);
+    assert_eq!((summary.rows.not_written, &summary.rows.error), (0, &None));
+    let threads: u64 = summary.threads.iter().map(|t| t.requests).sum();
+    assert_eq!(threads, summary.requests);
+    let bodies: u64 = rows.iter().map(|r| r.body_bytes).sum();
+    assert_eq!(summary.bytes_body, bodies);
+    let opened = of_rows(&|r| r.connected_ns != 0 && !r.is_reused()) as u64;
+    assert_eq!(summary.connections_opened, opened);
+    // The next ordinal by connection; a port may serve several connections in turn.
+    let mut ordinals = BTreeMap::new();
+    for row in rows {
+        check_times(summary, row);
+        let connection = (row.local_port, row.connect_start_ns);
+        let next = ordinals.entry(connection).or_insert(0);
+        assert_eq!(
+            row.ordinal, *next,
+            "ordinals count the requests of a connection"
+        );
+        assert_eq!(row.is_reused(), row.ordinal > 0);
+        *next += 1;
+    }
+}
+
+/// Times that happened are in their order and within the run.
+fn check_times(summary: &Summary, row: &Row) {
+    let mut order = vec![summary.started_ns];
+    if !row.is_reused() {
+        order.extend([row.connect_start_ns, row.connected_ns]);
+    }
+    order.extend([row.sent_ns, row.first_byte_ns, row.last_byte_ns, row.end_ns]);
+    order.push(summary.ended_ns);
+    order.retain(|ns| *ns != 0);
+    assert!(order.is_sorted(), "{row:?}");
+    assert!(row.start_ns != 0 && row.end_ns != 0, "{row:?}");
+    assert!(row.loop_wake_ns <= row.first_byte_ns, "{row:?}");
+    assert_eq!(row.first_byte_ns == 0, row.loop_wake_ns == 0, "{row:?}");
+    assert_eq!(row.outcome.is_answered(), row.last_byte_ns != 0, "{row:?}");
+    assert_eq!(row.sent_ns != 0, row.request_bytes > 0, "{row:?}");
+}
+
+/// The outcomes that occurred.
+pub fn outcomes(summary: &Summary) -> Vec<(Outcome, u64)> {
+    summary.outcomes.iter().filter(|(_, n)| *n > 0).collect()
+}

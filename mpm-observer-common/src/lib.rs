@@ -1,0 +1,68 @@
+//! The types that both sides of the kernel border share: what the eBPF programs keep per task
+//! and per connection, and the records that leave the kernel.
+//!
+//! All times are nanoseconds of `CLOCK_MONOTONIC`; all counts begin at zero with the task, the
+//! connection or the request they belong to. Layouts are `repr(C)` without implicit padding, so
+//! that a record can be copied byte by byte.
+#![no_std]
+
+mod config;
+mod record;
+mod state;
+
+pub use config::{Offsets, Settings};
+pub use record::{
+    Address, RecordKind, RequestFlags, RequestRecord, SchedTotals, TaskFlags, TaskRecord,
+    TaskTotals,
+};
+pub use state::{ConnState, Counter, OffCpu, TaskState};
+
+/// Most connections of the server that can be followed at once.
+pub const MAX_CONNS: u32 = 65_536;
+/// Most tasks of the server that can be alive at once.
+pub const MAX_TASKS: u32 = 16_384;
+/// Size of the ring buffer that carries records to user space, unless told otherwise (bytes).
+pub const RING_BYTES: u32 = 8 << 20;
+
+#[cfg(feature = "user")]
+mod pod {
+    // SAFETY: `repr(C)`, plain integers, no padding (held by the tests below).
+    unsafe impl aya::Pod for crate::Settings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::Offsets {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::TaskState {}
+}
+
+#[cfg(test)]
+mod tests {
+    use core::mem::size_of;
+
+    use super::*;
+
+    #[test]
+    fn no_type_has_padding() {
+        assert_eq!(size_of::<Settings>(), 2 + 2 + 4);
+        assert_eq!(size_of::<Offsets>(), 21 * 4);
+        assert_eq!(size_of::<RequestRecord>(), 8 + 32 + 8 + 15 * 8 + 10 * 4);
+        assert_eq!(size_of::<SchedTotals>(), 6 * 8);
+        assert_eq!(size_of::<TaskTotals>(), 6 * 8 + 11 * 8);
+        assert_eq!(
+            size_of::<TaskRecord>(),
+            8 * 4 + 16 + size_of::<TaskTotals>() + 4 * 8
+        );
+        assert_eq!(size_of::<TaskState>(), size_of::<TaskRecord>() + 8 * 8);
+        assert_eq!(
+            size_of::<ConnState>(),
+            size_of::<RequestRecord>() + 16 + size_of::<SchedTotals>() + 16 + 8
+        );
+    }
+
+    #[test]
+    fn record_kinds_are_read_back() {
+        for kind in [RecordKind::Request, RecordKind::Task] {
+            assert_eq!(RecordKind::from_word(kind as u32), Some(kind));
+        }
+        assert_eq!(RecordKind::from_word(0), None);
+    }
+}

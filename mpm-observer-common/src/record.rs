@@ -1,0 +1,212 @@
+//! The records that leave the kernel through the ring buffer.
+
+/// The first word of every record.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// A [`RequestRecord`] follows.
+    Request = 1,
+    /// A [`TaskRecord`] follows.
+    Task = 2,
+}
+
+impl RecordKind {
+    /// The kind whose number is `word`, if there is one.
+    #[must_use]
+    pub const fn from_word(word: u32) -> Option<Self> {
+        match word {
+            1 => Some(Self::Request),
+            2 => Some(Self::Task),
+            _ => None,
+        }
+    }
+}
+
+/// An IPv6 address; IPv4 addresses are mapped (`::ffff:a.b.c.d`).
+pub type Address = [u8; 16];
+
+/// Bits of [`RequestRecord::flags`].
+pub struct RequestFlags;
+
+impl RequestFlags {
+    /// The arrival of the request's bytes was not seen; `arrival_ns` is that of the pick-up.
+    pub const NO_ARRIVAL: u32 = 1;
+    /// An earlier record of this connection did not fit the ring buffer.
+    pub const AFTER_LOSS: u32 = 1 << 1;
+    /// The connection ended while this request was the current one.
+    pub const CONN_ENDED: u32 = 1 << 2;
+}
+
+/// One request, as the kernel saw it. A time of zero means that it did not happen: a request
+/// with `pickup_ns` 0 was never read by the server, one with `last_send_ns` 0 never answered.
+///
+/// `on_cpu_ns + woken_wait_ns + preempted_ns + blocked_ns + handover_ns` is the time from
+/// pick-up to last send.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// [`RecordKind::Request`].
+    pub kind: u32,
+    /// [`RequestFlags`].
+    pub flags: u32,
+    /// The server's address.
+    pub local_addr: Address,
+    /// The client's address.
+    pub remote_addr: Address,
+    /// The server's port, host byte order.
+    pub local_port: u16,
+    /// The client's port, host byte order.
+    pub remote_port: u16,
+    /// Which request of its connection, from 0.
+    pub ordinal: u32,
+    /// When the connection was established in the kernel. With `TCP_DEFER_ACCEPT` that is when
+    /// its first bytes arrived.
+    pub established_ns: u64,
+    /// When it was put into the accept queue.
+    pub queued_ns: u64,
+    /// When `accept4` returned it.
+    pub accepted_ns: u64,
+    /// When the request's first bytes arrived.
+    pub arrival_ns: u64,
+    /// When a task first read bytes of it.
+    pub pickup_ns: u64,
+    /// When the first send of the answer returned.
+    pub first_send_ns: u64,
+    /// When the last send of the answer returned.
+    pub last_send_ns: u64,
+    /// When the record was made: the next request's pick-up or the end of the connection.
+    pub end_ns: u64,
+    /// Bytes read by the server.
+    pub bytes_in: u64,
+    /// Bytes handed to the kernel by the server.
+    pub bytes_out: u64,
+    /// From pick-up to last send: the serving task ran.
+    pub on_cpu_ns: u64,
+    /// … it was woken and waited for a CPU.
+    pub woken_wait_ns: u64,
+    /// … it was preempted and waited for a CPU.
+    pub preempted_ns: u64,
+    /// … it was blocked.
+    pub blocked_ns: u64,
+    /// … the connection was between two tasks.
+    pub handover_ns: u64,
+    /// Task that accepted the connection.
+    pub acceptor: u32,
+    /// Task that picked the request up.
+    pub first_task: u32,
+    /// Task that sent last.
+    pub last_task: u32,
+    /// How often another task than before worked on it.
+    pub handovers: u32,
+    /// Reads that returned bytes.
+    pub recvs: u32,
+    /// Sends that took bytes.
+    pub sends: u32,
+    /// Voluntary context switches of the serving tasks.
+    pub voluntary: u32,
+    /// Involuntary ones.
+    pub involuntary: u32,
+    /// Page faults of the serving tasks without input or output (the kernel's `min_flt`).
+    pub faults_minor: u32,
+    /// Page faults of the serving tasks that had to wait for a device (`maj_flt`).
+    pub faults_major: u32,
+}
+
+/// Where a task's time went, and its context switches, cumulative.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchedTotals {
+    /// Time on a CPU.
+    pub on_cpu_ns: u64,
+    /// Time woken and waiting for a CPU.
+    pub woken_wait_ns: u64,
+    /// Time preempted and waiting for a CPU.
+    pub preempted_ns: u64,
+    /// Time blocked.
+    pub blocked_ns: u64,
+    /// Switches away from a CPU because the task blocked.
+    pub voluntary: u64,
+    /// Switches away while it could have run on.
+    pub involuntary: u64,
+}
+
+/// Cumulative figures of one task.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskTotals {
+    /// Time and switches.
+    pub sched: SchedTotals,
+    /// Page faults in user mode.
+    pub faults_user: u64,
+    /// Page faults in kernel mode.
+    pub faults_kernel: u64,
+    /// Of both: a page of a file was mapped.
+    pub faults_file: u64,
+    /// Of both: an anonymous page was mapped.
+    pub faults_anon: u64,
+    /// Of both: a page of shared memory was mapped.
+    pub faults_shmem: u64,
+    /// Of both: a write to a present, write-protected page (copy on write).
+    pub faults_cow: u64,
+    /// Connections it accepted.
+    pub accepts: u64,
+    /// `accept4` calls that found the queue empty (`EAGAIN`).
+    pub accepts_again: u64,
+    /// `accept4` calls that a signal ended.
+    pub accepts_interrupted: u64,
+    /// `accept4` calls that failed otherwise.
+    pub accepts_failed: u64,
+    /// Requests it picked up.
+    pub requests: u64,
+}
+
+/// Bits of [`TaskRecord::flags`].
+pub struct TaskFlags;
+
+impl TaskFlags {
+    /// The server's first task.
+    pub const FIRST: u32 = 1;
+    /// A thread: it shares its thread group with the task that made it.
+    pub const THREAD: u32 = 1 << 1;
+    /// The kernel's counters at the start of the watch were not zero; they are taken at the
+    /// first switch (internal to the programs).
+    pub const BASE_WANTED: u32 = 1 << 2;
+    /// The task was still alive when the record was made.
+    pub const ALIVE: u32 = 1 << 3;
+}
+
+/// One task of the server, at its end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskRecord {
+    /// [`RecordKind::Task`].
+    pub kind: u32,
+    /// [`TaskFlags`].
+    pub flags: u32,
+    /// Thread id.
+    pub pid: u32,
+    /// Process id.
+    pub tgid: u32,
+    /// Process id of the task that made it.
+    pub parent_tgid: u32,
+    /// As `wait` gives it: signal in the low seven bits, exit status in the next byte.
+    pub exit_code: u32,
+    /// Errno (positive) of the last `accept4` counted in `accepts_failed`, or 0.
+    pub accept_errno: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// When it was made.
+    pub created_ns: u64,
+    /// When it ended.
+    pub exited_ns: u64,
+    /// What the probes counted.
+    pub totals: TaskTotals,
+    /// The kernel's own count of voluntary switches over the same time.
+    pub kernel_voluntary: u64,
+    /// … of involuntary switches.
+    pub kernel_involuntary: u64,
+    /// … of minor faults.
+    pub kernel_faults_minor: u64,
+    /// … of major faults.
+    pub kernel_faults_major: u64,
+}

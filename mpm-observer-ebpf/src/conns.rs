@@ -1,0 +1,136 @@
+//! conns: the life of a connection, from established to its end, and the arrival of bytes.
+//!
+//! `inet_sock_set_state` begins and ends it; `sk_data_ready` on the listener, which follows at
+//! once on the same CPU, tells when it was queued for accept, and on the connection itself when
+//! bytes arrived. With `TCP_DEFER_ACCEPT` the kernel establishes a connection only when its first
+//! bytes arrive, so a client that is connected and silent is not seen.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
+use aya_log_ebpf::warn;
+use mpm_observer_common::{Address, ConnState, Counter, RecordKind, RequestFlags};
+
+use crate::{
+    maps::{add_conn, conn, count, remove_conn, set_last_established, take_last_established},
+    memory::{field, offset, port, probe},
+    requests::{finish, next_request},
+};
+
+const AF_INET6: u16 = 10;
+
+const TCP_ESTABLISHED: i32 = 1;
+const TCP_SYN_RECV: i32 = 3;
+const TCP_FIN_WAIT1: i32 = 4;
+const TCP_CLOSE: i32 = 7;
+const TCP_LAST_ACK: i32 = 9;
+const TCP_LISTEN: i32 = 10;
+
+/// Whether a socket's own port is the server's.
+#[inline(always)]
+pub(crate) fn is_ours(sk: *const c_void) -> bool {
+    field::<u16>(sk, offset!(sk_num)) == port()
+}
+
+/// `inet_sock_set_state(const sock *sk, int oldstate, int newstate)`
+#[btf_tracepoint]
+pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
+    let sk: *const c_void = ctx.arg(0);
+    if !is_ours(sk) {
+        return 0;
+    }
+    let old_state: i32 = ctx.arg(1);
+    let new_state: i32 = ctx.arg(2);
+    match new_state {
+        TCP_ESTABLISHED if old_state == TCP_SYN_RECV => established(&ctx, sk),
+        // The server's own end: nothing is sent after these.
+        TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE => ended(sk),
+        _ => {}
+    }
+    0
+}
+
+#[inline(always)]
+fn established(ctx: &BtfTracePointContext, sk: *const c_void) {
+    count(Counter::ConnsEstablished);
+    let mut state = ConnState::default();
+    let request = &mut state.request;
+    request.kind = RecordKind::Request as u32;
+    // SAFETY: no arguments.
+    request.established_ns = unsafe { bpf_ktime_get_ns() };
+    request.local_port = port();
+    request.remote_port = u16::from_be(field(sk, offset!(sk_dport)));
+    if field::<u16>(sk, offset!(sk_family)) == AF_INET6 {
+        request.local_addr = probe(sk, offset!(sk_v6_rcv_saddr)).unwrap_or_default();
+        request.remote_addr = probe(sk, offset!(sk_v6_daddr)).unwrap_or_default();
+    } else {
+        request.local_addr = mapped(field(sk, offset!(sk_rcv_saddr)));
+        request.remote_addr = mapped(field(sk, offset!(sk_daddr)));
+    }
+    if add_conn(sk as u64, &state) {
+        set_last_established(sk as u64);
+    } else if count(Counter::ConnsUnfollowed) == 1 {
+        warn!(ctx, "connection table full: connections are not followed");
+    }
+}
+
+/// `::ffff:a.b.c.d`; `address` as the kernel keeps it, in network byte order.
+#[inline(always)]
+fn mapped(address: u32) -> Address {
+    let [a, b, c, d] = address.to_ne_bytes();
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
+#[inline(always)]
+fn ended(sk: *const c_void) {
+    let Some(conn) = conn(sk as u64) else {
+        return;
+    };
+    // A further request that arrived and was never read is one more record.
+    if conn.request.sends != 0 && conn.next_arrival_ns != 0 {
+        finish(conn);
+        next_request(conn);
+    }
+    if conn.request.arrival_ns != 0 {
+        conn.request.flags |= RequestFlags::CONN_ENDED;
+        finish(conn);
+    }
+    remove_conn(sk as u64);
+}
+
+#[inline(always)]
+fn arrived(conn: &mut ConnState, now_ns: u64) {
+    if conn.request.arrival_ns == 0 {
+        conn.request.arrival_ns = now_ns;
+    } else if conn.request.pickup_ns != 0 && conn.next_arrival_ns == 0 {
+        conn.next_arrival_ns = now_ns;
+    }
+}
+
+/// `sk_data_ready(const sock *sk)`
+#[btf_tracepoint]
+pub fn sk_data_ready(ctx: BtfTracePointContext) -> i32 {
+    let sk: *const c_void = ctx.arg(0);
+    if !is_ours(sk) {
+        return 0;
+    }
+    // SAFETY: no arguments.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    match i32::from(field::<u8>(sk, offset!(sk_state))) {
+        TCP_LISTEN => {
+            if let Some(conn) = conn(take_last_established()) {
+                conn.request.queued_ns = now_ns;
+            }
+        }
+        // In any later state it is the client's end that has arrived.
+        TCP_ESTABLISHED => {
+            if let Some(conn) = conn(sk as u64) {
+                arrived(conn, now_ns);
+            }
+        }
+        _ => {}
+    }
+    0
+}

@@ -1,0 +1,132 @@
+//! The maps, and the way records leave the kernel.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, RingBuf, Stack},
+};
+use mpm_observer_common::{ConnState, Counter, MAX_CONNS, MAX_TASKS, RING_BYTES, TaskState};
+
+/// Thread id to slot in `TASKS`; 0: not a task of the server. As long as the kernel's `pid_max`
+/// (set by the loader), so that the question "is it ours" costs two loads.
+#[map]
+static SLOT_OF_PID: Array<u32> = Array::with_max_entries(32_768, 0);
+
+/// The server's tasks by slot; slot 0 is unused.
+#[map]
+static TASKS: Array<TaskState> = Array::with_max_entries(MAX_TASKS + 1, 0);
+
+/// Free slots of `TASKS`, filled by the loader.
+#[map]
+static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(MAX_TASKS, 0);
+
+/// Connections by address of their socket.
+#[map]
+static CONNS: HashMap<u64, ConnState> = HashMap::with_max_entries(MAX_CONNS, 0);
+
+/// The socket that this CPU established last: the listener's wake-up that follows at once is
+/// for it.
+#[map]
+static LAST_ESTABLISHED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// By [`Counter`].
+#[map]
+static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT, 0);
+
+/// Records on their way to user space.
+#[map]
+static RECORDS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// The reader polls on a clock; waking it for each record would cost more than the record.
+const BPF_RB_NO_WAKEUP: u64 = 1;
+
+/// Adds one to a counter; returns its new value on this CPU.
+#[inline(always)]
+pub(crate) fn count(counter: Counter) -> u64 {
+    let Some(value) = COUNTERS.get_ptr_mut(counter as u32) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own value; programs of one kind do not nest on a CPU.
+    unsafe {
+        *value += 1;
+        *value
+    }
+}
+
+/// Copies a record to the ring buffer and keeps the books; false if it did not fit.
+#[inline(always)]
+pub(crate) fn emit<T>(record: &T, sent: Counter, lost: Counter) -> bool {
+    count(sent);
+    let fits = RECORDS.output::<T>(record, BPF_RB_NO_WAKEUP).is_ok();
+    if !fits {
+        count(lost);
+    }
+    fits
+}
+
+/// The slot of a thread id; 0 for tasks that are not the server's.
+#[inline(always)]
+pub(crate) fn slot_of(pid: u32) -> u32 {
+    // SAFETY: written only when a task begins or ends.
+    SLOT_OF_PID.get(pid).copied().unwrap_or(0)
+}
+
+/// The state of the task in `slot`, which must not be 0.
+#[inline(always)]
+pub(crate) fn task(slot: u32) -> Option<&'static mut TaskState> {
+    // SAFETY: only the task itself, or its parent before it runs, changes its state.
+    TASKS.get_ptr_mut(slot).map(|state| unsafe { &mut *state })
+}
+
+/// Gives `pid` a slot of its own; `None` if none is free.
+#[inline(always)]
+pub(crate) fn take_slot(pid: u32) -> Option<&'static mut TaskState> {
+    let slot = FREE_SLOTS.pop().ok().flatten()?;
+    SLOT_OF_PID.set(pid, slot, 0).ok()?;
+    task(slot)
+}
+
+/// Gives the slot of a task that ended back.
+#[inline(always)]
+pub(crate) fn return_slot(pid: u32, slot: u32) {
+    let _ = SLOT_OF_PID.set(pid, 0, 0);
+    let _ = FREE_SLOTS.push(slot, 0);
+}
+
+/// The state of the connection behind a socket.
+#[inline(always)]
+pub(crate) fn conn(sk: u64) -> Option<&'static mut ConnState> {
+    // SAFETY: a connection's events are ordered by its socket's lock, but for the arrival of
+    // bytes, which writes fields that no other event writes at the same moment.
+    CONNS.get_ptr_mut(sk).map(|state| unsafe { &mut *state })
+}
+
+/// Begins to follow a connection; false if the table is full.
+#[inline(always)]
+pub(crate) fn add_conn(sk: u64, state: &ConnState) -> bool {
+    CONNS.insert(sk, state, 0).is_ok()
+}
+
+/// Stops following a connection.
+#[inline(always)]
+pub(crate) fn remove_conn(sk: u64) {
+    let _ = CONNS.remove(sk);
+}
+
+/// Notes the socket that this CPU has just established.
+#[inline(always)]
+pub(crate) fn set_last_established(sk: u64) {
+    if let Some(last) = LAST_ESTABLISHED.get_ptr_mut(0) {
+        // SAFETY: this CPU's own value.
+        unsafe { *last = sk };
+    }
+}
+
+/// Takes that note back: 0 if there is none.
+#[inline(always)]
+pub(crate) fn take_last_established() -> u64 {
+    let Some(last) = LAST_ESTABLISHED.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own value.
+    unsafe { core::mem::replace(&mut *last, 0) }
+}

@@ -1,0 +1,89 @@
+//! Reading the loader's constants and the kernel's structures.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task_btf};
+use mpm_observer_common::{Offsets, Settings};
+
+/// Written by the loader; frozen, so that each field is a constant to the verifier.
+#[unsafe(no_mangle)]
+static OFFSETS: Offsets = Offsets {
+    task_pid: 0,
+    task_tgid: 0,
+    task_exit_code: 0,
+    task_nvcsw: 0,
+    task_nivcsw: 0,
+    task_min_flt: 0,
+    task_maj_flt: 0,
+    task_run_delay: 0,
+    task_files: 0,
+    files_fdt: 0,
+    fdtable_fd: 0,
+    file_private_data: 0,
+    socket_sk: 0,
+    sk_family: 0,
+    sk_state: 0,
+    sk_num: 0,
+    sk_dport: 0,
+    sk_daddr: 0,
+    sk_rcv_saddr: 0,
+    sk_v6_daddr: 0,
+    sk_v6_rcv_saddr: 0,
+};
+
+/// Written by the loader.
+#[unsafe(no_mangle)]
+static SETTINGS: Settings = Settings {
+    port: 0,
+    reserved: 0,
+    accept_ret_offset: 0,
+};
+
+/// The value of `OFFSETS.$field`, read where it is used.
+macro_rules! offset {
+    ($field:ident) => {
+        // SAFETY: a static of this program; volatile because the loader changes it.
+        unsafe { core::ptr::read_volatile(&raw const crate::memory::offsets().$field) }
+    };
+}
+pub(crate) use offset;
+
+pub(crate) fn offsets() -> &'static Offsets {
+    &OFFSETS
+}
+
+/// The server's port, host byte order.
+#[inline(always)]
+pub(crate) fn port() -> u16 {
+    // SAFETY: a static of this program; volatile because the loader changes it.
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS.port) }
+}
+
+/// Where `sys_exit_accept4`'s result lies.
+#[inline(always)]
+pub(crate) fn accept_ret_offset() -> usize {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS.accept_ret_offset) as usize }
+}
+
+/// The running task.
+#[inline(always)]
+pub(crate) fn current_task() -> *const c_void {
+    // SAFETY: no arguments.
+    unsafe { bpf_get_current_task_btf() as *const c_void }
+}
+
+/// Reads a field through a pointer whose type the verifier knows: a plain load, which the kernel
+/// makes safe. `base` must be a tracepoint's argument or the current task.
+#[inline(always)]
+pub(crate) fn field<T: Copy>(base: *const c_void, offset: u32) -> T {
+    // SAFETY: the verifier checks base, offset and size against the kernel's types.
+    unsafe { core::ptr::read_volatile(base.cast::<u8>().add(offset as usize).cast()) }
+}
+
+/// Reads a field through any kernel pointer; `None` if it cannot be read.
+#[inline(always)]
+pub(crate) fn probe<T: Copy>(base: *const c_void, offset: u32) -> Option<T> {
+    // SAFETY: the helper accepts any address.
+    unsafe { bpf_probe_read_kernel(base.cast::<u8>().add(offset as usize).cast()) }.ok()
+}

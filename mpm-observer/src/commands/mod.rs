@@ -1,0 +1,67 @@
+//! The command line: one file per subcommand.
+
+mod doctor;
+mod exit;
+mod lab;
+mod log;
+mod report;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Exit codes, as `--help` prints them.
+const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or a bad scenario file; \
+    3 something is missing here (root, BTF, httpd, …); 4 a run or the recording failed; \
+    130 interrupted (what was recorded is kept and reported)";
+
+#[derive(Debug, Parser)]
+#[command(name = "mpm-observer", version, about, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the scenarios on a private httpd under each MPM, watched by eBPF, and report
+    Lab(lab::LabArguments),
+    /// Make the report of a recorded experiment again; needs neither root nor httpd
+    Report(report::ReportArguments),
+    /// Tell what this kernel and this machine give
+    Doctor(doctor::DoctorArguments),
+    #[command(name = "__guard", hide = true)]
+    Guard(Hidden),
+    #[command(name = "__launch", hide = true)]
+    Launch(Hidden),
+    #[command(name = "__load", hide = true)]
+    Load(Hidden),
+}
+
+#[derive(Debug, clap::Args)]
+struct Hidden {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Runs the command line and returns the exit code.
+#[must_use]
+pub fn main() -> i32 {
+    let arguments = Arguments::parse();
+    log::init();
+    let result = match arguments.command {
+        Command::Lab(arguments) => lab::run(arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Guard(hidden) => return crate::httpd::guard_main(&hidden.arguments),
+        Command::Launch(hidden) => return crate::httpd::launcher_main(&hidden.arguments),
+        Command::Load(_) => return crate::lab::client_main(),
+    };
+    match result {
+        Ok(exit) => exit.code(),
+        Err((exit, error)) => {
+            eprintln!("mpm-observer: {error}");
+            exit.code()
+        }
+    }
+}

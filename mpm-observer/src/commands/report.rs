@@ -1,0 +1,24 @@
+//! `mpm-observer report`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::{CommandResult, Exit};
+use crate::report::make_report;
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// Directory of the experiment
+    experiment: PathBuf,
+}
+
+/// Runs it.
+pub(super) fn run(arguments: &ReportArguments) -> CommandResult {
+    let report =
+        make_report(&arguments.experiment).map_err(|error| (Exit::Failed, error.to_string()))?;
+    println!("{}", report.summary);
+    println!("report: {}", report.html.display());
+    Ok(Exit::Done)
+}

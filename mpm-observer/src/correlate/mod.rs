@@ -1,0 +1,12 @@
+//! The correlate stage: brings the client's and the kernel's view of each request together and
+//! accounts for its time. Pure: rows in, plain values out.
+
+mod join;
+mod phases;
+mod run;
+mod tasks;
+
+pub use join::{Join, KernelOnly, Missing, Pair, join};
+pub use phases::{Phase, Phases, phases};
+pub use run::{RunAnalysis, SampleSummary, analyse, load_run};
+pub use tasks::{RoleTotals, TaskDeltas, task_deltas};

@@ -1,0 +1,314 @@
+//! The figures of one run, from its recording.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::{Join, Phases, TaskDeltas, join, phases, task_deltas};
+use crate::{
+    httpd::Role,
+    recording::{
+        ClientRow, KernelRow, Manifest, MemoryRow, RecordingError, RunDir, SampleRow, Status,
+        StatusRow, TaskRow, read_table,
+    },
+    statistics::quantile,
+};
+
+/// What the samples of a run come to, during the load.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SampleSummary {
+    /// Most memory charged to the run's cgroup, bytes.
+    pub cgroup_max_bytes: Option<u64>,
+    /// Largest sum of PSS over all processes, bytes.
+    pub pss_max_bytes: Option<u64>,
+    /// Sum of USS at that moment, bytes.
+    pub uss_bytes: Option<u64>,
+    /// Sum of RSS at that moment, bytes.
+    pub rss_bytes: Option<u64>,
+    /// Largest sum of virtual sizes, bytes.
+    pub virtual_max_bytes: Option<u64>,
+    /// Most tasks.
+    pub tasks_max: u32,
+    /// Most processes.
+    pub processes_max: u32,
+    /// Longest accept queue seen.
+    pub accept_queue_max: u32,
+    /// Increase of the kernel's `ListenOverflows`.
+    pub listen_overflows: u64,
+    /// Increase of the kernel's `ListenDrops`.
+    pub listen_drops: u64,
+    /// Looks at mod_status.
+    pub status_looks: u64,
+    /// … of which were answered within a second.
+    pub status_answered: u64,
+}
+
+/// One run, analysed. The tables are kept for the plots.
+#[derive(Clone, Debug)]
+pub struct RunAnalysis {
+    /// The run's manifest.
+    pub manifest: Manifest,
+    /// The client's rows, warming up, retries and stale attempts included.
+    pub client: Vec<ClientRow>,
+    /// The kernel's rows, all of the run.
+    pub kernel: Vec<KernelRow>,
+    /// Samples over time, all of the run.
+    pub samples: Vec<SampleRow>,
+    /// Memory over time, all of the run.
+    pub memory: Vec<MemoryRow>,
+    /// Both sides of each request; indices into `client` and `kernel`.
+    pub join: Join,
+    /// Latencies of the successful requests, ascending, ns.
+    pub latencies_ns: Vec<u64>,
+    /// Attempts by outcome.
+    pub outcomes: BTreeMap<String, u64>,
+    /// What httpd's tasks did during the load.
+    pub tasks: TaskDeltas,
+    /// Waits in the accept queue of the connections of the load, ascending, ns.
+    pub accept_waits_ns: Vec<u64>,
+    /// Waits for a CPU of each joined request while it was served, ascending, ns.
+    pub run_queue_waits_ns: Vec<u64>,
+    /// What the samples come to.
+    pub sampled: SampleSummary,
+    /// Parts of tables that could not be read.
+    pub unreadable: Vec<String>,
+}
+
+impl RunAnalysis {
+    /// Begin and end of the measured load; both 0 if there was none.
+    #[must_use]
+    pub fn load_ns(&self) -> (u64, u64) {
+        load_ns(&self.manifest, &self.client)
+    }
+
+    /// Length of the load in seconds.
+    #[must_use]
+    pub fn load_seconds(&self) -> f64 {
+        let (begin_ns, end_ns) = self.load_ns();
+        end_ns.saturating_sub(begin_ns) as f64 / 1e9
+    }
+
+    /// Successful requests.
+    #[must_use]
+    pub fn ok(&self) -> u64 {
+        self.latencies_ns.len() as u64
+    }
+
+    /// Requests that ended without success; stale keep-alive attempts and requests that the end
+    /// of the run cut off are none.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.outcomes
+            .iter()
+            .filter(|(name, _)| {
+                !["ok", "stale_keep_alive", "aborted"].contains(&name.as_str())
+            })
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Share of the successful requests that were seen from both sides, 0 to 1; `None` without
+    /// any.
+    #[must_use]
+    pub fn joined_share(&self) -> Option<f64> {
+        let ok = self.ok();
+        (ok > 0).then(|| 1.0 - self.join.missing_count() as f64 / ok as f64)
+    }
+
+    /// Successful requests per second.
+    #[must_use]
+    pub fn throughput(&self) -> Option<f64> {
+        let seconds = self.load_seconds();
+        (seconds > 0.0).then(|| self.ok() as f64 / seconds)
+    }
+
+    /// Latency that a share `q` of the successful requests did not exceed, ns.
+    #[must_use]
+    pub fn latency_ns(&self, q: f64) -> Option<u64> {
+        quantile(&self.latencies_ns, q)
+    }
+
+    /// A sum over httpd's tasks per successful request.
+    #[must_use]
+    pub fn per_request(&self, sum: u64) -> Option<f64> {
+        let ok = self.ok();
+        (ok > 0).then(|| sum as f64 / ok as f64)
+    }
+
+    /// Whether it can be compared with others: its load was begun and ended as planned, or httpd
+    /// did not start, which is a result too.
+    #[must_use]
+    pub fn is_comparable(&self) -> bool {
+        matches!(self.manifest.status, Status::Complete | Status::NotStarted)
+    }
+
+    /// Wall time and phases of the successful joined requests, ascending by wall time.
+    #[must_use]
+    pub fn phases(&self) -> Vec<Phases> {
+        let mut all: Vec<Phases> = self
+            .join
+            .pairs
+            .iter()
+            .filter(|pair| self.client[pair.client].is_ok())
+            .map(|pair| phases(&self.client[pair.client], &self.kernel[pair.kernel]))
+            .collect();
+        all.sort_by_key(|phases| phases.wall_ns);
+        all
+    }
+}
+
+fn load_ns(manifest: &Manifest, client: &[ClientRow]) -> (u64, u64) {
+    if let Some(load) = &manifest.load {
+        return (load.began_ns, load.ended_ns);
+    }
+    // A run that was cut off has no summary; its rows tell.
+    let measured = || client.iter().filter(|row| row.measured);
+    let begin_ns = measured().map(|row| row.start_ns).min().unwrap_or(0);
+    let end_ns = measured().map(|row| row.end_ns).max().unwrap_or(0);
+    (begin_ns, end_ns)
+}
+
+/// Reads a run's recording and analyses it.
+///
+/// # Errors
+/// When manifest or tables cannot be opened. Damaged parts are listed, not an error.
+pub fn load_run(dir: &RunDir) -> Result<RunAnalysis, RecordingError> {
+    let manifest = dir.read_manifest()?;
+    let client = read_table::<ClientRow>(dir.path())?;
+    let kernel = read_table::<KernelRow>(dir.path())?;
+    let tasks = read_table::<TaskRow>(dir.path())?;
+    let samples = read_table::<SampleRow>(dir.path())?;
+    let memory = read_table::<MemoryRow>(dir.path())?;
+    let status = read_table::<StatusRow>(dir.path())?;
+    let mut unreadable = client.unreadable;
+    for part in [
+        kernel.unreadable,
+        tasks.unreadable,
+        samples.unreadable,
+        memory.unreadable,
+        status.unreadable,
+    ] {
+        unreadable.extend(part);
+    }
+    let mut analysis = analyse(
+        manifest,
+        client.rows,
+        kernel.rows,
+        &tasks.rows,
+        samples.rows,
+        memory.rows,
+        &status.rows,
+    );
+    analysis.unreadable = unreadable;
+    Ok(analysis)
+}
+
+/// Analyses the rows of one run.
+#[must_use]
+pub fn analyse(
+    manifest: Manifest,
+    client: Vec<ClientRow>,
+    kernel: Vec<KernelRow>,
+    tasks: &[TaskRow],
+    samples: Vec<SampleRow>,
+    memory: Vec<MemoryRow>,
+    status: &[StatusRow],
+) -> RunAnalysis {
+    let own_ports: HashSet<u16> = status
+        .iter()
+        .map(|row| row.local_port)
+        .chain(manifest.start.probe_ports.iter().copied())
+        .collect();
+    let join = join(&client, &kernel, &own_ports);
+
+    let mut latencies_ns: Vec<u64> = client
+        .iter()
+        .filter(|row| row.measured && row.is_ok())
+        .map(ClientRow::latency_ns)
+        .collect();
+    latencies_ns.sort_unstable();
+    let mut outcomes = BTreeMap::new();
+    for row in client.iter().filter(|row| row.measured) {
+        *outcomes.entry(row.outcome.clone()).or_default() += 1;
+    }
+    let load = load_ns(&manifest, &client);
+    let mut accept_waits_ns: Vec<u64> = join
+        .pairs
+        .iter()
+        .map(|pair| &kernel[pair.kernel])
+        .filter(|row| row.ordinal == 0 && row.accepted_ns != 0)
+        .map(|row| row.accepted_ns.saturating_sub(row.queued_ns))
+        .collect();
+    accept_waits_ns.sort_unstable();
+    let mut run_queue_waits_ns: Vec<u64> = join
+        .pairs
+        .iter()
+        .map(|pair| &kernel[pair.kernel])
+        .map(|row| row.woken_wait_ns + row.preempted_ns)
+        .collect();
+    run_queue_waits_ns.sort_unstable();
+    RunAnalysis {
+        tasks: task_deltas(tasks, load, manifest.plan.mpm),
+        sampled: summarise(&samples, &memory, status, load),
+        manifest,
+        client,
+        kernel,
+        samples,
+        memory,
+        join,
+        latencies_ns,
+        outcomes,
+        accept_waits_ns,
+        run_queue_waits_ns,
+        unreadable: Vec::new(),
+    }
+}
+
+fn summarise(
+    samples: &[SampleRow],
+    memory: &[MemoryRow],
+    status: &[StatusRow],
+    load_ns: (u64, u64),
+) -> SampleSummary {
+    let during = |t_ns: u64| (load_ns.0..=load_ns.1).contains(&t_ns);
+    let loaded = || samples.iter().filter(|row| during(row.t_ns));
+    // The last look before the load and the first after it frame what was counted during it.
+    let counted = |figure: fn(&SampleRow) -> u64| {
+        let before = samples.iter().rev().find(|row| row.t_ns <= load_ns.0);
+        let after = samples.iter().find(|row| row.t_ns >= load_ns.1);
+        let first = before.or_else(|| samples.first());
+        let last = after.or_else(|| samples.last());
+        match (first, last) {
+            (Some(first), Some(last)) => figure(last).saturating_sub(figure(first)),
+            _ => 0,
+        }
+    };
+    // Parent and children are read one after the other, as two neighbouring rows.
+    let sums: Vec<[u64; 4]> = memory
+        .chunk_by(|_, next| next.role != Role::Parent.name())
+        .filter(|rows| rows.iter().any(|row| during(row.t_ns)))
+        .map(|rows| {
+            let sum = |figure: fn(&MemoryRow) -> u64| rows.iter().map(figure).sum::<u64>();
+            [
+                sum(|row| row.pss_bytes),
+                sum(|row| row.uss_bytes),
+                sum(|row| row.rss_bytes),
+                sum(|row| row.virtual_bytes),
+            ]
+        })
+        .collect();
+    let fullest = sums.iter().max_by_key(|sum| sum[0]);
+    let asked = || status.iter().filter(|row| during(row.t_ns));
+    SampleSummary {
+        cgroup_max_bytes: loaded().filter_map(|row| row.cgroup_bytes).max(),
+        pss_max_bytes: fullest.map(|sum| sum[0]),
+        uss_bytes: fullest.map(|sum| sum[1]),
+        rss_bytes: fullest.map(|sum| sum[2]),
+        virtual_max_bytes: sums.iter().map(|sum| sum[3]).max(),
+        tasks_max: loaded().map(|row| row.tasks).max().unwrap_or(0),
+        processes_max: loaded().map(|row| row.processes).max().unwrap_or(0),
+        accept_queue_max: loaded().filter_map(|row| row.accept_queue).max().unwrap_or(0),
+        listen_overflows: counted(|row| row.listen_overflows),
+        listen_drops: counted(|row| row.listen_drops),
+        status_looks: asked().count() as u64,
+        status_answered: asked().filter(|row| row.answered).count() as u64,
+    }
+}

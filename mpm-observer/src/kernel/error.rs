@@ -1,0 +1,58 @@
+//! What can go wrong between user space and the kernel.
+
+use thiserror::Error;
+
+/// Each message says what to do about it.
+#[derive(Debug, Error)]
+pub enum KernelError {
+    /// The binary was built without the object file.
+    #[error("this binary was built without the eBPF programs; build it with `cargo xtask build`")]
+    NoPrograms,
+    /// No BTF of the running kernel.
+    #[error(
+        "the kernel's type information (/sys/kernel/btf/vmlinux) cannot be read: {0}; \
+         a kernel with CONFIG_DEBUG_INFO_BTF is needed"
+    )]
+    NoBtf(String),
+    /// A structure or field that the programs read is not in this kernel.
+    #[error("this kernel has no `{0}`, which the programs read; please report the kernel version")]
+    NoField(String),
+    /// The process may not load programs.
+    #[error("root is needed to load eBPF programs; run as root (sudo)")]
+    NotRoot,
+    /// tracefs is neither mounted nor can be.
+    #[error("tracefs cannot be mounted on /sys/kernel/tracing: {0}; mount it as root")]
+    NoTracefs(std::io::Error),
+    /// A tracepoint's `format` file is not as expected.
+    #[error("the tracepoint {name} has no field `{field}` in its format file")]
+    NoTracepointField {
+        /// `category:name`
+        name: String,
+        /// The field looked for.
+        field: &'static str,
+    },
+    /// A program that cannot be done without was refused.
+    #[error("the probe `{probe}` cannot be attached to {hook}: {reason}")]
+    Attach {
+        /// The probe's name.
+        probe: &'static str,
+        /// The hook's name.
+        hook: String,
+        /// The kernel's or aya's words.
+        reason: String,
+    },
+    /// The object file is not usable.
+    #[error("the eBPF programs cannot be loaded: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// A map could not be read or written.
+    #[error("a map of the eBPF programs failed: {0}")]
+    Map(#[from] aya::maps::MapError),
+    /// A file of /proc or /sys could not be read.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}

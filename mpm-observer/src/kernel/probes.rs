@@ -1,0 +1,154 @@
+//! The one table of probes. The loader, `doctor` and the documentation read it.
+
+/// Where a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// A tracepoint whose arguments the verifier knows by type (`tp_btf`).
+    TpBtf(&'static str),
+    /// A classic tracepoint: category and name.
+    Tracepoint(&'static str, &'static str),
+}
+
+impl std::fmt::Display for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TpBtf(name) => write!(f, "tp_btf/{name}"),
+            Self::Tracepoint(category, name) => write!(f, "tracepoint/{category}/{name}"),
+        }
+    }
+}
+
+/// What happens without a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Nothing can be recorded.
+    Base,
+    /// The named columns are missing.
+    Optional,
+}
+
+/// One program of a probe.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name in the object file.
+    pub name: &'static str,
+    /// What it is attached to.
+    pub hook: Hook,
+    /// The first kernel that has the hook with the arguments that the program reads.
+    pub since_kernel: (u32, u32),
+    /// Base or optional.
+    pub tier: Tier,
+}
+
+/// A probe: one source file of `mpm-observer-ebpf`, some programs, some columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// The source file's name.
+    pub name: &'static str,
+    /// What it gives.
+    pub gives: &'static str,
+    /// Its programs.
+    pub programs: &'static [Program],
+}
+
+const fn tp_btf(name: &'static str, since_kernel: (u32, u32)) -> Program {
+    Program {
+        name,
+        hook: Hook::TpBtf(name),
+        since_kernel,
+        tier: Tier::Base,
+    }
+}
+
+/// All probes, in the order in which they are attached: tasks first, so that no task of the
+/// server is missed by the others.
+pub const PROBES: &[Probe] = &[
+    Probe {
+        name: "tasks",
+        gives: "fork, thread creation, exit with status and signal",
+        programs: &[
+            tp_btf("task_newtask", (5, 5)),
+            tp_btf("sched_process_exit", (5, 5)),
+        ],
+    },
+    Probe {
+        name: "sched",
+        gives: "on-CPU, run-queue and blocked time; voluntary and involuntary switches",
+        // The fourth argument, the state of the task that leaves, is there since 5.18.
+        programs: &[tp_btf("sched_switch", (5, 18))],
+    },
+    Probe {
+        name: "faults",
+        gives: "user and kernel page faults; file, anonymous, shared memory, copy on write",
+        programs: &[
+            tp_btf("page_fault_user", (5, 5)),
+            tp_btf("page_fault_kernel", (5, 5)),
+            Program {
+                name: "rss_stat",
+                hook: Hook::TpBtf("rss_stat"),
+                since_kernel: (5, 18),
+                tier: Tier::Optional,
+            },
+        ],
+    },
+    Probe {
+        name: "conns",
+        gives: "connections established, queued, ended; arrival of bytes",
+        programs: &[
+            tp_btf("inet_sock_set_state", (5, 5)),
+            tp_btf("sk_data_ready", (6, 3)),
+        ],
+    },
+    Probe {
+        name: "accept",
+        gives: "which task accepted and when; EAGAIN, interrupted and failed accepts",
+        programs: &[Program {
+            name: "sys_exit_accept4",
+            hook: Hook::Tracepoint("syscalls", "sys_exit_accept4"),
+            since_kernel: (4, 7),
+            tier: Tier::Base,
+        }],
+    },
+    Probe {
+        name: "requests",
+        gives: "pick-up, first and last send, bytes, serving tasks and their time",
+        programs: &[
+            tp_btf("sock_recv_length", (6, 3)),
+            tp_btf("sock_send_length", (6, 3)),
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn each_probe_has_a_source_file_of_its_name_that_defines_its_programs() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mpm-observer-ebpf/src");
+        for probe in PROBES {
+            let path = dir.join(format!("{}.rs", probe.name));
+            let source = std::fs::read_to_string(&path).expect("source file of the probe");
+            for program in probe.programs {
+                assert!(
+                    source.contains(&format!("pub fn {}(", program.name)),
+                    "{} is not in {}",
+                    program.name,
+                    path.display()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn program_names_are_unique() {
+        let names: Vec<_> = PROBES
+            .iter()
+            .flat_map(|probe| probe.programs)
+            .map(|program| program.name)
+            .collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
+}

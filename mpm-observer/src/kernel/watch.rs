@@ -1,0 +1,317 @@
+//! The programs on the running kernel: loading, attaching, following the first task, reading.
+
+use std::{fs, os::fd::AsFd, os::fd::AsRawFd};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Array, MapData, PerCpuArray, RingBuf, Stack},
+    programs::{Program as AyaProgram, ProgramError},
+};
+use aya_log::EbpfLogger;
+use mpm_observer_common::{
+    Counter, MAX_TASKS, OffCpu, Offsets, RING_BYTES, RecordKind, Settings, TaskFlags, TaskRecord, TaskState,
+};
+
+use super::{
+    Counters, Hook, KernelError, KernelTypes, Missed, PROBES, Record, Tier, tracefs::field_offset,
+};
+
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
+
+/// What to watch.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The server's port.
+    pub port: u16,
+    /// Size of the ring buffer in bytes, a power of two of at least a page.
+    pub ring_bytes: u32,
+}
+
+impl Options {
+    /// A server on `port`, with a ring buffer of the default size.
+    #[must_use]
+    pub const fn for_port(port: u16) -> Self {
+        Self {
+            port,
+            ring_bytes: RING_BYTES,
+        }
+    }
+}
+
+/// What the loader knows of the running kernel. Reading it takes a while and lasts until the
+/// machine is restarted, so it is read once.
+pub struct Kernel {
+    btf: Btf,
+    offsets: Offsets,
+    accept_ret_offset: u32,
+    pid_max: u32,
+}
+
+impl Kernel {
+    /// Reads types, tracepoints and limits of the running kernel. tracefs must be there (see
+    /// [`provide_tracefs`](super::provide_tracefs)).
+    ///
+    /// # Errors
+    /// Without root, without BTF or tracefs, or when the kernel lacks a field.
+    pub fn read() -> Result<Self, KernelError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(KernelError::NotRoot);
+        }
+        Ok(Self {
+            offsets: KernelTypes::of_running_kernel()?.offsets()?,
+            btf: Btf::from_sys_fs().map_err(|error| KernelError::NoBtf(error.to_string()))?,
+            accept_ret_offset: field_offset("syscalls", "sys_exit_accept4", "ret")?,
+            pid_max: pid_max()?,
+        })
+    }
+}
+
+/// The attached programs. Dropping it detaches them.
+pub struct Watch {
+    ebpf: Ebpf,
+    records: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    tasks: Array<MapData, TaskState>,
+    slot_of_pid: Array<MapData, u32>,
+    free_slots: Stack<MapData, u32>,
+    warnings: EbpfLogger<&'static dyn log::Log>,
+    received: Counters,
+    absent: Vec<&'static str>,
+}
+
+impl Watch {
+    /// Loads and attaches all probes; nothing is recorded until [`Watch::follow`].
+    ///
+    /// # Errors
+    /// When a probe of the base tier cannot be attached.
+    pub fn start(kernel: &Kernel, options: Options) -> Result<Self, KernelError> {
+        if OBJECT.is_empty() {
+            return Err(KernelError::NoPrograms);
+        }
+        let settings = Settings {
+            port: options.port,
+            reserved: 0,
+            accept_ret_offset: kernel.accept_ret_offset,
+        };
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&kernel.btf))
+            .override_global("OFFSETS", &kernel.offsets, true)
+            .override_global("SETTINGS", &settings, true)
+            .map_max_entries("SLOT_OF_PID", kernel.pid_max)
+            .map_max_entries("RECORDS", options.ring_bytes)
+            .load(OBJECT)?;
+
+        let mut free_slots: Stack<_, u32> = Stack::try_from(take_map(&mut ebpf, "FREE_SLOTS"))?;
+        for slot in (1..=MAX_TASKS).rev() {
+            free_slots.push(slot, 0)?;
+        }
+        let warnings = EbpfLogger::init_with_logger(&mut ebpf, log::logger()).map_err(|error| {
+            KernelError::Attach {
+                probe: "log",
+                hook: "AYA_LOGS".into(),
+                reason: error.to_string(),
+            }
+        })?;
+        let mut watch = Self {
+            records: RingBuf::try_from(take_map(&mut ebpf, "RECORDS"))?,
+            counters: PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS"))?,
+            tasks: Array::try_from(take_map(&mut ebpf, "TASKS"))?,
+            slot_of_pid: Array::try_from(take_map(&mut ebpf, "SLOT_OF_PID"))?,
+            free_slots,
+            warnings,
+            received: Counters::default(),
+            absent: Vec::new(),
+            ebpf,
+        };
+        watch.attach(&kernel.btf)?;
+        Ok(watch)
+    }
+
+    fn attach(&mut self, btf: &Btf) -> Result<(), KernelError> {
+        for probe in PROBES {
+            for program in probe.programs {
+                let loaded = self
+                    .ebpf
+                    .program_mut(program.name)
+                    .ok_or(KernelError::NoPrograms)?;
+                match (attach_program(loaded, program.hook, btf), program.tier) {
+                    (Ok(()), _) => {}
+                    (Err(_), Tier::Optional) => self.absent.push(program.name),
+                    (Err(error), Tier::Base) => {
+                        return Err(KernelError::Attach {
+                            probe: probe.name,
+                            hook: program.hook.to_string(),
+                            reason: with_causes(&error),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads, attaches and detaches all programs; returns those of the optional tier that this
+    /// kernel refuses.
+    ///
+    /// # Errors
+    /// As [`Watch::start`].
+    pub fn check(kernel: &Kernel) -> Result<Vec<&'static str>, KernelError> {
+        // Port 0 belongs to no socket.
+        Self::start(kernel, Options::for_port(0)).map(|watch| watch.absent)
+    }
+
+    /// Programs of the optional tier that this kernel refused.
+    #[must_use]
+    pub fn absent(&self) -> &[&'static str] {
+        &self.absent
+    }
+
+    /// Follows the task `pid`, which must be blocked and must not have children yet, and from
+    /// then on every task that it makes.
+    ///
+    /// # Errors
+    /// When a map cannot be written.
+    pub fn follow(&mut self, pid: u32) -> Result<(), KernelError> {
+        let slot = self.free_slots.pop(0)?;
+        let now_ns = loadgen::clock::monotonic_ns();
+        let state = TaskState {
+            record: TaskRecord {
+                kind: RecordKind::Task as u32,
+                flags: TaskFlags::FIRST | TaskFlags::BASE_WANTED,
+                pid,
+                tgid: pid,
+                parent_tgid: std::process::id(),
+                created_ns: now_ns,
+                ..TaskRecord::default()
+            },
+            since_ns: now_ns,
+            off_cpu: OffCpu::Blocked as u32,
+            ..TaskState::default()
+        };
+        self.tasks.set(slot, state, 0)?;
+        self.slot_of_pid.set(pid, slot, 0)?;
+        Ok(())
+    }
+
+    /// Hands all records that have arrived to `sink` and passes the programs' warnings on to the
+    /// log. Returns how many records there were.
+    pub fn drain(&mut self, mut sink: impl FnMut(Record)) -> usize {
+        let mut records = 0;
+        while let Some(entry) = self.records.next() {
+            records += 1;
+            match Record::from_bytes(&entry) {
+                Some(record) => {
+                    match record {
+                        Record::Request(_) => self.received.requests_received += 1,
+                        Record::Task(_) => self.received.tasks_received += 1,
+                    }
+                    sink(record);
+                }
+                None => self.received.unreadable += 1,
+            }
+        }
+        self.warnings.flush();
+        records
+    }
+
+    /// The records of the tasks that are still alive, as they are now.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn live_tasks(&self) -> Result<Vec<TaskRecord>, KernelError> {
+        let mut tasks = Vec::new();
+        // Slots are given out from the lowest; those in use carry their record's kind.
+        for slot in 1..=MAX_TASKS {
+            let mut record = self.tasks.get(&slot, 0)?.record;
+            if record.kind != 0 {
+                record.flags |= TaskFlags::ALIVE;
+                tasks.push(record);
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// The books so far.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn counters(&self) -> Result<Counters, KernelError> {
+        let mut values = [0; Counter::COUNT as usize];
+        for (index, value) in (0..).zip(&mut values) {
+            *value = self.counters.get(&index, 0)?.iter().sum();
+        }
+        let mut counters = self.received.clone();
+        counters.set_kernel_side(|counter| values[counter as usize]);
+        counters.missed = self
+            .ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let runs = recursion_misses(program)?;
+                (runs > 0).then(|| Missed {
+                    program: name.to_owned(),
+                    runs,
+                })
+            })
+            .collect();
+        Ok(counters)
+    }
+}
+
+fn take_map(ebpf: &mut Ebpf, name: &str) -> aya::maps::Map {
+    ebpf.take_map(name)
+        .unwrap_or_else(|| unreachable!("the object file defines the map {name}"))
+}
+
+fn attach_program(program: &mut AyaProgram, hook: Hook, btf: &Btf) -> Result<(), ProgramError> {
+    match hook {
+        Hook::TpBtf(name) => {
+            let program: &mut aya::programs::BtfTracePoint = program.try_into()?;
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        Hook::Tracepoint(category, name) => {
+            let program: &mut aya::programs::TracePoint = program.try_into()?;
+            program.load()?;
+            program.attach(category, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// An error and its causes in one line; of a verifier's log, the end.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    const TAIL: usize = 600;
+    let lines = text.replace('\n', " | ");
+    match lines.char_indices().rev().nth(TAIL) {
+        Some((start, _)) => format!("…{}", &lines[start..]),
+        None => lines,
+    }
+}
+
+/// `recursion_misses` of a loaded program, from its descriptor's entry in /proc.
+fn recursion_misses(program: &AyaProgram) -> Option<u64> {
+    let fd = program.fd().ok()?.as_fd().as_raw_fd();
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:")?.trim().parse().ok())
+}
+
+fn pid_max() -> Result<u32, KernelError> {
+    let path = "/proc/sys/kernel/pid_max";
+    let failed = |source| KernelError::File {
+        path: path.into(),
+        source,
+    };
+    fs::read_to_string(path)
+        .map_err(failed)?
+        .trim()
+        .parse()
+        .map_err(|error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))
+}

@@ -1,0 +1,134 @@
+//! The thread that reads the kernel's records and writes them down.
+
+use std::{
+    io,
+    path::Path,
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use mpm_observer_common::TaskRecord;
+
+use super::LabError;
+use crate::{
+    kernel::{Counters, Record, Watch},
+    recording::{KernelRow, Moment, TableWriter},
+};
+
+/// How often the ring buffer is emptied. The programs wake nobody, which keeps them cheap.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the last tasks' records are waited for after httpd has ended.
+const LAST_RECORDS: Duration = Duration::from_millis(500);
+
+/// What the collector has at the end.
+pub(super) struct Collected {
+    /// Each task at each moment that was asked for, and at its end.
+    pub(super) tasks: Vec<(Moment, TaskRecord)>,
+    /// The books.
+    pub(super) counters: Counters,
+    /// Optional programs that this kernel refused.
+    pub(super) absent: Vec<String>,
+}
+
+enum Order {
+    Snapshot(Moment, SyncSender<()>),
+    Finish,
+}
+
+/// The running thread.
+pub(super) struct Collector {
+    orders: std::sync::mpsc::Sender<Order>,
+    thread: JoinHandle<Result<Collected, LabError>>,
+}
+
+impl Collector {
+    /// Starts it on an attached watch; request rows go into the run's directory.
+    pub(super) fn start(watch: Watch, run_dir: &Path) -> Result<Self, LabError> {
+        let table = TableWriter::create(run_dir)?;
+        let (orders, inbox) = channel();
+        let thread = thread::Builder::new()
+            .name("collector".into())
+            .spawn(move || collect(watch, table, &inbox))
+            .map_err(|source| LabError::System {
+                what: "the collector cannot be started",
+                source,
+            })?;
+        Ok(Self { orders, thread })
+    }
+
+    /// Notes the figures of all live tasks; returns when they are taken.
+    pub(super) fn snapshot(&self, moment: Moment) {
+        let (done, taken) = sync_channel(1);
+        // If the thread has ended, `finish` tells why.
+        if self.orders.send(Order::Snapshot(moment, done)).is_ok() {
+            let _ = taken.recv();
+        }
+    }
+
+    /// Takes what is left, detaches the programs, and returns everything.
+    pub(super) fn finish(self) -> Result<Collected, LabError> {
+        let _ = self.orders.send(Order::Finish);
+        self.thread.join().unwrap_or_else(|_| {
+            Err(LabError::System {
+                what: "the collector",
+                source: io::Error::other("it panicked"),
+            })
+        })
+    }
+}
+
+fn collect(
+    mut watch: Watch,
+    mut table: TableWriter<KernelRow>,
+    inbox: &Receiver<Order>,
+) -> Result<Collected, LabError> {
+    let mut tasks = Vec::new();
+    loop {
+        drain(&mut watch, &mut table, &mut tasks)?;
+        table.tick()?;
+        match inbox.recv_timeout(DRAIN_INTERVAL) {
+            Ok(Order::Snapshot(moment, done)) => {
+                tasks.extend(watch.live_tasks()?.into_iter().map(|task| (moment, task)));
+                let _ = done.send(());
+            }
+            Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    // httpd is gone, so its tasks' records are on their way at the latest now.
+    let deadline = Instant::now() + LAST_RECORDS;
+    loop {
+        drain(&mut watch, &mut table, &mut tasks)?;
+        let alive = watch.live_tasks()?;
+        if alive.is_empty() || Instant::now() >= deadline {
+            tasks.extend(alive.into_iter().map(|task| (Moment::End, task)));
+            break;
+        }
+        thread::sleep(DRAIN_INTERVAL);
+    }
+    drain(&mut watch, &mut table, &mut tasks)?;
+    table.finish()?;
+    Ok(Collected {
+        tasks,
+        counters: watch.counters()?,
+        absent: watch.absent().iter().map(|&name| name.to_owned()).collect(),
+    })
+}
+
+fn drain(
+    watch: &mut Watch,
+    table: &mut TableWriter<KernelRow>,
+    tasks: &mut Vec<(Moment, TaskRecord)>,
+) -> Result<(), LabError> {
+    let mut failure = None;
+    watch.drain(|record| match record {
+        Record::Request(request) => {
+            if let Err(error) = table.push(KernelRow::from(&request)) {
+                failure.get_or_insert(error);
+            }
+        }
+        Record::Task(task) => tasks.push((Moment::End, task)),
+    });
+    failure.map_or(Ok(()), |error| Err(error.into()))
+}

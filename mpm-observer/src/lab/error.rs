@@ -1,0 +1,59 @@
+//! What ends a lab early.
+
+use thiserror::Error;
+
+use crate::{
+    httpd::{FindError, RuntimeDirError, user::UserError},
+    kernel::KernelError,
+    recording::RecordingError,
+};
+
+/// Each message is one line and says what to do.
+#[derive(Debug, Error)]
+pub enum LabError {
+    /// The kernel side does not work.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// There is no usable httpd.
+    #[error(transparent)]
+    Httpd(#[from] FindError),
+    /// There is no usable user for it.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The recording cannot be written.
+    #[error("the recording cannot be written: {0}")]
+    Recording(#[from] RecordingError),
+    /// The directory for httpd's files cannot be made.
+    #[error("the runtime directory cannot be made: {0}")]
+    RuntimeDir(#[from] RuntimeDirError),
+    /// A CPU set makes no sense.
+    #[error("{0}")]
+    Cpus(String),
+    /// Another program of the system failed.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A run failed for a reason of the observer's own.
+    #[error("run {run}: {message}")]
+    Run {
+        /// Name of the run.
+        run: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl LabError {
+    /// Whether something has to be installed or permitted before a lab can run here.
+    #[must_use]
+    pub const fn is_prerequisite(&self) -> bool {
+        matches!(
+            self,
+            Self::Kernel(_) | Self::Httpd(_) | Self::User(_) | Self::Cpus(_)
+        )
+    }
+}

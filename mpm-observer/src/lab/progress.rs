@@ -1,0 +1,124 @@
+//! Progress with time left: a bar on a terminal, a line per run elsewhere.
+
+use std::{
+    collections::HashMap,
+    io::{IsTerminal, stderr},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// What a run is taken to last before any has ended.
+const FIRST_GUESS: Duration = Duration::from_secs(5);
+
+/// The progress of an experiment.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    /// The runs to come, by scenario.
+    to_come: Vec<String>,
+    done: usize,
+    run_began: Instant,
+    past: HashMap<String, Vec<Duration>>,
+}
+
+impl Progress {
+    /// For runs of these scenarios, in this order.
+    pub(super) fn new(scenarios_in_order: Vec<String>) -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(scenarios_in_order.len() as u64);
+            let style = ProgressStyle::with_template("[{bar:24}] run {pos}/{len} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("=> ");
+            bar.set_style(style);
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Self {
+            bar,
+            to_come: scenarios_in_order,
+            done: 0,
+            run_began: Instant::now(),
+            past: HashMap::new(),
+        }
+    }
+
+    /// A run begins.
+    pub(super) fn begin(&mut self, name: &str) {
+        self.run_began = Instant::now();
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done as u64 + 1);
+        }
+        self.step(name, "starting httpd");
+    }
+
+    /// What the run does now.
+    pub(super) fn step(&self, name: &str, doing: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{name}: {doing} · {}", self.time_left()));
+        }
+    }
+
+    /// A run has ended; `result` is one line.
+    pub(super) fn end(&mut self, name: &str, result: &str) {
+        if self.done < self.to_come.len() {
+            let scenario = self.to_come[self.done].clone();
+            self.past
+                .entry(scenario)
+                .or_default()
+                .push(self.run_began.elapsed());
+            self.done += 1;
+        }
+        let line = format!(
+            "{:>3}/{} {name}: {result}",
+            self.done,
+            self.to_come.len()
+        );
+        self.run_began = Instant::now();
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line} · {}", self.time_left()),
+        }
+    }
+
+    /// The whole is over; the bar goes.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// The rest, from the mean of the same scenario's runs, else of all runs.
+    fn time_left(&self) -> String {
+        let mean = |lengths: &[Duration]| {
+            lengths.iter().sum::<Duration>() / u32::try_from(lengths.len().max(1)).unwrap_or(1)
+        };
+        let all: Vec<Duration> = self.past.values().flatten().copied().collect();
+        let general = if all.is_empty() { FIRST_GUESS } else { mean(&all) };
+        let left: Duration = self.to_come[self.done.min(self.to_come.len())..]
+            .iter()
+            .map(|scenario| self.past.get(scenario).map_or(general, |past| mean(past)))
+            .sum();
+        describe(left.saturating_sub(self.run_began.elapsed()))
+    }
+}
+
+fn describe(left: Duration) -> String {
+    match left.as_secs() {
+        0 => "nearly done".into(),
+        seconds @ 1..90 => format!("about {seconds} s left"),
+        seconds => format!("about {} min left", (seconds + 30) / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_is_said_in_seconds_then_minutes() {
+        assert_eq!(describe(Duration::ZERO), "nearly done");
+        assert_eq!(describe(Duration::from_secs(42)), "about 42 s left");
+        assert_eq!(describe(Duration::from_secs(89)), "about 89 s left");
+        assert_eq!(describe(Duration::from_secs(150)), "about 3 min left");
+    }
+}

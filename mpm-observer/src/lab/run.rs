@@ -1,0 +1,503 @@
+//! One run: httpd up, probes on, load, everything off, recorded.
+
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use loadgen::clock::monotonic_ns;
+use mpm_observer_common::{TaskFlags, TaskRecord};
+use nix::sys::resource::{UsageWho, getrusage};
+
+use super::{
+    CpuSplit, Interrupt, LabError,
+    client::{Client, ClientOrder},
+    collector::{Collected, Collector},
+};
+use crate::{
+    httpd::{
+        self, Facts, Httpd, Installation, RuntimeDir, ServerStatus, Setup, StartFailure,
+        THIS_PROGRAM, config, error_log, http, user::ServerUser,
+    },
+    kernel::{Kernel, Options, Watch},
+    recording::{
+        ClientRow, LoadOutcome, Machine, Manifest, Moment, RecordingError, RunDir, StartOutcome,
+        Status, TableWriter, TaskRow,
+    },
+    resources::{RunCgroup, SampleTargets, sample, watch_status},
+    scenario::{Mpm, RunPlan, Start},
+};
+
+/// How long httpd may take to serve.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long httpd gets to end by itself.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long the slots get to become idle after the warming up.
+const IDLE_PATIENCE: Duration = Duration::from_secs(3);
+/// Warming requests for each slot.
+const WARM_UPS_PER_SLOT: u64 = 2;
+
+/// What all runs of an experiment share.
+pub(super) struct Surroundings<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) installation: &'a Installation,
+    pub(super) runtime: &'a RuntimeDir,
+    pub(super) user: Option<&'a ServerUser>,
+    pub(super) cpus: &'a CpuSplit,
+    pub(super) machine: &'a Machine,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// Makes one run and returns its manifest. `tell` is told what is being done. A run that the user
+/// interrupts has the status [`Status::Interrupted`]; an httpd that does not start is a result.
+pub(super) fn make_run(
+    around: &Surroundings<'_>,
+    plan: &RunPlan,
+    repetition: u32,
+    dir: &RunDir,
+    tell: &dyn Fn(&str),
+) -> Result<Manifest, LabError> {
+    let cpu_before = observer_cpu_ns();
+    let mut manifest = new_manifest(around, plan, repetition);
+    dir.write_manifest(&manifest)?;
+    let made = Run {
+        around,
+        plan,
+        dir,
+        tell,
+    }
+    .make(&mut manifest);
+    manifest.observer_cpu_ns = observer_cpu_ns().saturating_sub(cpu_before);
+    if let Err(error) = &made {
+        manifest.status = Status::Failed(error.to_string());
+        // A full disk is what made it fail, perhaps; the error itself goes up.
+        let _ = dir.write_manifest(&manifest);
+    }
+    made?;
+    if around.interrupt.is_set() {
+        manifest.status = Status::Interrupted;
+    }
+    dir.write_manifest(&manifest)?;
+    Ok(manifest)
+}
+
+fn new_manifest(around: &Surroundings<'_>, plan: &RunPlan, repetition: u32) -> Manifest {
+    Manifest {
+        format: crate::recording::FORMAT,
+        observer_version: env!("CARGO_PKG_VERSION").into(),
+        status: Status::Running,
+        repetition,
+        plan: plan.clone(),
+        machine: around.machine.clone(),
+        began_unix_s: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+        began_ns: monotonic_ns(),
+        httpd_version: around.installation.version.clone(),
+        httpd_path: around.installation.binary.display().to_string(),
+        httpd_user: around
+            .user
+            .map_or_else(|| "the caller".into(), |user| user.name.clone()),
+        port: 0,
+        server_cpus: around.cpus.server.clone(),
+        client_cpus: around.cpus.client.clone(),
+        start: StartOutcome::default(),
+        load: None,
+        warm_up_requests: 0,
+        counters: crate::kernel::Counters::default(),
+        absent_programs: Vec::new(),
+        observer_cpu_ns: 0,
+        server_gone: false,
+    }
+}
+
+/// CPU time of this process, all threads, ns; children not counted.
+fn observer_cpu_ns() -> u64 {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
+        let times = [usage.user_time(), usage.system_time()];
+        times
+            .iter()
+            .map(|time| {
+                time.tv_sec().unsigned_abs() * 1_000_000_000 + time.tv_usec().unsigned_abs() * 1000
+            })
+            .sum()
+    })
+}
+
+struct Run<'a> {
+    around: &'a Surroundings<'a>,
+    plan: &'a RunPlan,
+    dir: &'a RunDir,
+    tell: &'a dyn Fn(&str),
+}
+
+impl Run<'_> {
+    fn make(&self, manifest: &mut Manifest) -> Result<(), LabError> {
+        let cgroup = RunCgroup::create();
+        let mut collector = None;
+        let started = self.start(manifest, cgroup.as_ref(), &mut collector);
+        let mut rows = TableWriter::create(self.dir.path())?;
+        let result = match &started {
+            Ok(httpd) => self.serve(manifest, httpd, cgroup.as_ref(), collector.as_ref(), &mut rows),
+            Err(Ok(failure)) => self.go_without(manifest, failure, &mut rows),
+            Err(Err(_)) => Ok(()),
+        };
+        // Whatever happened, httpd goes first, so that its last records are seen.
+        (self.tell)("stopping httpd");
+        manifest.server_gone = match started {
+            Ok(httpd) => self.stop(httpd)?,
+            Err(Ok(_)) => true,
+            Err(Err(error)) => return Err(error),
+        };
+        if let Some(collector) = collector {
+            let collected = collector.finish()?;
+            self.write_tasks(&collected)?;
+            manifest.counters = collected.counters;
+            manifest.absent_programs = collected.absent;
+        }
+        drop(cgroup);
+        rows.finish()?;
+        manifest.start.log_codes = self.log_codes();
+        result
+    }
+
+    /// Starts httpd with the probes on its very first task. A failure of httpd is a result
+    /// (`Ok` inside), one of ours an error.
+    fn start(
+        &self,
+        manifest: &mut Manifest,
+        cgroup: Option<&RunCgroup>,
+        collector: &mut Option<Collector>,
+    ) -> Result<Httpd, Result<StartFailure, LabError>> {
+        (self.tell)("starting httpd");
+        let setup = Setup {
+            installation: self.around.installation,
+            runtime: self.around.runtime,
+            plan: self.plan,
+            run_dir: self.dir.path(),
+            user: self.around.user,
+            cpus: &self.around.cpus.server,
+            port: 0,
+            program: Path::new(THIS_PROGRAM),
+        };
+        let began = Instant::now();
+        let mut port = 0;
+        let mut own_failure = None;
+        let started = httpd::start(&setup, START_TIMEOUT, self.around.interrupt.flag(), |prepared| {
+            port = prepared.addr().port();
+            // The collector of an attempt on a port that was taken has nothing to tell.
+            drop(collector.take());
+            self.watch(port, prepared.pid(), cgroup)
+                .map(|ready| *collector = Some(ready))
+                .map_err(|error| {
+                    let message = error.to_string();
+                    own_failure = Some(error);
+                    message
+                })
+        });
+        manifest.port = port;
+        match started {
+            Ok((httpd, ready)) => {
+                manifest.start = StartOutcome {
+                    answered: true,
+                    took_ms: ready.took_us / 1000,
+                    all_slots: self.plan.server.start == Start::Warm,
+                    failure: None,
+                    probe_ports: ready.probe_ports,
+                    log_codes: Vec::new(),
+                };
+                Ok(httpd)
+            }
+            Err(failure) => {
+                if let Some(error) = own_failure {
+                    return Err(Err(error));
+                }
+                // What keeps every httpd from starting is no result of this one.
+                if failure.is_setup() {
+                    return Err(Err(LabError::Run {
+                        run: format!("{}.{}", self.plan.scenario, self.plan.mpm),
+                        message: one_line(&failure.to_string()),
+                    }));
+                }
+                manifest.start.took_ms = began.elapsed().as_millis() as u64;
+                Err(Ok(failure))
+            }
+        }
+    }
+
+    fn watch(
+        &self,
+        port: u16,
+        pid: u32,
+        cgroup: Option<&RunCgroup>,
+    ) -> Result<Collector, LabError> {
+        if let Some(cgroup) = cgroup {
+            cgroup.add(pid).map_err(|source| LabError::System {
+                what: "httpd cannot be moved into its cgroup",
+                source,
+            })?;
+        }
+        let mut watch = Watch::start(self.around.kernel, Options::for_port(port))?;
+        watch.follow(pid)?;
+        Collector::start(watch, self.dir.path())
+    }
+
+    /// Warms up where that is wanted, then puts the load on it, sampled.
+    fn serve(
+        &self,
+        manifest: &mut Manifest,
+        httpd: &Httpd,
+        cgroup: Option<&RunCgroup>,
+        collector: Option<&Collector>,
+        rows: &mut TableWriter<ClientRow>,
+    ) -> Result<(), LabError> {
+        if self.plan.server.start == Start::Warm {
+            (self.tell)("warming up");
+            manifest.warm_up_requests = self.warm_up(manifest, httpd, rows)?;
+        }
+        if self.around.interrupt.is_set() {
+            return Ok(());
+        }
+        let client_pid = AtomicU32::new(0);
+        let stop = AtomicBool::new(false);
+        let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn")
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(u32::MAX);
+        let targets = SampleTargets {
+            parent: httpd.pid(),
+            port: manifest.port,
+            accept_queue_limit: self.plan.server.listen_backlog.min(somaxconn),
+            client: &client_pid,
+            cgroup_usage: cgroup.map(|cgroup| cgroup.usage_file().to_owned()),
+        };
+        let port = manifest.port;
+        thread::scope(|scope| {
+            let sampler = scope.spawn(|| sample(self.dir.path(), &targets, &stop));
+            let status = scope.spawn(|| watch_status(self.dir.path(), port, &stop));
+            if let Some(collector) = collector {
+                collector.snapshot(Moment::LoadBegin);
+            }
+            let loaded = self.load(httpd, &client_pid, rows);
+            if let Some(collector) = collector {
+                collector.snapshot(Moment::LoadEnd);
+            }
+            stop.store(true, Ordering::Relaxed);
+            for thread in [sampler, status] {
+                thread.join().unwrap_or(Ok(()))?;
+            }
+            manifest.load = loaded?;
+            if manifest.load.is_some() {
+                manifest.status = Status::Complete;
+            }
+            Ok(())
+        })
+    }
+
+    /// The client's side of an httpd that does not serve: what would a user have seen?
+    fn go_without(
+        &self,
+        manifest: &mut Manifest,
+        failure: &StartFailure,
+        rows: &mut TableWriter<ClientRow>,
+    ) -> Result<(), LabError> {
+        manifest.start.failure = Some(one_line(&failure.to_string()));
+        if self.around.interrupt.is_set() {
+            return Ok(());
+        }
+        (self.tell)("httpd did not start; asking anyway");
+        let url = format!("http://127.0.0.1:{}{}", manifest.port, config::ALIVE_PATH);
+        manifest.load = self.run_client(self.order(&url), &AtomicU32::new(0), true, rows)?;
+        manifest.status = Status::NotStarted;
+        Ok(())
+    }
+
+    /// Occupies all slots at once, so that each has served before it is measured.
+    fn warm_up(
+        &self,
+        manifest: &Manifest,
+        httpd: &Httpd,
+        rows: &mut TableWriter<ClientRow>,
+    ) -> Result<u64, LabError> {
+        let slots = self.plan.server.max_request_workers;
+        let url = format!("http://{}{}", httpd.addr(), config::ALIVE_PATH);
+        let order = ClientOrder {
+            requests: WARM_UPS_PER_SLOT * u64::from(slots),
+            concurrency: slots,
+            keep_alive: true,
+            ..self.order(&url)
+        };
+        let outcome = self.run_client(order, &AtomicU32::new(0), false, rows)?;
+        let deadline = Instant::now() + IDLE_PATIENCE;
+        let mut port = 0;
+        while Instant::now() < deadline && !self.around.interrupt.is_set() {
+            let path = format!("{}?auto", config::STATUS_PATH);
+            let answer = http::get(httpd.addr(), &path, IDLE_PATIENCE, &mut port);
+            let status = answer.ok().and_then(|answer| ServerStatus::parse(&answer.body));
+            // The question itself keeps one slot busy.
+            if status.is_some_and(|status| status.busy_workers <= 1) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        debug_assert_ne!(manifest.port, 0);
+        Ok(outcome.map_or(0, |outcome| outcome.summary.requests))
+    }
+
+    fn load(
+        &self,
+        httpd: &Httpd,
+        client_pid: &AtomicU32,
+        rows: &mut TableWriter<ClientRow>,
+    ) -> Result<Option<LoadOutcome>, LabError> {
+        let path = self.around.runtime.body(self.plan.load.body_bytes)?;
+        let url = format!("http://{}{path}", httpd.addr());
+        self.run_client(self.order(&url), client_pid, true, rows)
+    }
+
+    fn order(&self, url: &str) -> ClientOrder {
+        let load = &self.plan.load;
+        ClientOrder {
+            url: url.to_owned(),
+            requests: load.requests,
+            concurrency: load.concurrency,
+            keep_alive: load.keep_alive,
+            timeout_s: load.timeout_s,
+            max_duration_s: load.max_duration_s,
+            cpus: self.around.cpus.client.clone(),
+            user: self.around.user.cloned(),
+        }
+    }
+
+    /// Runs the load generator to its end; `None` if the user interrupted it.
+    fn run_client(
+        &self,
+        order: ClientOrder,
+        client_pid: &AtomicU32,
+        measured: bool,
+        rows: &mut TableWriter<ClientRow>,
+    ) -> Result<Option<LoadOutcome>, LabError> {
+        let failed = |source| LabError::System {
+            what: "the load generator",
+            source,
+        };
+        let total = order.requests;
+        let client = Client::start(&order).map_err(failed)?;
+        client_pid.store(client.pid(), Ordering::Relaxed);
+        let mut unwritten: Option<RecordingError> = None;
+        let on_rows = |batch: Vec<loadgen::Row>| {
+            for row in &batch {
+                if let Err(error) = rows.push(ClientRow::new(row, measured)) {
+                    unwritten.get_or_insert(error);
+                }
+            }
+            if let Err(error) = rows.tick() {
+                unwritten.get_or_insert(error);
+            }
+            Ok(())
+        };
+        let on_progress = |completed, failed| {
+            let failures = match failed {
+                0 => String::new(),
+                failed => format!(", {failed} failed"),
+            };
+            if measured {
+                (self.tell)(&format!("{completed} of {total} requests{failures}"));
+            }
+        };
+        let summary = client
+            .attend(self.around.interrupt.flag(), on_rows, on_progress)
+            .map_err(failed);
+        client_pid.store(0, Ordering::Relaxed);
+        if let Some(error) = unwritten {
+            return Err(error.into());
+        }
+        if self.around.interrupt.is_set() {
+            return Ok(None);
+        }
+        let summary = summary?;
+        Ok(Some(LoadOutcome {
+            began_ns: summary.started_ns,
+            ended_ns: summary.ended_ns,
+            summary,
+        }))
+    }
+
+    /// Whether httpd and all of its session are gone.
+    fn stop(&self, httpd: Httpd) -> Result<bool, LabError> {
+        let stopped = httpd.stop(STOP_GRACE).map_err(|source| LabError::System {
+            what: "httpd cannot be stopped",
+            source,
+        })?;
+        Ok(stopped.left.is_empty())
+    }
+
+    fn write_tasks(&self, collected: &Collected) -> Result<(), LabError> {
+        let roles = roles(&collected.tasks, self.plan.mpm);
+        let mut table = TableWriter::create(self.dir.path())?;
+        for (moment, task) in &collected.tasks {
+            let role = roles(task);
+            table.push(TaskRow::new(task, *moment, role))?;
+        }
+        table.finish()?;
+        Ok(())
+    }
+
+    /// Codes of warnings and errors in httpd's log, in order, each once.
+    fn log_codes(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.dir.path().join("error.log")).unwrap_or_default();
+        let mut codes = Vec::new();
+        for line in text.lines().map(error_log::parse_line) {
+            let serious = !matches!(line.level.as_deref(), Some("notice" | "info" | "debug"));
+            if let Some(code) = line.code.filter(|code| serious && !codes.contains(code)) {
+                codes.push(code);
+            }
+        }
+        codes
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The name of each task's role, from what it had done by its end.
+fn roles(
+    tasks: &[(Moment, TaskRecord)],
+    mpm: Mpm,
+) -> impl Fn(&TaskRecord) -> String + use<> {
+    let first = tasks
+        .iter()
+        .find(|(_, task)| task.flags & TaskFlags::FIRST != 0)
+        .map(|(_, task)| task.tgid);
+    let deeds: std::collections::HashMap<(u32, u64), (u64, u64)> = tasks
+        .iter()
+        .filter(|(moment, _)| *moment == Moment::End)
+        .map(|(_, task)| {
+            let totals = &task.totals;
+            let attempts = totals.accepts
+                + totals.accepts_again
+                + totals.accepts_interrupted
+                + totals.accepts_failed;
+            ((task.pid, task.created_ns), (attempts, totals.requests))
+        })
+        .collect();
+    move |task| {
+        let (accept_attempts, requests_served) = deeds
+            .get(&(task.pid, task.created_ns))
+            .copied()
+            .unwrap_or_default();
+        httpd::role(Facts {
+            mpm,
+            of_first_process: Some(task.tgid) == first,
+            first_of_process: task.pid == task.tgid,
+            accept_attempts,
+            requests_served,
+        })
+        .name()
+        .to_owned()
+    }
+}

@@ -1,0 +1,15 @@
+//! A kernel-level observer for Apache httpd's multi-processing modules.
+//!
+//! One module per stage of the data's way: a [`scenario`] says what to do, [`httpd`] is started
+//! under it, the [`kernel`] and [`resources`] stages watch, the [`recording`] keeps what they saw.
+
+pub mod commands;
+pub mod correlate;
+pub mod httpd;
+pub mod kernel;
+pub mod lab;
+pub mod recording;
+pub mod report;
+pub mod resources;
+pub mod scenario;
+pub mod statistics;

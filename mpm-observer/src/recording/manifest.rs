@@ -1,0 +1,225 @@
+//! What is known about a run besides its tables, and about an experiment besides its runs.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::RecordingError;
+use crate::{
+    kernel::Counters,
+    scenario::{RunPlan, Tutorial},
+};
+
+/// The recording format that this version writes; it reads this and earlier ones.
+pub const FORMAT: u32 = 1;
+
+/// How far a run came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Under way, or cut off: a finished run has another status.
+    Running,
+    /// All of it.
+    Complete,
+    /// httpd did not start; that is a result.
+    NotStarted,
+    /// The user ended it.
+    Interrupted,
+    /// Something of the observer's own failed.
+    Failed(String),
+}
+
+/// The machine a run was made on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Kernel release.
+    pub kernel: String,
+    /// CPUs online.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// cgroup hierarchy of the memory controller: 1, 2, or 0 for none.
+    pub memory_cgroup: u8,
+}
+
+/// How httpd came up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartOutcome {
+    /// Whether it answered.
+    pub answered: bool,
+    /// From its first instruction to its first answer (or to giving up), milliseconds.
+    pub took_ms: u64,
+    /// Whether all slots were there before the load began (warm start).
+    pub all_slots: bool,
+    /// Why it did not come up, in one line.
+    pub failure: Option<String>,
+    /// Ports from which the observer asked whether httpd is ready.
+    pub probe_ports: Vec<u16>,
+    /// Codes (AHnnnnn) of warnings and errors in its log, in order, each once.
+    pub log_codes: Vec<String>,
+}
+
+/// What the load generator said of the measured load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadOutcome {
+    /// The load generator's own summary.
+    pub summary: loadgen::Summary,
+    /// When the load began.
+    pub began_ns: u64,
+    /// When its last request ended.
+    pub ended_ns: u64,
+}
+
+/// A run's manifest. Times in `_ns` are `CLOCK_MONOTONIC`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`] of the version that wrote it.
+    pub format: u32,
+    /// This program's version.
+    pub observer_version: String,
+    /// How far it came.
+    pub status: Status,
+    /// Which repetition, from 1.
+    pub repetition: u32,
+    /// What was to be done.
+    pub plan: RunPlan,
+    /// Where.
+    pub machine: Machine,
+    /// Seconds since 1970 at the begin.
+    pub began_unix_s: u64,
+    /// The same moment on the monotonic clock.
+    pub began_ns: u64,
+    /// httpd's version line.
+    pub httpd_version: String,
+    /// httpd's binary.
+    pub httpd_path: String,
+    /// The user that httpd's children run as.
+    pub httpd_user: String,
+    /// httpd's port.
+    pub port: u16,
+    /// CPUs of httpd; empty: all.
+    pub server_cpus: Vec<usize>,
+    /// CPUs of the load generator and of the observer; empty: all.
+    pub client_cpus: Vec<usize>,
+    /// How httpd came up.
+    pub start: StartOutcome,
+    /// The load, if it was begun and ended.
+    pub load: Option<LoadOutcome>,
+    /// Requests sent for warming up, before the load.
+    pub warm_up_requests: u64,
+    /// What the probes counted and lost.
+    pub counters: Counters,
+    /// Optional programs that this kernel refused.
+    pub absent_programs: Vec<String>,
+    /// CPU time that the observer used in user space during the run, nanoseconds.
+    pub observer_cpu_ns: u64,
+    /// Whether httpd and all its tasks were seen to be gone.
+    pub server_gone: bool,
+}
+
+/// What a report says about a scenario, kept with the recording because the scenario's file may
+/// not be there any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioNotes {
+    /// Its name, as in [`RunPlan::scenario`].
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// What it does, in one sentence.
+    pub what: String,
+    /// What the tutorial says about it.
+    pub tutorial: Option<Tutorial>,
+}
+
+/// What is known about an experiment: the runs lie in its directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The scenarios, in the order in which they were run.
+    pub scenarios: Vec<ScenarioNotes>,
+    /// The command line.
+    pub command: Vec<String>,
+    /// Directories of the runs in the order in which they were made, below `runs`.
+    pub runs: Vec<String>,
+    /// Runs that were planned.
+    pub planned: u32,
+    /// Whether the user ended it early.
+    pub interrupted: bool,
+}
+
+/// Something with a format number.
+pub(super) trait Versioned {
+    fn format(&self) -> u32;
+}
+
+impl Versioned for Manifest {
+    fn format(&self) -> u32 {
+        self.format
+    }
+}
+
+impl Versioned for Experiment {
+    fn format(&self) -> u32 {
+        self.format
+    }
+}
+
+/// Writes `value` so that a reader sees the old file or the new one, never half of one.
+pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RecordingError> {
+    let text = serde_json::to_string_pretty(value).map_err(|source| RecordingError::Manifest {
+        path: path.into(),
+        source,
+    })?;
+    let unfinished = path.with_extension("tmp");
+    fs::write(&unfinished, text).map_err(RecordingError::io(&unfinished))?;
+    fs::rename(&unfinished, path).map_err(RecordingError::io(path))
+}
+
+pub(super) fn read_json<T: DeserializeOwned + Versioned>(path: &Path) -> Result<T, RecordingError> {
+    let text = fs::read_to_string(path).map_err(RecordingError::io(path))?;
+    let value: T = serde_json::from_str(&text).map_err(|source| RecordingError::Manifest {
+        path: path.into(),
+        source,
+    })?;
+    if value.format() > FORMAT {
+        return Err(RecordingError::Format {
+            path: path.into(),
+            found: value.format(),
+            known: FORMAT,
+        });
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_experiment_of_a_later_format_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("experiment.json");
+        let experiment = Experiment {
+            format: FORMAT + 1,
+            scenarios: vec![],
+            command: vec!["lab".into()],
+            runs: vec![],
+            planned: 1,
+            interrupted: false,
+        };
+        write_json(&path, &experiment).unwrap();
+        let error = read_json::<Experiment>(&path).unwrap_err().to_string();
+        assert!(error.contains("experiment.json has format 2"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_manifest_is_named_with_line_and_column() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("manifest.json");
+        fs::write(&path, "{\n  \"format\": x").unwrap();
+        let error = read_json::<Manifest>(&path).unwrap_err().to_string();
+        assert!(error.contains("manifest.json"), "{error}");
+        assert!(error.contains("line 2"), "{error}");
+    }
+}

@@ -1,0 +1,17 @@
+//! The recording stage: a directory per run with a manifest and Parquet tables.
+//!
+//! A table is a directory of numbered Parquet files, each complete in itself, closed about every
+//! second. A run that is cut off in the middle loses at most the file being written. Everything
+//! after this stage reads these files and nothing else.
+
+mod dir;
+mod error;
+mod manifest;
+mod rows;
+mod table;
+
+pub use dir::{EXPERIMENT_FILE, RunDir};
+pub use error::RecordingError;
+pub use manifest::{Experiment, FORMAT, LoadOutcome, Machine, Manifest, ScenarioNotes, StartOutcome, Status};
+pub use rows::{ClientRow, KernelRow, MemoryRow, Moment, SampleRow, StatusRow, TableRow, TaskRow};
+pub use table::{Table, TableWriter, read_table};

@@ -1,0 +1,448 @@
+//! The rows of each table. Times are nanoseconds of `CLOCK_MONOTONIC` (`_ns`); a time of 0 means
+//! that it did not happen. Sizes are bytes.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use mpm_observer_common::{Address, RequestFlags, RequestRecord, TaskFlags, TaskRecord};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// A row type with the name of its table.
+pub trait TableRow: Serialize + DeserializeOwned + Clone + Send + 'static {
+    /// Name of the table's directory.
+    const TABLE: &'static str;
+}
+
+/// An address as text, mapped IPv4 addresses as IPv4.
+fn address_text(address: Address) -> String {
+    IpAddr::V6(Ipv6Addr::from(address))
+        .to_canonical()
+        .to_string()
+}
+
+/// One attempt at a request, as the client saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRow {
+    /// Whether it belongs to the measured load (else: warming up).
+    pub measured: bool,
+    /// The client's address.
+    pub local_addr: String,
+    /// The client's port; 0 if none was assigned.
+    pub local_port: u16,
+    /// The server's address.
+    pub remote_addr: String,
+    /// The server's port.
+    pub remote_port: u16,
+    /// Which request of its connection, from 0.
+    pub ordinal: u32,
+    /// When the request began: the connect on a new connection, the write on a reused one.
+    pub start_ns: u64,
+    /// When the connection's connect was called.
+    pub connect_start_ns: u64,
+    /// When the connection was usable.
+    pub connected_ns: u64,
+    /// When the write of the request began.
+    pub sent_ns: u64,
+    /// When the first byte of the answer was read.
+    pub first_byte_ns: u64,
+    /// When the last byte of a complete answer was read.
+    pub last_byte_ns: u64,
+    /// When the outcome was known.
+    pub end_ns: u64,
+    /// When the client's event loop woke for the first byte.
+    pub loop_wake_ns: u64,
+    /// HTTP status, 0 for none.
+    pub status: u16,
+    /// Bytes of the answer's head.
+    pub header_bytes: u32,
+    /// Bytes of the answer's body.
+    pub body_bytes: u64,
+    /// Bytes of the request.
+    pub request_bytes: u32,
+    /// `loadgen::Outcome` in snake case.
+    pub outcome: String,
+    /// The system's error number, 0 for none.
+    pub errno: u16,
+    /// The retry of a request that met a stale keep-alive connection.
+    pub retried: bool,
+    /// Sent on a connection that had answered before.
+    pub reused: bool,
+}
+
+impl TableRow for ClientRow {
+    const TABLE: &'static str = "client_requests";
+}
+
+impl ClientRow {
+    /// The row of the load generator's record.
+    #[must_use]
+    pub fn new(row: &loadgen::Row, measured: bool) -> Self {
+        Self {
+            measured,
+            local_addr: address_text(row.local_ip),
+            local_port: row.local_port,
+            remote_addr: address_text(row.remote_ip),
+            remote_port: row.remote_port,
+            ordinal: row.ordinal,
+            start_ns: row.start_ns,
+            connect_start_ns: row.connect_start_ns,
+            connected_ns: row.connected_ns,
+            sent_ns: row.sent_ns,
+            first_byte_ns: row.first_byte_ns,
+            last_byte_ns: row.last_byte_ns,
+            end_ns: row.end_ns,
+            loop_wake_ns: row.loop_wake_ns,
+            status: row.status,
+            header_bytes: row.header_bytes,
+            body_bytes: row.body_bytes,
+            request_bytes: row.request_bytes,
+            outcome: row.outcome.name().to_owned(),
+            errno: row.errno,
+            retried: row.flags & loadgen::Row::RETRIED != 0,
+            reused: row.flags & loadgen::Row::REUSED != 0,
+        }
+    }
+
+    /// Whether a complete answer below 400 came.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.outcome == loadgen::Outcome::Ok.name()
+    }
+
+    /// From the request's begin to its last byte; 0 if there was none.
+    #[must_use]
+    pub fn latency_ns(&self) -> u64 {
+        self.last_byte_ns.saturating_sub(self.start_ns)
+    }
+}
+
+/// One request, as the kernel saw it: [`RequestRecord`] with addresses as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelRow {
+    /// The server's address.
+    pub local_addr: String,
+    /// The server's port.
+    pub local_port: u16,
+    /// The client's address.
+    pub remote_addr: String,
+    /// The client's port.
+    pub remote_port: u16,
+    /// Which request of its connection, from 0.
+    pub ordinal: u32,
+    /// When the connection was established (with `TCP_DEFER_ACCEPT`: its first bytes arrived).
+    pub established_ns: u64,
+    /// When it was put into the accept queue.
+    pub queued_ns: u64,
+    /// When `accept4` returned it.
+    pub accepted_ns: u64,
+    /// When the request's first bytes arrived.
+    pub arrival_ns: u64,
+    /// When a task first read bytes of it.
+    pub pickup_ns: u64,
+    /// When the first send returned.
+    pub first_send_ns: u64,
+    /// When the last send returned.
+    pub last_send_ns: u64,
+    /// When the kernel's record was made.
+    pub end_ns: u64,
+    /// Bytes read by the server.
+    pub bytes_in: u64,
+    /// Bytes sent by the server.
+    pub bytes_out: u64,
+    /// From pick-up to last send: on a CPU.
+    pub on_cpu_ns: u64,
+    /// … woken and waiting for a CPU.
+    pub woken_wait_ns: u64,
+    /// … preempted and waiting for a CPU.
+    pub preempted_ns: u64,
+    /// … blocked.
+    pub blocked_ns: u64,
+    /// … between two tasks.
+    pub handover_ns: u64,
+    /// Task that accepted the connection.
+    pub acceptor: u32,
+    /// Task that picked the request up.
+    pub first_task: u32,
+    /// Task that sent last.
+    pub last_task: u32,
+    /// How often another task took over.
+    pub handovers: u32,
+    /// Reads that returned bytes.
+    pub recvs: u32,
+    /// Sends that took bytes.
+    pub sends: u32,
+    /// Voluntary context switches of the serving tasks.
+    pub voluntary: u32,
+    /// Involuntary ones.
+    pub involuntary: u32,
+    /// Minor page faults of the serving tasks.
+    pub faults_minor: u32,
+    /// Major page faults of the serving tasks.
+    pub faults_major: u32,
+    /// The arrival of the bytes was not seen.
+    pub no_arrival: bool,
+    /// An earlier record of the connection was lost.
+    pub after_loss: bool,
+    /// The connection ended with this request.
+    pub conn_ended: bool,
+}
+
+impl TableRow for KernelRow {
+    const TABLE: &'static str = "kernel_requests";
+}
+
+impl From<&RequestRecord> for KernelRow {
+    fn from(record: &RequestRecord) -> Self {
+        let flag = |bit| record.flags & bit != 0;
+        Self {
+            local_addr: address_text(record.local_addr),
+            local_port: record.local_port,
+            remote_addr: address_text(record.remote_addr),
+            remote_port: record.remote_port,
+            ordinal: record.ordinal,
+            established_ns: record.established_ns,
+            queued_ns: record.queued_ns,
+            accepted_ns: record.accepted_ns,
+            arrival_ns: record.arrival_ns,
+            pickup_ns: record.pickup_ns,
+            first_send_ns: record.first_send_ns,
+            last_send_ns: record.last_send_ns,
+            end_ns: record.end_ns,
+            bytes_in: record.bytes_in,
+            bytes_out: record.bytes_out,
+            on_cpu_ns: record.on_cpu_ns,
+            woken_wait_ns: record.woken_wait_ns,
+            preempted_ns: record.preempted_ns,
+            blocked_ns: record.blocked_ns,
+            handover_ns: record.handover_ns,
+            acceptor: record.acceptor,
+            first_task: record.first_task,
+            last_task: record.last_task,
+            handovers: record.handovers,
+            recvs: record.recvs,
+            sends: record.sends,
+            voluntary: record.voluntary,
+            involuntary: record.involuntary,
+            faults_minor: record.faults_minor,
+            faults_major: record.faults_major,
+            no_arrival: flag(RequestFlags::NO_ARRIVAL),
+            after_loss: flag(RequestFlags::AFTER_LOSS),
+            conn_ended: flag(RequestFlags::CONN_ENDED),
+        }
+    }
+}
+
+/// When a task's cumulative figures were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// Just before the measured load; the task was alive.
+    LoadBegin,
+    /// Just after it; the task was alive.
+    LoadEnd,
+    /// At the task's end, or at the end of the recording if it was still alive.
+    #[default]
+    End,
+}
+
+/// One task of httpd at one moment: what the probes counted, beside the kernel's own counters
+/// (which are filled in at its end only).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRow {
+    /// The moment.
+    pub moment: Moment,
+    /// Thread id.
+    pub tid: u32,
+    /// Process id.
+    pub pid: u32,
+    /// Process id of the task that made it.
+    pub parent_pid: u32,
+    /// `httpd::Role` in lower case.
+    pub role: String,
+    /// Whether it is a thread of its maker's process.
+    pub is_thread: bool,
+    /// Whether it is httpd's first task.
+    pub is_first: bool,
+    /// Still alive at the end of the recording; then the exit columns mean nothing.
+    pub alive: bool,
+    /// When it was made.
+    pub created_ns: u64,
+    /// When it ended.
+    pub exited_ns: u64,
+    /// Exit status, if it was not killed.
+    pub exit_status: u8,
+    /// Signal that killed it, or 0.
+    pub exit_signal: u8,
+    /// Time on a CPU.
+    pub on_cpu_ns: u64,
+    /// Time woken and waiting for a CPU.
+    pub woken_wait_ns: u64,
+    /// Time preempted and waiting for a CPU.
+    pub preempted_ns: u64,
+    /// Time blocked.
+    pub blocked_ns: u64,
+    /// Voluntary switches.
+    pub voluntary: u64,
+    /// Involuntary switches.
+    pub involuntary: u64,
+    /// Page faults in user mode.
+    pub faults_user: u64,
+    /// Page faults in kernel mode.
+    pub faults_kernel: u64,
+    /// A page of a file was mapped.
+    pub faults_file: u64,
+    /// An anonymous page was mapped.
+    pub faults_anon: u64,
+    /// A page of shared memory was mapped.
+    pub faults_shmem: u64,
+    /// Copy on write.
+    pub faults_cow: u64,
+    /// Connections accepted.
+    pub accepts: u64,
+    /// `accept4` with `EAGAIN`.
+    pub accepts_again: u64,
+    /// `accept4` ended by a signal.
+    pub accepts_interrupted: u64,
+    /// `accept4` failed otherwise.
+    pub accepts_failed: u64,
+    /// Errno of the last of these.
+    pub accept_errno: u32,
+    /// Requests picked up.
+    pub requests: u64,
+    /// The kernel's count of voluntary switches.
+    pub kernel_voluntary: u64,
+    /// … of involuntary switches.
+    pub kernel_involuntary: u64,
+    /// … of minor faults.
+    pub kernel_faults_minor: u64,
+    /// … of major faults.
+    pub kernel_faults_major: u64,
+}
+
+impl TableRow for TaskRow {
+    const TABLE: &'static str = "tasks";
+}
+
+impl TaskRow {
+    /// The row of a kernel record; the role follows from all tasks of the run and is given.
+    #[must_use]
+    pub fn new(record: &TaskRecord, moment: Moment, role: String) -> Self {
+        let flag = |bit| record.flags & bit != 0;
+        let totals = &record.totals;
+        Self {
+            moment,
+            tid: record.pid,
+            pid: record.tgid,
+            parent_pid: record.parent_tgid,
+            role,
+            is_thread: flag(TaskFlags::THREAD),
+            is_first: flag(TaskFlags::FIRST),
+            alive: flag(TaskFlags::ALIVE),
+            created_ns: record.created_ns,
+            exited_ns: record.exited_ns,
+            exit_status: (record.exit_code >> 8) as u8,
+            exit_signal: (record.exit_code & 0x7f) as u8,
+            on_cpu_ns: totals.sched.on_cpu_ns,
+            woken_wait_ns: totals.sched.woken_wait_ns,
+            preempted_ns: totals.sched.preempted_ns,
+            blocked_ns: totals.sched.blocked_ns,
+            voluntary: totals.sched.voluntary,
+            involuntary: totals.sched.involuntary,
+            faults_user: totals.faults_user,
+            faults_kernel: totals.faults_kernel,
+            faults_file: totals.faults_file,
+            faults_anon: totals.faults_anon,
+            faults_shmem: totals.faults_shmem,
+            faults_cow: totals.faults_cow,
+            accepts: totals.accepts,
+            accepts_again: totals.accepts_again,
+            accepts_interrupted: totals.accepts_interrupted,
+            accepts_failed: totals.accepts_failed,
+            accept_errno: record.accept_errno,
+            requests: totals.requests,
+            kernel_voluntary: record.kernel_voluntary,
+            kernel_involuntary: record.kernel_involuntary,
+            kernel_faults_minor: record.kernel_faults_minor,
+            kernel_faults_major: record.kernel_faults_major,
+        }
+    }
+}
+
+/// The state of server and queue at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SampleRow {
+    /// When.
+    pub t_ns: u64,
+    /// httpd's processes.
+    pub processes: u32,
+    /// httpd's tasks, threads counted one by one.
+    pub tasks: u32,
+    /// CPU time of all httpd tasks since its start, ended ones included.
+    pub server_cpu_ns: u64,
+    /// CPU time of the load generator since its start.
+    pub client_cpu_ns: u64,
+    /// Connections in the accept queue; missing while nothing listens.
+    pub accept_queue: Option<u32>,
+    /// The accept queue's limit.
+    pub accept_queue_limit: Option<u32>,
+    /// The kernel's `ListenOverflows`, all sockets of this network namespace.
+    pub listen_overflows: u64,
+    /// The kernel's `ListenDrops`, likewise.
+    pub listen_drops: u64,
+    /// Memory charged to the run's own cgroup, where there is one.
+    pub cgroup_bytes: Option<u64>,
+}
+
+impl TableRow for SampleRow {
+    const TABLE: &'static str = "samples";
+}
+
+/// Memory of one role's processes at one moment. Threads share their process's memory, so only
+/// `parent` and `child` occur.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryRow {
+    /// When.
+    pub t_ns: u64,
+    /// `parent` or `child`.
+    pub role: String,
+    /// Processes that were read.
+    pub processes: u32,
+    /// Tasks in them.
+    pub tasks: u32,
+    /// Sum of the proportional set sizes: shared pages are divided among their users.
+    pub pss_bytes: u64,
+    /// Sum of the unique set sizes: pages that no other process has.
+    pub uss_bytes: u64,
+    /// Sum of the resident set sizes: shared pages are counted once for each process.
+    pub rss_bytes: u64,
+    /// Sum of the virtual sizes.
+    pub virtual_bytes: u64,
+}
+
+impl TableRow for MemoryRow {
+    const TABLE: &'static str = "memory";
+}
+
+/// One look at mod_status. The look itself is a request and needs a free slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRow {
+    /// When the look began.
+    pub t_ns: u64,
+    /// How long it took, until the answer or until it was given up.
+    pub took_ns: u64,
+    /// The looker's port, by which the kernel's record of it is known.
+    pub local_port: u16,
+    /// Whether an answer came in time.
+    pub answered: bool,
+    /// `BusyWorkers`
+    pub busy_workers: Option<u32>,
+    /// `IdleWorkers`
+    pub idle_workers: Option<u32>,
+    /// `Total Accesses`
+    pub accesses: Option<u64>,
+    /// `ConnsAsyncKeepAlive`, event only.
+    pub conns_keep_alive: Option<u32>,
+}
+
+impl TableRow for StatusRow {
+    const TABLE: &'static str = "mod_status";
+}

@@ -1,0 +1,319 @@
+//! The shape of a scenario file. The reference documentation of the format is made from the
+//! comments here: one for each key.
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::Limits;
+use super::mpm::Mpm;
+
+/// A scenario: one load on one set-up of httpd, the same for every MPM unless it says otherwise.
+/// It comes from [`Scenario::parse`](super::Scenario::parse), which has checked it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Scenario {
+    /// Its name on the command line and in directories: small letters, digits and `-`.
+    pub name: String,
+    /// Its heading in reports.
+    pub title: String,
+    /// One sentence that says what happens.
+    pub what: String,
+    /// What the tutorial does and expects, where the scenario comes from there.
+    #[serde(default)]
+    pub tutorial: Option<Tutorial>,
+    /// What the client does.
+    #[serde(default)]
+    pub load: Load,
+    /// How much of it, for a thorough and for a first look.
+    pub size: Sizes,
+    /// How httpd is set up.
+    #[serde(default)]
+    pub server: Server,
+    /// The resource limits that httpd is started under.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Where the scenario comes from in the tutorial, and what is said there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Tutorial {
+    /// The number of the tutorial's section.
+    pub section: u32,
+    /// The command the tutorial gives.
+    pub command: String,
+    /// What it says the outcome will be.
+    pub expects: Expectation,
+    /// The statements of its summary table that this scenario bears on.
+    #[serde(default)]
+    pub claims: Vec<ClaimText>,
+}
+
+/// The expected outcome in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Expectation {
+    /// Of the comparison as a whole.
+    pub overall: String,
+    /// Of prefork, where it says something of its own.
+    #[serde(default)]
+    pub prefork: Option<String>,
+    /// Of worker, where it says something of its own.
+    #[serde(default)]
+    pub worker: Option<String>,
+    /// Of event, where it says something of its own.
+    #[serde(default)]
+    pub event: Option<String>,
+}
+
+impl Expectation {
+    /// What is expected of one MPM, if anything is said about it.
+    pub fn of(&self, mpm: Mpm) -> Option<&str> {
+        match mpm {
+            Mpm::Prefork => self.prefork.as_deref(),
+            Mpm::Worker => self.worker.as_deref(),
+            Mpm::Event => self.event.as_deref(),
+        }
+    }
+}
+
+/// One statement of the tutorial's summary table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ClaimText {
+    /// The row of the summary table.
+    pub row: SummaryRow,
+    /// The statement in one sentence.
+    pub says: String,
+    /// The measured quantity that it is about, by the report's name for it.
+    #[serde(default)]
+    pub metric: Option<String>,
+}
+
+/// A row of the tutorial's summary table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SummaryRow {
+    /// Many connections at once, each for one request.
+    HighLoad,
+    /// Connections that stay open.
+    KeepAlive,
+    /// Large files.
+    LargeFile,
+    /// Under a memory limit.
+    MemoryLimit,
+    /// Memory and CPU used.
+    ResourceUse,
+    /// More connections than slots.
+    Overload,
+}
+
+impl SummaryRow {
+    /// All rows in the tutorial's order.
+    pub const ALL: [SummaryRow; 6] = [
+        SummaryRow::HighLoad,
+        SummaryRow::KeepAlive,
+        SummaryRow::LargeFile,
+        SummaryRow::MemoryLimit,
+        SummaryRow::ResourceUse,
+        SummaryRow::Overload,
+    ];
+
+    /// The row's heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            SummaryRow::HighLoad => "High load",
+            SummaryRow::KeepAlive => "Keep-alive",
+            SummaryRow::LargeFile => "Large files",
+            SummaryRow::MemoryLimit => "Memory limit",
+            SummaryRow::ResourceUse => "Resource use",
+            SummaryRow::Overload => "Overload",
+        }
+    }
+}
+
+/// What the client does.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Load {
+    /// Whether connections are kept for further requests. Default: false.
+    pub keep_alive: bool,
+    /// How long one request may take, in seconds. Default: 30.
+    pub timeout_s: u32,
+    /// The size of the file that is asked for, in bytes. Default: 1000.
+    pub body_bytes: u64,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Load {
+            keep_alive: false,
+            timeout_s: 30,
+            body_bytes: 1000,
+        }
+    }
+}
+
+/// The two sizes of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Sizes {
+    /// The tutorial's own numbers.
+    pub full: SizeNumbers,
+    /// Small enough for a first look: a few seconds a run.
+    pub quick: SizeNumbers,
+}
+
+/// The numbers of one size.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SizeNumbers {
+    /// Requests in all.
+    pub requests: u64,
+    /// Connections at once.
+    pub concurrency: u32,
+    /// Slots of every MPM in this size; `server.<mpm>.max_request_workers` goes before it.
+    #[serde(default)]
+    pub max_request_workers: Option<u32>,
+    /// How often each MPM is run. Default: 3.
+    #[serde(default = "three")]
+    pub repetitions: u32,
+    /// When the load is cut off, in seconds. Default: 120.
+    #[serde(default = "two_minutes")]
+    pub max_duration_s: u32,
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn two_minutes() -> u32 {
+    120
+}
+
+/// Which of the two sizes is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Size {
+    /// For a first look.
+    Quick,
+    /// The tutorial's numbers.
+    Full,
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Size::Quick => "quick",
+            Size::Full => "full",
+        })
+    }
+}
+
+/// What is measured of httpd's beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// Every slot is started and has served before the measuring begins.
+    #[default]
+    Warm,
+    /// Measured from the first moment, with httpd's own way of starting more children.
+    Cold,
+}
+
+/// How httpd is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Server {
+    /// `"warm"` or `"cold"`. Default: warm.
+    pub start: Start,
+    /// The MPMs to run. Default: all three.
+    pub mpms: Vec<Mpm>,
+    /// Slots of every MPM (MaxRequestWorkers); the size and then the MPM's own section go before
+    /// it. Default: 150.
+    pub max_request_workers: u32,
+    /// How long an idle connection is kept, in seconds (KeepAliveTimeout). Default: 5.
+    pub keep_alive_timeout_s: u32,
+    /// How long httpd waits for the peer, in seconds (Timeout). Default: 60.
+    pub timeout_s: u32,
+    /// Connections that may wait to be accepted (ListenBacklog). Default: 511.
+    pub listen_backlog: u32,
+    /// Whether files are mapped into memory to be sent (EnableMMAP). Default: true.
+    pub mmap: bool,
+    /// Whether files are sent by the kernel (EnableSendfile). Default: false.
+    pub sendfile: bool,
+    /// Further lines for the end of httpd.conf, in which the lab's own directives may not occur.
+    pub extra_directives: Vec<String>,
+    /// What is different for prefork.
+    pub prefork: Option<PreforkServer>,
+    /// What is different for worker.
+    pub worker: Option<ThreadedServer>,
+    /// What is different for event.
+    pub event: Option<ThreadedServer>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            start: Start::Warm,
+            mpms: Mpm::ALL.to_vec(),
+            max_request_workers: 150,
+            keep_alive_timeout_s: 5,
+            timeout_s: 60,
+            listen_backlog: 511,
+            mmap: true,
+            sendfile: false,
+            extra_directives: Vec::new(),
+            prefork: None,
+            worker: None,
+            event: None,
+        }
+    }
+}
+
+/// Settings of prefork alone. What is left out follows from the number of slots when the start is
+/// warm, and is httpd's own default when it is cold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct PreforkServer {
+    /// Slots, one process each (MaxRequestWorkers).
+    pub max_request_workers: Option<u32>,
+    /// Processes there may ever be (ServerLimit). Default: the number of slots.
+    pub server_limit: Option<u32>,
+    /// Processes started at first (StartServers). Only for a cold start. Default: 5.
+    pub start_servers: Option<u32>,
+    /// Idle processes to have at least (MinSpareServers). Only for a cold start. Default: 5.
+    pub min_spare_servers: Option<u32>,
+    /// Idle processes to have at most (MaxSpareServers). Only for a cold start. Default: 10.
+    pub max_spare_servers: Option<u32>,
+}
+
+/// Settings of worker or event alone. What is left out follows from the number of slots when the
+/// start is warm, and is httpd's own default when it is cold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ThreadedServer {
+    /// Slots, one thread each (MaxRequestWorkers).
+    pub max_request_workers: Option<u32>,
+    /// Threads that serve in one process (ThreadsPerChild). Default: 25.
+    pub threads_per_child: Option<u32>,
+    /// Processes there may ever be (ServerLimit). Default: slots / threads.
+    pub server_limit: Option<u32>,
+    /// Processes started at first (StartServers). Only for a cold start. Default: 3.
+    pub start_servers: Option<u32>,
+    /// Idle threads to have at least (MinSpareThreads). Only for a cold start. Default: three
+    /// processes' worth.
+    pub min_spare_threads: Option<u32>,
+    /// Idle threads to have at most (MaxSpareThreads). Only for a cold start. Default: ten
+    /// processes' worth.
+    pub max_spare_threads: Option<u32>,
+}

@@ -1,0 +1,344 @@
+use std::fs;
+
+use super::*;
+
+const GOOD: &str = r#"name = "mine"
+title = "Mine"
+what = "A test."
+
+[size.full]
+requests = 100
+concurrency = 10
+
+[size.quick]
+requests = 20
+concurrency = 2
+
+[server]
+start = "cold"
+"#;
+
+fn errors(text: &str) -> Vec<String> {
+    match Scenario::parse("mine.toml", text) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+/// The good file with one line replaced, and with lines added at the end.
+fn with(old: &str, new: &str, end: &str) -> String {
+    assert!(GOOD.contains(old), "{old}");
+    format!("{}{end}", GOOD.replacen(old, new, 1))
+}
+
+#[test]
+fn a_minimal_file_is_enough() {
+    assert_eq!(errors(GOOD), Vec::<String>::new());
+}
+
+#[test]
+fn each_error_names_file_line_and_key() {
+    let table: &[(&str, String, &str)] = &[
+        (
+            "more connections than requests",
+            with("concurrency = 10", "concurrency = 101", ""),
+            "mine.toml:7: size.full.concurrency: 101 connections at once are more than the 100 requests in all",
+        ),
+        (
+            "no requests",
+            with("requests = 20", "requests = 0", ""),
+            "mine.toml:10: size.quick.requests: must be more than 0",
+        ),
+        (
+            "an unknown MPM",
+            with("start = \"cold\"", "mpms = [\"event\", \"itk\"]", ""),
+            "mine.toml:14: server.mpms[1]: unknown variant `itk`, expected one of `prefork`, `worker`, `event`",
+        ),
+        (
+            "an MPM twice",
+            with("start = \"cold\"", "mpms = [\"event\", \"event\"]", ""),
+            "mine.toml:14: server.mpms[1]: names event twice",
+        ),
+        (
+            "a limit that is no number",
+            with("name", "name", "[limits]\nopen_files = \"many\"\n"),
+            "mine.toml:16: limits.open_files: invalid type: string \"many\", expected u64",
+        ),
+        (
+            "a limit of nothing",
+            with("name", "name", "[limits]\ndata_kb = 0\n"),
+            "mine.toml:16: limits.data_kb: must be more than 0; leave the key out for no limit",
+        ),
+        (
+            "an unknown limit",
+            with("name", "name", "[limits]\nmemory_kb = 1\n"),
+            "mine.toml:16: limits.memory_kb: unknown field `memory_kb`, expected one of `address_space_kb`, `data_kb`, `stack_kb`, `open_files`, `processes`",
+        ),
+        (
+            "more started than there may be",
+            with("name", "name", "[server.prefork]\nstart_servers = 151\n"),
+            "mine.toml:16: server.prefork.start_servers: 151 is more than the 150 processes that the slots allow",
+        ),
+        (
+            "a limit of processes below the need",
+            with("name", "name", "[server.event]\nserver_limit = 5\n"),
+            "mine.toml:16: server.event.server_limit: 5 is less than the 6 processes that the slots need",
+        ),
+        (
+            "slots that do not divide by the threads",
+            with(
+                "concurrency = 2",
+                "concurrency = 2\nmax_request_workers = 40",
+                "",
+            ),
+            "mine.toml:12: size.quick.max_request_workers: 40 is not a multiple of the 25 threads of each worker process",
+        ),
+        (
+            "threads for prefork",
+            with("name", "name", "[server.prefork]\nthreads_per_child = 5\n"),
+            "mine.toml:16: server.prefork.threads_per_child: unknown field `threads_per_child`, expected one of `max_request_workers`, `server_limit`, `start_servers`, `min_spare_servers`, `max_spare_servers`",
+        ),
+        (
+            "spare limits the wrong way round",
+            with(
+                "name",
+                "name",
+                "[server.prefork]\nmin_spare_servers = 20\nmax_spare_servers = 20\n",
+            ),
+            "mine.toml:17: server.prefork.max_spare_servers: at most 20 spare is less than the minimum 20 and 1 more",
+        ),
+        (
+            "a way of starting for a warm start",
+            with("cold", "warm", "[server.worker]\nstart_servers = 2\n"),
+            "mine.toml:16: server.worker.start_servers: only for server.start = \"cold\"; a warm start has all slots from the first",
+        ),
+        (
+            "a section for an MPM that is not run",
+            with(
+                "start = \"cold\"",
+                "mpms = [\"event\"]",
+                "[server.worker]\n",
+            ),
+            "mine.toml:15: server.worker: worker is not in server.mpms",
+        ),
+        (
+            "a directive of the lab",
+            with(
+                "start = \"cold\"",
+                "extra_directives = [\n\"FileETag None\",\n\"listen 80\"]",
+                "",
+            ),
+            "mine.toml:16: server.extra_directives[1]: listen is set by the lab itself",
+        ),
+        (
+            "a missing key",
+            with("requests = 100\n", "", ""),
+            "mine.toml:5: size.full: missing field `requests`",
+        ),
+        (
+            "a missing table",
+            with("[size.quick]\nrequests = 20\nconcurrency = 2\n", "", ""),
+            "mine.toml:5: size: missing field `quick`",
+        ),
+        (
+            "a missing name",
+            with("name = \"mine\"\n", "", ""),
+            "mine.toml:1: missing field `name`",
+        ),
+        (
+            "a bad name",
+            with("\"mine\"", "\"../mine\"", ""),
+            "mine.toml:1: name: `../mine` must be small letters, digits and `-`, beginning with no `-`",
+        ),
+        (
+            "a negative number",
+            with("requests = 100", "requests = -1", ""),
+            "mine.toml:6: size.full.requests: invalid value: integer `-1`, expected u64",
+        ),
+        (
+            "bad syntax",
+            with("title = \"Mine\"", "title = \"Mine", ""),
+            "mine.toml:2: title: invalid basic string, expected `\"`",
+        ),
+        (
+            "an unknown row of the summary",
+            with(
+                "name",
+                "name",
+                "[tutorial]\nsection = 1\ncommand = \"ab\"\nexpects = { overall = \"x\" }\n[[tutorial.claims]]\nrow = \"speed\"\nsays = \"x\"\n",
+            ),
+            "mine.toml:20: tutorial.claims[0].row: unknown variant `speed`, expected one of `high-load`, `keep-alive`, `large-file`, `memory-limit`, `resource-use`, `overload`",
+        ),
+    ];
+    let wrong: Vec<String> = table
+        .iter()
+        .map(|(what, text, expected)| (what, errors(text), expected))
+        .filter(|(_, found, expected)| found != &[**expected])
+        .map(|(what, found, expected)| format!("{what}:\n  {found:?}\n  {expected:?}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn all_contradictions_of_a_file_are_reported_at_once_in_order() {
+    let text = with(
+        "requests = 100",
+        "requests = 0",
+        "listen_backlog = 0\n[limits]\nstack_kb = 0\n",
+    )
+    .replacen("concurrency = 2", "concurrency = 30", 1);
+    assert_eq!(
+        errors(&text),
+        [
+            "mine.toml:6: size.full.requests: must be more than 0",
+            "mine.toml:11: size.quick.concurrency: 30 connections at once are more than the 20 requests in all",
+            "mine.toml:15: server.listen_backlog: 0 is not within 1 to 65535",
+            "mine.toml:17: limits.stack_kb: must be more than 0; leave the key out for no limit",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Scenario::load(Path::new("/nonexistent/x.toml")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read the scenario /nonexistent/x.toml: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn a_directory_is_read_in_order_and_may_not_have_a_name_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = Scenario::load_all(directory.path()).unwrap_err();
+    assert!(matches!(error, ScenarioError::Empty { .. }), "{error}");
+
+    fs::write(directory.path().join("b.toml"), GOOD).unwrap();
+    fs::write(
+        directory.path().join("a.toml"),
+        GOOD.replace("\"mine\"", "\"other\""),
+    )
+    .unwrap();
+    fs::write(directory.path().join("notes.txt"), "no scenario").unwrap();
+    let scenarios = Scenario::load_all(directory.path()).unwrap();
+    let names: Vec<&str> = scenarios.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["other", "mine"]);
+
+    fs::write(directory.path().join("c.toml"), GOOD).unwrap();
+    let error = Scenario::load_all(directory.path()).unwrap_err();
+    assert!(matches!(error, ScenarioError::Duplicate { .. }), "{error}");
+}
+
+#[test]
+fn every_built_in_scenario_is_correct_and_named_as_its_file() {
+    for (file, text) in BUILTIN {
+        let scenario = Scenario::parse(file, text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(format!("{}.toml", scenario.name), file);
+        assert_eq!(scenario.mpms().count(), 3, "{file}");
+        for size in [Size::Quick, Size::Full] {
+            assert!(
+                scenario.numbers(size).repetitions >= 3,
+                "{file}: one run proves nothing"
+            );
+        }
+    }
+    assert_eq!(builtin().len(), BUILTIN.len());
+}
+
+#[test]
+fn every_file_in_the_scenarios_directory_is_built_in() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let mut loaded: Vec<String> = Scenario::load_all(&directory)
+        .unwrap()
+        .into_iter()
+        .map(|s| s.name)
+        .collect();
+    let mut known: Vec<String> = builtin().into_iter().map(|s| s.name).collect();
+    loaded.sort();
+    known.sort();
+    assert_eq!(loaded, known);
+}
+
+#[test]
+fn the_built_in_scenarios_cover_the_tutorial_s_summary() {
+    let scenarios = builtin();
+    for row in SummaryRow::ALL {
+        let covered = scenarios
+            .iter()
+            .filter_map(|s| s.tutorial.as_ref())
+            .any(|tutorial| tutorial.claims.iter().any(|claim| claim.row == row));
+        assert!(covered, "{row:?}");
+    }
+}
+
+#[test]
+fn slots_are_equal_for_all_mpms_except_where_the_tutorial_has_it_otherwise() {
+    for scenario in builtin() {
+        for size in [Size::Quick, Size::Full] {
+            let slots = Mpm::ALL.map(|mpm| scenario.plan(mpm, size).server.max_request_workers);
+            if scenario.name == "overload-tutorial" {
+                assert_eq!(slots, [50, 100, 100]);
+            } else {
+                assert!(
+                    slots.iter().all(|s| *s == slots[0]),
+                    "{}: {slots:?}",
+                    scenario.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_warm_plan_starts_every_slot_and_keeps_it() {
+    let text = GOOD.replace("cold", "warm");
+    let scenario = Scenario::parse("mine.toml", &text).unwrap();
+    let prefork = scenario.plan(Mpm::Prefork, Size::Full).server;
+    assert_eq!((prefork.start_servers, prefork.server_limit), (150, 150));
+    let event = scenario.plan(Mpm::Event, Size::Full).server;
+    assert_eq!(
+        (event.start_servers, event.server_limit, event.children()),
+        (6, 6, 6)
+    );
+    for plan in [prefork, event] {
+        assert!(plan.max_spare > plan.max_request_workers);
+    }
+}
+
+#[test]
+fn a_cold_plan_has_the_compiled_in_defaults_of_httpd() {
+    let scenario = Scenario::parse("mine.toml", GOOD).unwrap();
+    let prefork = scenario.plan(Mpm::Prefork, Size::Full).server;
+    assert_eq!(
+        (prefork.start_servers, prefork.min_spare, prefork.max_spare),
+        (5, 5, 10)
+    );
+    let worker = scenario.plan(Mpm::Worker, Size::Full).server;
+    assert_eq!(
+        (worker.start_servers, worker.min_spare, worker.max_spare),
+        (3, 75, 250)
+    );
+}
+
+#[test]
+fn the_mpm_s_section_goes_before_the_size_and_the_size_before_the_server() {
+    let text = with(
+        "concurrency = 2",
+        "concurrency = 2\nmax_request_workers = 50",
+        "max_request_workers = 100\n[server.event]\nmax_request_workers = 25\n",
+    );
+    let scenario = Scenario::parse("mine.toml", &text).unwrap();
+    let slots = |mpm, size| scenario.plan(mpm, size).server.max_request_workers;
+    assert_eq!(slots(Mpm::Event, Size::Quick), 25);
+    assert_eq!(slots(Mpm::Worker, Size::Quick), 50);
+    assert_eq!(slots(Mpm::Worker, Size::Full), 100);
+}
+
+#[test]
+fn a_plan_survives_the_manifest() {
+    for scenario in builtin() {
+        let plan = scenario.plan(Mpm::Worker, Size::Quick);
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<RunPlan>(&text).unwrap(), plan);
+    }
+}

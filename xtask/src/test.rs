@@ -1,0 +1,105 @@
+//! Runs all tests and counts them.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use crate::build;
+use crate::environment;
+use crate::paths::Paths;
+use crate::step::{self, Step};
+use crate::tally::Tally;
+
+/// Tells the tests that they must fail where they would otherwise be skipped.
+const REQUIRE_ALL: &str = "MPM_OBSERVER_REQUIRE_ALL";
+
+/// The tests in the order they run: cargo's selection and the harness's arguments. Integration
+/// tests start servers and watch the CPUs they share, so they run one at a time.
+const PHASES: [(&[&str], &[&str]); 3] = [
+    (&["--lib", "--bins"], &[]),
+    (&["--test", "*"], &["--test-threads=1"]),
+    (&["--doc"], &[]),
+];
+
+/// Builds and runs all tests, or those whose names contain one of `filters`. The last line on
+/// standard output is "N passed, N failed, N skipped".
+pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
+    // The lab's binaries as well: integration tests run them.
+    build::release(paths)?;
+    let mut compile = environment::workspace_cargo(paths);
+    compile
+        .args(["test", "--release", "--workspace", "--no-run"])
+        .args(build::lock_arguments());
+    Step {
+        what: "building the tests",
+        expected: "about 1 min the first time",
+        log: "build-tests",
+    }
+    .run(paths, &mut compile)?;
+
+    let log = paths.logs().join("tests.log");
+    let mut log_file =
+        File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let mut tally = Tally::default();
+    let mut first_failure = None;
+    for (selection, harness) in PHASES {
+        let mut tests = environment::workspace_cargo(paths);
+        tests
+            .args(["test", "--quiet", "--release", "--workspace"])
+            .args(["--no-fail-fast"])
+            .args(build::lock_arguments())
+            .args(selection)
+            .arg("--")
+            .args(["--show-output", "--format=pretty"])
+            .args(harness)
+            .args(filters)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        if environment::on_ci() {
+            tests.env(REQUIRE_ALL, "1");
+        }
+        let mut child = tests.spawn().context("cannot run cargo test")?;
+        let output = child.stdout.take().context("cargo test has no output")?;
+        copy(output, &mut log_file, &mut tally)?;
+        let status = child.wait().context("cannot wait for cargo test")?;
+        if !status.success() && first_failure.is_none() {
+            first_failure = Some(step::exit_code(status));
+        }
+    }
+
+    let counts = tally.finish();
+    let mut stdout = io::stdout().lock();
+    let forbidden_skips = environment::on_ci() && counts.skipped > 0;
+    if forbidden_skips {
+        writeln!(stdout, "error: CI skips no test")?;
+    }
+    writeln!(
+        stdout,
+        "{} passed, {} failed, {} skipped",
+        counts.passed, counts.failed, counts.skipped
+    )?;
+    Ok(match first_failure {
+        Some(code) => ExitCode::from(code),
+        None if forbidden_skips || counts.failed > 0 => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
+    })
+}
+
+/// Copies a test program's output to the log and, as far as a user wants it, to the terminal.
+fn copy(output: impl io::Read, log: &mut File, tally: &mut Tally) -> Result<()> {
+    let mut reader = BufReader::new(output);
+    let mut stdout = io::stdout().lock();
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        log.write_all(&line).context("cannot write the test log")?;
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\n', '\r']);
+        if tally.take(text) {
+            writeln!(stdout, "{text}")?;
+        }
+        line.clear();
+    }
+    Ok(())
+}
