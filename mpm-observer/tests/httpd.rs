@@ -2,130 +2,25 @@
 
 mod common;
 
+use common::{GRACE, NEVER, PROGRAM, Place, START, alive, kill_9, parent_of, small, wait_until};
+
 use std::{
     fs,
     io::{BufRead, BufReader},
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::AtomicBool,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mpm_observer::httpd::{
-    self, ExitStatus, How, Httpd, Installation, ReadyIn, Role, RuntimeDir, Setup, StartFailure,
-    clean_up_stale_in, config, http, user,
+    self, ExitStatus, How, Httpd, Role, RuntimeDir, Setup, StartFailure, clean_up_stale_in, config,
+    http,
 };
-use mpm_observer::scenario::{Mpm, RunPlan, Scenario, Size, Start, builtin};
+use mpm_observer::scenario::{Mpm, Size, Start, builtin};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mpm-observer");
-/// Nobody cancels.
-static NEVER: AtomicBool = AtomicBool::new(false);
-const START: Duration = Duration::from_secs(30);
-const GRACE: Duration = Duration::from_secs(10);
-
-/// A place for one test: the runtime directories of its labs, and a run's directory.
-struct Place {
-    dir: tempfile::TempDir,
-    installation: Installation,
-    user: Option<user::ServerUser>,
-}
-
-impl Place {
-    /// `None` when there is no httpd here.
-    fn new() -> Option<Self> {
-        Place::new_in(&std::env::temp_dir())
-    }
-
-    fn new_in(parent: &Path) -> Option<Self> {
-        let installation = Installation::find(None);
-        if !common::have("httpd", installation.is_ok()) {
-            return None;
-        }
-        let dir = tempfile::tempdir_in(parent).unwrap();
-        // httpd's user must be able to come through.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let installation = installation.unwrap();
-        Some(Place {
-            dir,
-            installation,
-            user: user::choose(None).unwrap(),
-        })
-    }
-
-    fn base(&self) -> PathBuf {
-        self.dir.path().join("labs")
-    }
-
-    fn start(&self, runtime: &RuntimeDir, plan: &RunPlan) -> (Httpd, ReadyIn) {
-        httpd::start(&self.setup(runtime, plan, 0), START, &NEVER, |_| Ok(())).unwrap()
-    }
-
-    fn setup<'a>(&'a self, runtime: &'a RuntimeDir, plan: &'a RunPlan, port: u16) -> Setup<'a> {
-        Setup {
-            installation: &self.installation,
-            runtime,
-            plan,
-            run_dir: self.dir.path(),
-            user: self.user.as_ref(),
-            cpus: &[],
-            port,
-            program: Path::new(PROGRAM),
-        }
-    }
-}
-
-/// A small httpd of 10 slots in two processes, or ten for prefork.
-fn small(mpm: Mpm, start: &str, limits: &str) -> RunPlan {
-    let text = format!(
-        "name = \"small\"\ntitle = \"Small\"\nwhat = \"A test.\"\n\
-         [size]\nfull = {{ requests = 10, concurrency = 1 }}\n\
-         quick = {{ requests = 10, concurrency = 1 }}\n\
-         [server]\nstart = \"{start}\"\nmax_request_workers = 10\n\
-         worker.threads_per_child = 5\nevent.threads_per_child = 5\n[limits]\n{limits}\n"
-    );
-    Scenario::parse("small.toml", &text)
-        .unwrap()
-        .plan(mpm, Size::Quick)
-}
-
-fn alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    let state = stat
-        .rsplit(')')
-        .next()
-        .and_then(|rest| rest.split_whitespace().next());
-    !matches!(state, Some("Z" | "X") | None)
-}
-
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn kill_9(pid: u32) {
-    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
-}
-
-fn parent_of(pid: u32) -> u32 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap()
-}
 
 #[test]
 fn httpd_accepts_the_configuration_of_every_built_in_scenario() {

@@ -102,7 +102,12 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
     eprintln!("drawing the report …");
     let report = report::make_report(&out).map_err(|error| (Exit::Failed, error.to_string()))?;
     println!("{}", report.summary);
-    println!("{} of {} runs recorded in {}", outcome.made, outcome.planned, out.display());
+    println!(
+        "{} of {} runs recorded in {}",
+        outcome.made,
+        outcome.planned,
+        out.display()
+    );
     println!("report: {}", report.html.display());
     Ok(if outcome.interrupted {
         Exit::Interrupted
@@ -117,7 +122,10 @@ fn choose(wanted: &[String]) -> Result<Vec<Scenario>, String> {
     }
     let mut chosen: Vec<Scenario> = Vec::new();
     for name in wanted {
-        let found = match builtin().into_iter().find(|scenario| scenario.name == *name) {
+        let found = match builtin()
+            .into_iter()
+            .find(|scenario| scenario.name == *name)
+        {
             Some(scenario) => vec![scenario],
             None if Path::new(name).exists() => {
                 Scenario::load_all(Path::new(name)).map_err(|error| error.to_string())?

@@ -98,7 +98,9 @@ pub fn phases(client: &ClientRow, kernel: &KernelRow) -> Phases {
     let first = kernel.ordinal == 0;
     // A connection may be accepted before or after its first bytes arrive.
     let accepted_ns = if first && kernel.accepted_ns != 0 {
-        kernel.accepted_ns.clamp(kernel.arrival_ns, kernel.pickup_ns.max(kernel.arrival_ns))
+        kernel
+            .accepted_ns
+            .clamp(kernel.arrival_ns, kernel.pickup_ns.max(kernel.arrival_ns))
     } else {
         kernel.arrival_ns
     };
@@ -120,16 +122,10 @@ pub fn phases(client: &ClientRow, kernel: &KernelRow) -> Phases {
         set(Phase::ClientDelay, between(client.start_ns, client.sent_ns));
     }
     set(Phase::ToServer, between(client.sent_ns, kernel.arrival_ns));
-    set(
-        Phase::AcceptQueue,
-        between(kernel.arrival_ns, accepted_ns),
-    );
+    set(Phase::AcceptQueue, between(kernel.arrival_ns, accepted_ns));
     set(Phase::SlotWait, between(accepted_ns, kernel.pickup_ns));
     set(Phase::OnCpu, kernel.on_cpu_ns);
-    set(
-        Phase::RunQueue,
-        kernel.woken_wait_ns + kernel.preempted_ns,
-    );
+    set(Phase::RunQueue, kernel.woken_wait_ns + kernel.preempted_ns);
     set(Phase::Blocked, kernel.blocked_ns);
     set(Phase::Handover, kernel.handover_ns);
     set(

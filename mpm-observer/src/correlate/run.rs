@@ -98,9 +98,7 @@ impl RunAnalysis {
     pub fn failed(&self) -> u64 {
         self.outcomes
             .iter()
-            .filter(|(name, _)| {
-                !["ok", "stale_keep_alive", "aborted"].contains(&name.as_str())
-            })
+            .filter(|(name, _)| !["ok", "stale_keep_alive", "aborted"].contains(&name.as_str()))
             .map(|(_, count)| count)
             .sum()
     }
@@ -305,7 +303,10 @@ fn summarise(
         virtual_max_bytes: sums.iter().map(|sum| sum[3]).max(),
         tasks_max: loaded().map(|row| row.tasks).max().unwrap_or(0),
         processes_max: loaded().map(|row| row.processes).max().unwrap_or(0),
-        accept_queue_max: loaded().filter_map(|row| row.accept_queue).max().unwrap_or(0),
+        accept_queue_max: loaded()
+            .filter_map(|row| row.accept_queue)
+            .max()
+            .unwrap_or(0),
         listen_overflows: counted(|row| row.listen_overflows),
         listen_drops: counted(|row| row.listen_drops),
         status_looks: asked().count() as u64,

@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::{
-    httpd::Role,
-    recording::TaskRow,
-    scenario::Mpm,
-};
+use crate::{httpd::Role, recording::TaskRow, scenario::Mpm};
 
 /// Sums over tasks, during the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,10 +45,7 @@ impl RoleTotals {
             };
         };
         step(&mut self.on_cpu_ns, row.on_cpu_ns);
-        step(
-            &mut self.run_queue_ns,
-            row.woken_wait_ns + row.preempted_ns,
-        );
+        step(&mut self.run_queue_ns, row.woken_wait_ns + row.preempted_ns);
         step(&mut self.voluntary, row.voluntary);
         step(&mut self.involuntary, row.involuntary);
         step(&mut self.faults_user, row.faults_user);
@@ -102,8 +95,7 @@ pub fn task_deltas(rows: &[TaskRow], load_ns: (u64, u64), mpm: Mpm) -> TaskDelta
         if last.is_some_and(|row| row.exit_signal != 0 && !row.alive) {
             deltas.killed += 1;
         }
-        let ended_during =
-            last.filter(|row| (load_ns.0..=load_ns.1).contains(&row.exited_ns));
+        let ended_during = last.filter(|row| (load_ns.0..=load_ns.1).contains(&row.exited_ns));
         let Some(until) = end.or(ended_during) else {
             continue;
         };
@@ -184,6 +176,9 @@ mod tests {
             exited_ns: 50,
             ..row(2, Moment::End, "thread", 8)
         };
-        assert_eq!(task_deltas(&[ended], (100, 200), Mpm::Prefork), TaskDeltas::default());
+        assert_eq!(
+            task_deltas(&[ended], (100, 200), Mpm::Prefork),
+            TaskDeltas::default()
+        );
     }
 }

@@ -64,7 +64,10 @@ async fn ask(addr: SocketAddr, path: &str, local_port: &mut u16) -> io::Result<A
         .body(Empty::<Bytes>::new())
         .map_err(io::Error::other)?;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(io::Error::other)?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
             .collect()

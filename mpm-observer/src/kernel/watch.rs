@@ -9,15 +9,15 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use mpm_observer_common::{
-    Counter, MAX_TASKS, OffCpu, Offsets, RING_BYTES, RecordKind, Settings, TaskFlags, TaskRecord, TaskState,
+    Counter, MAX_TASKS, OffCpu, Offsets, RING_BYTES, RecordKind, Settings, TaskFlags, TaskRecord,
+    TaskState,
 };
 
 use super::{
     Counters, Hook, KernelError, KernelTypes, Missed, PROBES, Record, Tier, tracefs::field_offset,
 };
 
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
 
 /// What to watch.
 #[derive(Clone, Copy, Debug)]

@@ -135,7 +135,10 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
     let teller_done = Arc::clone(&done);
     let telling = thread::spawn(move || {
         while !teller_done.load(Ordering::Relaxed) {
-            let counts = [teller.completed().to_le_bytes(), teller.failed().to_le_bytes()];
+            let counts = [
+                teller.completed().to_le_bytes(),
+                teller.failed().to_le_bytes(),
+            ];
             if write_frame(&told, kind::PROGRESS, counts.as_flattened()).is_err() {
                 return;
             }

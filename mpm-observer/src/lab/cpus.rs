@@ -43,7 +43,11 @@ impl CpuSplit {
                 .copied()
                 .filter(|cpu| !taken.contains(cpu))
                 .collect();
-            if rest.is_empty() { allowed.to_vec() } else { rest }
+            if rest.is_empty() {
+                allowed.to_vec()
+            } else {
+                rest
+            }
         };
         Ok(match (server, client) {
             (Some(server), Some(client)) => Self { server, client },

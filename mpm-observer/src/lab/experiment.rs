@@ -150,6 +150,7 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
         runtime: &runtime,
         user: user.as_ref(),
         cpus: &split,
+        allowed_cpus: &allowed,
         machine: &machine,
         interrupt,
     };
@@ -232,7 +233,9 @@ fn machine() -> Machine {
     let memory_bytes = fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| {
-            let rest = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+            let rest = text
+                .lines()
+                .find_map(|line| line.strip_prefix("MemTotal:"))?;
             let kilobytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
             Some(kilobytes * 1024)
         })

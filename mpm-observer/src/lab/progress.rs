@@ -68,11 +68,7 @@ impl Progress {
                 .push(self.run_began.elapsed());
             self.done += 1;
         }
-        let line = format!(
-            "{:>3}/{} {name}: {result}",
-            self.done,
-            self.to_come.len()
-        );
+        let line = format!("{:>3}/{} {name}: {result}", self.done, self.to_come.len());
         self.run_began = Instant::now();
         match &self.bar {
             Some(bar) => bar.println(line),
@@ -93,7 +89,11 @@ impl Progress {
             lengths.iter().sum::<Duration>() / u32::try_from(lengths.len().max(1)).unwrap_or(1)
         };
         let all: Vec<Duration> = self.past.values().flatten().copied().collect();
-        let general = if all.is_empty() { FIRST_GUESS } else { mean(&all) };
+        let general = if all.is_empty() {
+            FIRST_GUESS
+        } else {
+            mean(&all)
+        };
         let left: Duration = self.to_come[self.done.min(self.to_come.len())..]
             .iter()
             .map(|scenario| self.past.get(scenario).map_or(general, |past| mean(past)))

@@ -28,7 +28,7 @@ use crate::{
         Status, TableWriter, TaskRow,
     },
     resources::{RunCgroup, SampleTargets, sample, watch_status},
-    scenario::{Mpm, RunPlan, Start},
+    scenario::{Cpus, Mpm, RunPlan, Start},
 };
 
 /// How long httpd may take to serve.
@@ -47,6 +47,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) runtime: &'a RuntimeDir,
     pub(super) user: Option<&'a ServerUser>,
     pub(super) cpus: &'a CpuSplit,
+    pub(super) allowed_cpus: &'a [usize],
     pub(super) machine: &'a Machine,
     pub(super) interrupt: &'a Interrupt,
 }
@@ -102,7 +103,7 @@ fn new_manifest(around: &Surroundings<'_>, plan: &RunPlan, repetition: u32) -> M
             .user
             .map_or_else(|| "the caller".into(), |user| user.name.clone()),
         port: 0,
-        server_cpus: around.cpus.server.clone(),
+        server_cpus: server_cpus(around, plan).to_vec(),
         client_cpus: around.cpus.client.clone(),
         start: StartOutcome::default(),
         load: None,
@@ -111,6 +112,14 @@ fn new_manifest(around: &Surroundings<'_>, plan: &RunPlan, repetition: u32) -> M
         absent_programs: Vec::new(),
         observer_cpu_ns: 0,
         server_gone: false,
+    }
+}
+
+/// The CPUs that httpd gets in a run.
+fn server_cpus<'a>(around: &Surroundings<'a>, plan: &RunPlan) -> &'a [usize] {
+    match plan.server.cpus {
+        Cpus::Apart => &around.cpus.server,
+        Cpus::All => around.allowed_cpus,
     }
 }
 
@@ -141,7 +150,13 @@ impl Run<'_> {
         let started = self.start(manifest, cgroup.as_ref(), &mut collector);
         let mut rows = TableWriter::create(self.dir.path())?;
         let result = match &started {
-            Ok(httpd) => self.serve(manifest, httpd, cgroup.as_ref(), collector.as_ref(), &mut rows),
+            Ok(httpd) => self.serve(
+                manifest,
+                httpd,
+                cgroup.as_ref(),
+                collector.as_ref(),
+                &mut rows,
+            ),
             Err(Ok(failure)) => self.go_without(manifest, failure, &mut rows),
             Err(Err(_)) => Ok(()),
         };
@@ -179,25 +194,30 @@ impl Run<'_> {
             plan: self.plan,
             run_dir: self.dir.path(),
             user: self.around.user,
-            cpus: &self.around.cpus.server,
+            cpus: self.server_cpus(),
             port: 0,
             program: Path::new(THIS_PROGRAM),
         };
         let began = Instant::now();
         let mut port = 0;
         let mut own_failure = None;
-        let started = httpd::start(&setup, START_TIMEOUT, self.around.interrupt.flag(), |prepared| {
-            port = prepared.addr().port();
-            // The collector of an attempt on a port that was taken has nothing to tell.
-            drop(collector.take());
-            self.watch(port, prepared.pid(), cgroup)
-                .map(|ready| *collector = Some(ready))
-                .map_err(|error| {
-                    let message = error.to_string();
-                    own_failure = Some(error);
-                    message
-                })
-        });
+        let started = httpd::start(
+            &setup,
+            START_TIMEOUT,
+            self.around.interrupt.flag(),
+            |prepared| {
+                port = prepared.addr().port();
+                // The collector of an attempt on a port that was taken has nothing to tell.
+                drop(collector.take());
+                self.watch(port, prepared.pid(), cgroup)
+                    .map(|ready| *collector = Some(ready))
+                    .map_err(|error| {
+                        let message = error.to_string();
+                        own_failure = Some(error);
+                        message
+                    })
+            },
+        );
         manifest.port = port;
         match started {
             Ok((httpd, ready)) => {
@@ -228,6 +248,10 @@ impl Run<'_> {
         }
     }
 
+    fn server_cpus(&self) -> &[usize] {
+        server_cpus(self.around, self.plan)
+    }
+
     fn watch(
         &self,
         port: u16,
@@ -256,7 +280,7 @@ impl Run<'_> {
     ) -> Result<(), LabError> {
         if self.plan.server.start == Start::Warm {
             (self.tell)("warming up");
-            manifest.warm_up_requests = self.warm_up(manifest, httpd, rows)?;
+            manifest.warm_up_requests = self.warm_up(httpd, rows)?;
         }
         if self.around.interrupt.is_set() {
             return Ok(());
@@ -316,12 +340,7 @@ impl Run<'_> {
     }
 
     /// Occupies all slots at once, so that each has served before it is measured.
-    fn warm_up(
-        &self,
-        manifest: &Manifest,
-        httpd: &Httpd,
-        rows: &mut TableWriter<ClientRow>,
-    ) -> Result<u64, LabError> {
+    fn warm_up(&self, httpd: &Httpd, rows: &mut TableWriter<ClientRow>) -> Result<u64, LabError> {
         let slots = self.plan.server.max_request_workers;
         let url = format!("http://{}{}", httpd.addr(), config::ALIVE_PATH);
         let order = ClientOrder {
@@ -336,14 +355,15 @@ impl Run<'_> {
         while Instant::now() < deadline && !self.around.interrupt.is_set() {
             let path = format!("{}?auto", config::STATUS_PATH);
             let answer = http::get(httpd.addr(), &path, IDLE_PATIENCE, &mut port);
-            let status = answer.ok().and_then(|answer| ServerStatus::parse(&answer.body));
+            let status = answer
+                .ok()
+                .and_then(|answer| ServerStatus::parse(&answer.body));
             // The question itself keeps one slot busy.
             if status.is_some_and(|status| status.busy_workers <= 1) {
                 break;
             }
             thread::sleep(Duration::from_millis(20));
         }
-        debug_assert_ne!(manifest.port, 0);
         Ok(outcome.map_or(0, |outcome| outcome.summary.requests))
     }
 
@@ -465,10 +485,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The name of each task's role, from what it had done by its end.
-fn roles(
-    tasks: &[(Moment, TaskRecord)],
-    mpm: Mpm,
-) -> impl Fn(&TaskRecord) -> String + use<> {
+fn roles(tasks: &[(Moment, TaskRecord)], mpm: Mpm) -> impl Fn(&TaskRecord) -> String + use<> {
     let first = tasks
         .iter()
         .find(|(_, task)| task.flags & TaskFlags::FIRST != 0)

@@ -12,6 +12,8 @@ mod table;
 
 pub use dir::{EXPERIMENT_FILE, RunDir};
 pub use error::RecordingError;
-pub use manifest::{Experiment, FORMAT, LoadOutcome, Machine, Manifest, ScenarioNotes, StartOutcome, Status};
+pub use manifest::{
+    Experiment, FORMAT, LoadOutcome, Machine, Manifest, ScenarioNotes, StartOutcome, Status,
+};
 pub use rows::{ClientRow, KernelRow, MemoryRow, Moment, SampleRow, StatusRow, TableRow, TaskRow};
 pub use table::{Table, TableWriter, read_table};

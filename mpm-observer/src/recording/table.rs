@@ -41,8 +41,8 @@ impl<R: TableRow> TableWriter<R> {
     pub fn create(run_dir: &Path) -> Result<Self, RecordingError> {
         let dir = run_dir.join(R::TABLE);
         fs::create_dir_all(&dir).map_err(RecordingError::io(&dir))?;
-        let fields = Vec::<FieldRef>::from_type::<R>(tracing_options())
-            .map_err(columns_error(&dir))?;
+        let fields =
+            Vec::<FieldRef>::from_type::<R>(tracing_options()).map_err(columns_error(&dir))?;
         Ok(Self {
             dir,
             fields,
@@ -160,11 +160,9 @@ fn read_part<R: TableRow>(path: &Path) -> Result<Vec<R>, RecordingError> {
         .map_err(parquet_error(path))?;
     let mut rows = Vec::new();
     for batch in reader {
-        let batch =
-            batch.map_err(|error| parquet_error(path)(parquet::errors::ParquetError::from(error)))?;
-        rows.extend(
-            serde_arrow::from_record_batch::<Vec<R>>(&batch).map_err(columns_error(path))?,
-        );
+        let batch = batch
+            .map_err(|error| parquet_error(path)(parquet::errors::ParquetError::from(error)))?;
+        rows.extend(serde_arrow::from_record_batch::<Vec<R>>(&batch).map_err(columns_error(path))?);
     }
     Ok(rows)
 }

@@ -10,7 +10,7 @@ mod sampler;
 
 pub use cgroup::{RunCgroup, memory_cgroup_version};
 pub use memory::{ProcessMemory, read_memory};
-pub use mod_status::{watch_status};
+pub use mod_status::watch_status;
 pub use network::{ListenCounters, accept_queue_length, listen_counters};
 pub use processes::{ProcessStat, children_of, cpu_ns_with_ended, process_stat};
 pub use sampler::{SampleTargets, sample};

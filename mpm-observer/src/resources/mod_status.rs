@@ -48,7 +48,10 @@ fn look(port: u16) -> StatusRow {
     let path = format!("{STATUS_PATH}?auto");
     let answer = http::get(address, &path, PATIENCE, &mut row.local_port);
     row.took_ns = monotonic_ns() - row.t_ns;
-    if let Some(status) = answer.ok().and_then(|answer| ServerStatus::parse(&answer.body)) {
+    if let Some(status) = answer
+        .ok()
+        .and_then(|answer| ServerStatus::parse(&answer.body))
+    {
         row.answered = true;
         row.busy_workers = Some(status.busy_workers);
         row.idle_workers = Some(status.idle_workers);

@@ -23,7 +23,10 @@ pub fn accept_queue_length(port: u16) -> io::Result<Option<u32>> {
     // of connections.
     let mut first_page = [0; 4096];
     let length = File::open("/proc/net/tcp")?.read(&mut first_page)?;
-    Ok(parse_tcp(&String::from_utf8_lossy(&first_page[..length]), port))
+    Ok(parse_tcp(
+        &String::from_utf8_lossy(&first_page[..length]),
+        port,
+    ))
 }
 
 fn parse_tcp(text: &str, port: u16) -> Option<u32> {

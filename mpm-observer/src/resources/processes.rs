@@ -96,7 +96,11 @@ mod tests {
         let tid = nix::unistd::gettid();
         let path = format!("/proc/self/task/{tid}/children");
         let listed = fs::read_to_string(path).unwrap();
-        assert!(listed.split_whitespace().any(|pid| pid == child.id().to_string()));
+        assert!(
+            listed
+                .split_whitespace()
+                .any(|pid| pid == child.id().to_string())
+        );
         assert_eq!(process_stat(child.id()).unwrap().threads, 1);
         child.kill().unwrap();
         child.wait().unwrap();

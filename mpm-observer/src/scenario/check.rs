@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use super::error::Problem;
-use super::file::{Scenario, Size, Start};
+use super::file::{ClaimText, Direction, Scenario, Size, Start};
 use super::mpm::Mpm;
 use super::source::Source;
 
@@ -112,7 +112,48 @@ fn describe(c: &mut Checker<'_, '_>, scenario: &Scenario) {
         if let Some(metric) = &claim.metric {
             c.text(metric, &format!("tutorial.claims[{index}].metric"));
         }
+        judged(c, scenario, claim, index);
     }
+}
+
+/// A statement that is judged needs to say who differs, how, and in what.
+fn judged(c: &mut Checker<'_, '_>, scenario: &Scenario, claim: &ClaimText, index: usize) {
+    let key = |name: &str| format!("tutorial.claims[{index}].{name}");
+    if let Some(subject) = claim.subject {
+        c.require(
+            claim.direction.is_some(),
+            &key("subject"),
+            "needs a `direction`: more, less or fails",
+        );
+        c.require(
+            scenario.server.mpms.contains(&subject),
+            &key("subject"),
+            format_args!("{subject} is not in server.mpms"),
+        );
+    }
+    let Some(direction) = claim.direction else {
+        c.require(
+            claim.by_percent.is_none(),
+            &key("by_percent"),
+            "needs a `direction`: more or less",
+        );
+        return;
+    };
+    c.require(
+        claim.subject.is_some(),
+        &key("direction"),
+        "needs a `subject`: the MPM that is said to differ",
+    );
+    c.require(
+        direction == Direction::Fails || claim.metric.is_some(),
+        &key("direction"),
+        "needs a `metric`: what there is more or less of",
+    );
+    c.require(
+        direction != Direction::Fails || claim.by_percent.is_none(),
+        &key("by_percent"),
+        "only for the directions more and less",
+    );
 }
 
 fn load(c: &mut Checker<'_, '_>, scenario: &Scenario) {

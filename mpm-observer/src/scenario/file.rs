@@ -91,6 +91,29 @@ pub struct ClaimText {
     /// The measured quantity that it is about, by the report's name for it.
     #[serde(default)]
     pub metric: Option<String>,
+    /// The MPM that is said to differ from the others. Without it the report shows the figures
+    /// and judges nothing.
+    #[serde(default)]
+    pub subject: Option<Mpm>,
+    /// In which way: `"more"` or `"less"` of the metric than each of the others, or `"fails"`.
+    #[serde(default)]
+    pub direction: Option<Direction>,
+    /// By how many per cent it must differ at least for the statement to hold, as for "far
+    /// ahead". Default: 0, any clear difference.
+    #[serde(default)]
+    pub by_percent: Option<u32>,
+}
+
+/// In which way an MPM is said to differ from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// It has more of the metric than each of the others.
+    More,
+    /// It has less of the metric than each of the others.
+    Less,
+    /// Its requests fail, or httpd does not start with it.
+    Fails,
 }
 
 /// A row of the tutorial's summary table.
@@ -227,6 +250,18 @@ pub enum Start {
     Cold,
 }
 
+/// Which CPUs httpd gets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cpus {
+    /// CPUs of its own, apart from the load generator's, wherever there are two.
+    #[default]
+    Apart,
+    /// All of them, as on a machine of its own. glibc takes the number of its malloc arenas from
+    /// them, so a limit of the address space acts otherwise on one CPU than on several.
+    All,
+}
+
 /// How httpd is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -234,6 +269,8 @@ pub enum Start {
 pub struct Server {
     /// `"warm"` or `"cold"`. Default: warm.
     pub start: Start,
+    /// `"apart"` or `"all"`. Default: apart.
+    pub cpus: Cpus,
     /// The MPMs to run. Default: all three.
     pub mpms: Vec<Mpm>,
     /// Slots of every MPM (MaxRequestWorkers); the size and then the MPM's own section go before
@@ -263,6 +300,7 @@ impl Default for Server {
     fn default() -> Self {
         Server {
             start: Start::Warm,
+            cpus: Cpus::Apart,
             mpms: Mpm::ALL.to_vec(),
             max_request_workers: 150,
             keep_alive_timeout_s: 5,

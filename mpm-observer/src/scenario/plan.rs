@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{Scenario, Size, Start, ThreadedServer};
+use super::file::{Cpus, Scenario, Size, Start, ThreadedServer};
 use super::limits::Limits;
 use super::mpm::Mpm;
 
@@ -47,6 +47,8 @@ pub struct LoadPlan {
 pub struct ServerPlan {
     /// Whether all slots are started first.
     pub start: Start,
+    /// Which CPUs httpd gets.
+    pub cpus: Cpus,
     /// Slots: connections that can be served at once.
     pub max_request_workers: u32,
     /// Threads that serve in one process; 1 for prefork.
@@ -171,6 +173,7 @@ impl Scenario {
         };
         ServerPlan {
             start: server.start,
+            cpus: server.cpus,
             max_request_workers: slots,
             threads_per_child: threads,
             server_limit: pool.server_limit.unwrap_or(children),

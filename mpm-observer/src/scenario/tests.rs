@@ -180,6 +180,60 @@ fn each_error_names_file_line_and_key() {
 }
 
 #[test]
+fn a_judged_claim_says_who_differs_how_and_in_what() {
+    let claim = |lines: &str| {
+        let tutorial = "[tutorial]\nsection = 1\ncommand = \"ab\"\nexpects = { overall = \"x\" }\n";
+        let claims = "[[tutorial.claims]]\nrow = \"overload\"\nsays = \"x\"\n";
+        errors(&with("name", "name", &format!("{tutorial}{claims}{lines}")))
+    };
+    let good =
+        "metric = \"requests_per_s\"\nsubject = \"event\"\ndirection = \"more\"\nby_percent = 50\n";
+    assert_eq!(claim(good), Vec::<String>::new());
+    assert_eq!(
+        claim("subject = \"prefork\"\ndirection = \"fails\"\n"),
+        Vec::<String>::new()
+    );
+    for (lines, expected) in [
+        (
+            "subject = \"event\"\n",
+            "mine.toml:22: tutorial.claims[0].subject: needs a `direction`: more, less or fails",
+        ),
+        (
+            "metric = \"x\"\ndirection = \"more\"\n",
+            "mine.toml:23: tutorial.claims[0].direction: needs a `subject`: the MPM that is said to differ",
+        ),
+        (
+            "subject = \"event\"\ndirection = \"less\"\n",
+            "mine.toml:23: tutorial.claims[0].direction: needs a `metric`: what there is more or less of",
+        ),
+        (
+            "by_percent = 5\n",
+            "mine.toml:22: tutorial.claims[0].by_percent: needs a `direction`: more or less",
+        ),
+        (
+            "subject = \"event\"\ndirection = \"fails\"\nby_percent = 5\n",
+            "mine.toml:24: tutorial.claims[0].by_percent: only for the directions more and less",
+        ),
+    ] {
+        assert_eq!(claim(lines), [expected]);
+    }
+}
+
+#[test]
+fn every_built_in_claim_can_be_judged() {
+    let tutorials = builtin()
+        .into_iter()
+        .filter_map(|scenario| scenario.tutorial);
+    for claim in tutorials.flat_map(|tutorial| tutorial.claims) {
+        assert!(
+            claim.subject.is_some() && claim.direction.is_some(),
+            "{}",
+            claim.says
+        );
+    }
+}
+
+#[test]
 fn all_contradictions_of_a_file_are_reported_at_once_in_order() {
     let text = with(
         "requests = 100",

@@ -1,0 +1,75 @@
+//! How evenly the accepts are spread over those who accept.
+
+use plots::{Chart, Ranked, RankedPanel, Unit};
+
+use super::{ScenarioChart, Subject, style};
+use crate::{report::text::plural, scenario::Mpm, statistics::gini};
+
+pub(super) const CHART: ScenarioChart = ScenarioChart {
+    key: "accepts",
+    title: "Accepts by task",
+    reading: "In prefork every child accepts for itself; in worker and event each process has one \
+              listener. Level bars share the work evenly.",
+    make: |subject| Box::new(make(subject)) as Box<dyn Chart>,
+};
+
+fn make(subject: &Subject<'_>) -> Ranked {
+    let footnote = format!(
+        "Of each MPM the run of median throughput ({}); connections accepted during the load. \
+         Gini: 0 all equal, towards 1 all in one.",
+        subject.repetitions()
+    );
+    Ranked {
+        frame: subject.frame("accepts by task", &footnote).size(1200, 560),
+        x_title: "tasks that accept, by rank".into(),
+        y_title: "connections accepted".into(),
+        unit: Unit::Count,
+        panels: subject
+            .figures
+            .mpms()
+            .into_iter()
+            .map(|mpm| panel(subject, mpm))
+            .collect(),
+    }
+}
+
+fn panel(subject: &Subject<'_>, mpm: Mpm) -> RankedPanel {
+    let accepts = subject
+        .typical(mpm)
+        .map_or(&[][..], |run| &run.tasks.accepts_by_task);
+    let who = match mpm {
+        Mpm::Prefork => "children",
+        Mpm::Worker | Mpm::Event => "listeners",
+    };
+    RankedPanel {
+        name: format!("{mpm}: {who}"),
+        style: style(mpm),
+        values: accepts.iter().map(|&count| count as f64).collect(),
+        note: note(accepts),
+    }
+}
+
+fn note(accepts: &[u64]) -> String {
+    let (Some(gini), Some(most)) = (gini(accepts), accepts.iter().max()) else {
+        return String::new();
+    };
+    let mean = accepts.iter().sum::<u64>() as f64 / accepts.len() as f64;
+    format!(
+        "{} · Gini {gini:.2} · max/mean {:.1}",
+        plural(accepts.len() as u64, "task"),
+        *most as f64 / mean
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_tells_how_even_the_accepts_are() {
+        assert_eq!(note(&[0, 0, 0, 8]), "4 tasks · Gini 0.75 · max/mean 4.0");
+        assert_eq!(note(&[5]), "1 task · Gini 0.00 · max/mean 1.0");
+        assert_eq!(note(&[0, 0]), "");
+        assert_eq!(note(&[]), "");
+    }
+}

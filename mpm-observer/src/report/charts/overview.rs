@@ -1,0 +1,134 @@
+//! The charts over all scenarios.
+
+use plots::{BarGroup, BarPanel, Bars, Chart, Frame, Series};
+
+use super::{style, switches::estimate};
+use crate::{
+    report::{
+        figures::ScenarioFigures,
+        metrics::{METRICS, Metric},
+        text::whole,
+    },
+    scenario::Mpm,
+};
+
+/// A chart of one metric by scenario and MPM.
+pub(in crate::report) struct OverviewChart {
+    /// The metric.
+    pub metric: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    log: bool,
+}
+
+/// The charts, in their order.
+pub(in crate::report) const OVERVIEW: &[OverviewChart] = &[
+    OverviewChart {
+        metric: "requests_per_s",
+        title: "Successful requests per second",
+        log: true,
+    },
+    OverviewChart {
+        metric: "latency_p99_ns",
+        title: "Latency, p99",
+        log: true,
+    },
+    OverviewChart {
+        metric: "memory_bytes",
+        title: "Memory, maximum",
+        log: false,
+    },
+    OverviewChart {
+        metric: "server_cpu_per_request_ns",
+        title: "Server CPU per request",
+        log: true,
+    },
+];
+
+impl OverviewChart {
+    /// Makes it.
+    pub fn make(&self, scenarios: &[ScenarioFigures]) -> Box<dyn Chart> {
+        let metric = Metric::index(self.metric).map(|index| &METRICS[index]);
+        let mpms: Vec<Mpm> = Mpm::ALL
+            .into_iter()
+            .filter(|&mpm| scenarios.iter().any(|figures| figures.mpms().contains(&mpm)))
+            .collect();
+        let group = |figures: &ScenarioFigures| BarGroup {
+            label: figures.notes.title.clone(),
+            values: mpms
+                .iter()
+                .map(|&mpm| figures.spread(mpm, self.metric).as_ref().map(estimate))
+                .collect(),
+        };
+        let lost: u64 = scenarios
+            .iter()
+            .map(|figures| figures.total(|run| run.counters.lost()))
+            .sum();
+        let scale = if self.log {
+            "Logarithmic scale. Point"
+        } else {
+            "Bar"
+        };
+        let runs = runs_of_each(scenarios);
+        let footnote = format!(
+            "{} {scale}: median over the repetitions; whisker: least and greatest ({runs}). Lost \
+             events: {}.",
+            metric.map_or("", |metric| metric.meaning),
+            whole(lost)
+        );
+        Box::new(Bars {
+            frame: Frame::new(format!("{} by scenario", self.title))
+                .footnote(footnote)
+                .no_data("httpd did not start in any run")
+                .size(1200, 560),
+            series: mpms
+                .iter()
+                .map(|&mpm| Series::new(mpm.name(), style(mpm)))
+                .collect(),
+            panels: vec![BarPanel {
+                title: String::new(),
+                unit: metric.map_or(plots::Unit::Count, |metric| metric.unit),
+                log: self.log,
+                groups: scenarios.iter().map(group).collect(),
+            }],
+        })
+    }
+}
+
+/// How many runs each median is over: `n = 3`, or `n = 2 to 3`.
+fn runs_of_each(scenarios: &[ScenarioFigures]) -> String {
+    let counts = || {
+        scenarios.iter().flat_map(|figures| {
+            let mpms = figures.mpms();
+            mpms.into_iter().map(|mpm| figures.runs_of(mpm).count())
+        })
+    };
+    match (counts().min(), counts().max()) {
+        (Some(least), Some(most)) if least != most => format!("n = {least} to {most}"),
+        (Some(n), _) => format!("n = {n}"),
+        _ => "no runs".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{
+        figures::tests::scenario,
+        made_up::{self, Figures, three_of_each},
+    };
+
+    #[test]
+    fn every_overview_is_of_a_metric_and_can_be_drawn() {
+        let scenarios = [
+            scenario(three_of_each(|_, _| Figures::default())),
+            scenario(vec![made_up::not_started(Mpm::Event, 1)]),
+        ];
+        for chart in OVERVIEW {
+            assert!(Metric::index(chart.metric).is_some(), "{}", chart.metric);
+            let png = chart.make(&scenarios).png();
+            assert!(png.is_ok(), "{}: {png:?}", chart.metric);
+        }
+        assert_eq!(runs_of_each(&scenarios), "n = 1 to 3");
+    }
+}

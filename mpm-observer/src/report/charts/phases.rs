@@ -1,0 +1,178 @@
+//! Where the time of real requests goes, near the median and in the tail.
+
+use plots::{Chart, Color, Marker, Series, SeriesStyle, Stacked, StackedPanel, StackedRow, Unit};
+
+use super::{ScenarioChart, Subject};
+use crate::{
+    correlate::{Phase, Phases},
+    report::text::percent,
+    scenario::Mpm,
+    statistics::rank,
+};
+
+pub(super) const CHART: ScenarioChart = ScenarioChart {
+    key: "phases",
+    title: "Where the time goes",
+    reading: "Each bar is the mean of requests whose latency is near that percentile, split into \
+              what happened to them. Each panel has a scale of its own.",
+    make: |subject| Box::new(make(subject)) as Box<dyn Chart>,
+};
+
+/// The panels.
+const QUANTILES: [(f64, &str); 3] = [(0.5, "near the median"), (0.9, "near p90"), (0.99, "near p99")];
+/// Share of all requests on each side of the quantile that are looked at …
+const WINDOW: f64 = 0.005;
+/// … and at most this share of those that are slower, so that p99 does not reach to the slowest.
+const WINDOW_OF_TAIL: f64 = 0.5;
+
+/// Blues for the way to and from the server, warm colours for waiting, green for work.
+const fn color(phase: Phase) -> Color {
+    match phase {
+        Phase::Connect => Color(0x99, 0xdd, 0xff),
+        Phase::ClientDelay => Color(0xdd, 0xdd, 0xdd),
+        Phase::ToServer => Color(0x77, 0xaa, 0xdd),
+        Phase::AcceptQueue => Color(0xee, 0xdd, 0x88),
+        Phase::SlotWait => Color(0xee, 0x88, 0x66),
+        Phase::OnCpu => Color(0x44, 0xbb, 0x99),
+        Phase::RunQueue => Color(0xff, 0xaa, 0xbb),
+        Phase::Blocked => Color(0xbb, 0xcc, 0x33),
+        Phase::Handover => Color(0xaa, 0xaa, 0x00),
+        Phase::ToClient => Color(0xbb, 0xaa, 0xdd),
+    }
+}
+
+/// The mean of the phases of several requests.
+struct Mean {
+    phases_ns: Vec<f64>,
+    wall_ns: f64,
+    residual_ns: f64,
+    requests: usize,
+}
+
+fn make(subject: &Subject<'_>) -> Stacked {
+    let mpms = subject.figures.mpms();
+    let pooled: Vec<(Mpm, Vec<Phases>)> = mpms
+        .iter()
+        .map(|&mpm| (mpm, pool(subject, mpm)))
+        .collect();
+    let mut panels = Vec::new();
+    let mut widest_residual = 0.0_f64;
+    let mut counts = Vec::new();
+    for (quantile, title) in QUANTILES {
+        let mut rows = Vec::new();
+        for (mpm, requests) in &pooled {
+            let Some(mean) = mean_near(requests, quantile) else {
+                continue;
+            };
+            widest_residual = widest_residual.max((mean.residual_ns / mean.wall_ns).abs());
+            counts.push(mean.requests);
+            rows.push(StackedRow {
+                label: mpm.to_string(),
+                values: mean.phases_ns,
+            });
+        }
+        panels.push(StackedPanel {
+            title: title.into(),
+            rows,
+        });
+    }
+    let range = match (counts.iter().min(), counts.iter().max()) {
+        (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+        (Some(count), _) => count.to_string(),
+        _ => "no".into(),
+    };
+    let footnote = format!(
+        "Successful requests seen from both sides, pooled over the repetitions ({}); {range} \
+         requests for each bar. Shown is the sum of the phases; the requests' time differs from \
+         it by at most {} in these bars (residual).",
+        subject.repetitions(),
+        percent(100.0 * widest_residual)
+    );
+    Stacked {
+        frame: subject.frame("where the time goes", &footnote),
+        unit: Unit::Nanoseconds,
+        segments: Phase::ALL
+            .into_iter()
+            .map(|phase| {
+                let style = SeriesStyle {
+                    color: color(phase),
+                    marker: Marker::Square,
+                };
+                Series::new(phase.name(), style)
+            })
+            .collect(),
+        panels,
+        normalised: false,
+    }
+}
+
+/// The requests of all repetitions, by wall time.
+fn pool(subject: &Subject<'_>, mpm: Mpm) -> Vec<Phases> {
+    let mut all: Vec<Phases> = subject
+        .started(mpm)
+        .flat_map(|run| run.phases())
+        .filter(|phases| phases.wall_ns > 0)
+        .collect();
+    all.sort_by_key(|phases| phases.wall_ns);
+    all
+}
+
+/// The mean over the requests around a quantile of those, which are sorted by wall time.
+fn mean_near(sorted: &[Phases], quantile: f64) -> Option<Mean> {
+    let middle = rank(sorted.len(), quantile)?;
+    let n = sorted.len() as f64;
+    let reach = (WINDOW * n).min(WINDOW_OF_TAIL * (1.0 - quantile) * n) as usize;
+    let last = (middle + reach).min(sorted.len() - 1);
+    let near = &sorted[middle.saturating_sub(reach)..=last];
+    let count = near.len() as f64;
+    let mean = |of: &dyn Fn(&Phases) -> f64| near.iter().map(of).sum::<f64>() / count;
+    Some(Mean {
+        phases_ns: Phase::ALL
+            .into_iter()
+            .map(|phase| mean(&|phases| phases.get(phase) as f64))
+            .collect(),
+        wall_ns: mean(&|phases| phases.wall_ns as f64),
+        residual_ns: mean(&|phases| phases.residual_ns() as f64),
+        requests: near.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::report::{charts::tests::with_subject, made_up::{Figures, three_of_each}};
+
+    #[test]
+    fn no_two_phases_share_a_colour() {
+        let colors: HashSet<Color> = Phase::ALL.into_iter().map(color).collect();
+        assert_eq!(colors.len(), Phase::ALL.len());
+    }
+
+    #[test]
+    fn a_bar_is_the_mean_of_requests_near_the_quantile() {
+        with_subject(three_of_each(|_, _| Figures::default()), |subject| {
+            let requests = pool(subject, Mpm::Event);
+            assert_eq!(requests.len(), 297);
+            let mean = mean_near(&requests, 0.5).unwrap();
+            // One rank to each side of the 149th of 297.
+            assert_eq!(mean.requests, 3);
+            assert!((mean.wall_ns - 1_050_000.0).abs() < 1000.0, "{}", mean.wall_ns);
+            assert!((mean.phases_ns.iter().sum::<f64>() - mean.wall_ns).abs() < 1e-3);
+            assert_eq!(mean.phases_ns[Phase::AcceptQueue as usize], 100_000.0);
+        });
+        assert!(mean_near(&[], 0.5).is_none());
+    }
+
+    #[test]
+    fn the_window_at_p99_stays_off_the_slowest() {
+        with_subject(three_of_each(|_, _| Figures { ok: 1000, ..Figures::default() }), |subject| {
+            let requests = pool(subject, Mpm::Worker);
+            let mean = mean_near(&requests, 0.99).unwrap();
+            let slowest = requests.last().unwrap().wall_ns as f64;
+            assert_eq!(mean.requests, 29);
+            assert!(mean.wall_ns < slowest - 5_000.0);
+        });
+    }
+}

@@ -1,0 +1,69 @@
+//! Made-up runs, analysed.
+
+mod rows;
+
+pub(super) use rows::Figures;
+
+use super::data::{Group, RunRef};
+use crate::{
+    self as observer,
+    correlate::{RunAnalysis, analyse},
+    recording::{RunDir, ScenarioNotes},
+    scenario::{Mpm, builtin},
+};
+
+/// A run that came to its end.
+pub(super) fn run(mpm: Mpm, repetition: u32, figures: &Figures) -> RunAnalysis {
+    analysed(rows::rows(mpm, repetition, figures))
+}
+
+/// A run in which httpd did not come up.
+pub(super) fn not_started(mpm: Mpm, repetition: u32) -> RunAnalysis {
+    analysed(rows::rows_not_started(mpm, repetition))
+}
+
+fn analysed(rows: rows::Rows) -> RunAnalysis {
+    analyse(
+        rows.manifest,
+        rows.client,
+        rows.kernel,
+        &rows.tasks,
+        rows.samples,
+        rows.memory,
+        &rows.status,
+    )
+}
+
+/// The group of these runs, all of the high-load scenario.
+pub(super) fn group(runs: &[RunAnalysis]) -> Group {
+    let scenario = builtin()
+        .into_iter()
+        .find(|scenario| scenario.name == "high-load")
+        .expect("high-load is built in");
+    let named = |run: &RunAnalysis| {
+        let (mpm, repetition) = (run.manifest.plan.mpm, run.manifest.repetition);
+        RunRef {
+            name: RunDir::name(&scenario.name, mpm, repetition),
+            mpm,
+            repetition,
+        }
+    };
+    Group {
+        runs: runs.iter().map(named).collect(),
+        notes: ScenarioNotes {
+            name: scenario.name.clone(),
+            title: scenario.title.clone(),
+            what: scenario.what.clone(),
+            tutorial: scenario.tutorial.clone(),
+        },
+    }
+}
+
+/// Three repetitions of each MPM, each with figures of its own.
+pub(super) fn three_of_each(figures: impl Fn(Mpm, u32) -> Figures) -> Vec<RunAnalysis> {
+    let mut runs = Vec::new();
+    for mpm in Mpm::ALL {
+        runs.extend((1..=3).map(|repetition| run(mpm, repetition, &figures(mpm, repetition))));
+    }
+    runs
+}

@@ -1,0 +1,286 @@
+//! What an experiment comes to in one line, and what its reader has to be warned of.
+
+use super::{
+    answers::{Answer, answer},
+    data::Contents,
+    figures::{LEAST_RUNS, ScenarioFigures},
+    text::{listing, percent, plural, whole},
+};
+use crate::{
+    scenario::{ClaimText, Mpm, SummaryRow},
+};
+
+/// From this share of successful requests on, a scenario counts as joined.
+const WELL_JOINED_PERCENT: f64 = 99.9;
+
+/// One plain sentence.
+pub(super) fn one_line(scenarios: &[ScenarioFigures]) -> String {
+    if scenarios.is_empty() {
+        return "no run that can be compared".into();
+    }
+    let total = |key: &'static str| -> u64 {
+        let of = |figures: &ScenarioFigures| figures.total(|run| run.count(key));
+        scenarios.iter().map(of).sum()
+    };
+    let runs: usize = scenarios.iter().map(|figures| figures.runs.len()).sum();
+    let mut parts = vec![format!(
+        "{}, {}",
+        plural(runs as u64, "run"),
+        plural(scenarios.len() as u64, "scenario")
+    )];
+    let ok = total("ok_requests");
+    let missing: u64 = scenarios.iter().map(missing).sum();
+    let joined = if ok > 0 {
+        let share = 100.0 * (1.0 - missing as f64 / ok as f64);
+        format!("{} of the successful requests joined, ", percent(share))
+    } else {
+        "no request was successful, ".into()
+    };
+    let lost = plural(total("events_lost"), "event");
+    parts.push(format!("{joined}{lost} lost"));
+    parts.push(failures(scenarios));
+    parts.push(fastest(scenarios));
+    let [runs, rest @ ..] = parts.as_slice() else {
+        return String::new();
+    };
+    format!("{runs}: {}", rest.join("; "))
+}
+
+fn missing(figures: &ScenarioFigures) -> u64 {
+    figures.total(|run| run.missing.values().sum())
+}
+
+fn failures(scenarios: &[ScenarioFigures]) -> String {
+    let failed = |mpm: Mpm| {
+        let by_scenario: Vec<(&str, u64)> = scenarios
+            .iter()
+            .map(|figures| (&*figures.notes.name, figures.sum(mpm, "failed_requests")))
+            .filter(|(_, failed)| *failed > 0)
+            .collect();
+        let sum: u64 = by_scenario.iter().map(|(_, failed)| failed).sum();
+        let place = match by_scenario.as_slice() {
+            [] => return None,
+            [(scenario, _)] => (*scenario).to_owned(),
+            many => plural(many.len() as u64, "scenario"),
+        };
+        Some(format!("{} with {mpm} ({place})", whole(sum)))
+    };
+    let each: Vec<String> = Mpm::ALL.into_iter().filter_map(failed).collect();
+    if each.is_empty() {
+        "no request failed".into()
+    } else {
+        format!("failed requests: {}", listing(&each))
+    }
+}
+
+fn fastest(scenarios: &[ScenarioFigures]) -> String {
+    let leads = |mpm: Mpm| {
+        let count = scenarios
+            .iter()
+            .filter(|figures| figures.clear_extreme("requests_per_s", true) == Some(mpm))
+            .count();
+        (count > 0).then(|| format!("{mpm} in {count}"))
+    };
+    let each: Vec<String> = Mpm::ALL.into_iter().filter_map(leads).collect();
+    let of = plural(scenarios.len() as u64, "scenario");
+    if each.is_empty() {
+        format!("no MPM clearly fastest in any of {of}")
+    } else {
+        format!("clearly fastest: {} of {of}", listing(&each))
+    }
+}
+
+/// A statement of the tutorial with its answer in each scenario that it was tested in.
+pub(super) struct Tested<'a> {
+    /// The statement.
+    pub claim: &'a ClaimText,
+    /// The scenarios with their answers.
+    pub answers: Vec<(&'a ScenarioFigures, Answer)>,
+}
+
+/// The statements of a row of the tutorial's table, each once, in the order of the scenarios.
+pub(super) fn tested(row: SummaryRow, scenarios: &[ScenarioFigures]) -> Vec<Tested<'_>> {
+    let mut all: Vec<Tested<'_>> = Vec::new();
+    for figures in scenarios {
+        let claims = figures.notes.tutorial.iter().flat_map(|tutorial| &tutorial.claims);
+        for claim in claims.filter(|claim| claim.row == row) {
+            let answered = (figures, answer(claim, figures));
+            match all.iter_mut().find(|tested| tested.claim == claim) {
+                Some(tested) => tested.answers.push(answered),
+                None => all.push(Tested {
+                    claim,
+                    answers: vec![answered],
+                }),
+            }
+        }
+    }
+    all
+}
+
+/// What makes figures doubtful or incomplete, the gravest first.
+pub(super) fn warnings(contents: &Contents, scenarios: &[ScenarioFigures]) -> Vec<String> {
+    let experiment = &contents.experiment;
+    let mut warnings = Vec::new();
+    let made = experiment.runs.len();
+    if experiment.interrupted || made < experiment.planned as usize {
+        warnings.push(format!(
+            "The experiment was not completed: {made} of {} planned runs were begun.",
+            experiment.planned
+        ));
+    }
+    if !contents.left_out.is_empty() {
+        warnings.push(format!(
+            "Left out of all figures: {}; the list is at the end.",
+            plural(contents.left_out.len() as u64, "run")
+        ));
+    }
+    let few = |figures: &&ScenarioFigures| {
+        let mpms = figures.mpms();
+        mpms.iter().any(|&mpm| figures.runs_of(mpm).count() < LEAST_RUNS)
+    };
+    let few = names(scenarios.iter().filter(few));
+    if !few.is_empty() {
+        warnings.push(format!(
+            "Fewer than {LEAST_RUNS} runs of an MPM in {}: no difference is called clear there, \
+             and no statement is judged.",
+            listing(&few)
+        ));
+    }
+    for figures in scenarios {
+        warnings.extend(doubts(figures));
+    }
+    if !contents.setting.absent_programs.is_empty() {
+        warnings.push(format!(
+            "This kernel refused optional probes, whose figures are missing: {}.",
+            listing(&contents.setting.absent_programs)
+        ));
+    }
+    warnings
+}
+
+/// What makes the figures of one scenario doubtful.
+fn doubts(figures: &ScenarioFigures) -> Vec<String> {
+    let title = &figures.notes.title;
+    let runs = plural(figures.runs.len() as u64, "run");
+    let mut doubts = Vec::new();
+    let busy: Vec<String> = figures
+        .mpms()
+        .into_iter()
+        .map(|mpm| (mpm, figures.runs_of(mpm).filter(|run| run.client_was_busy).count()))
+        .filter(|(_, busy)| *busy > 0)
+        .map(|(mpm, busy)| format!("{mpm} {busy} of {}", figures.runs_of(mpm).count()))
+        .collect();
+    if !busy.is_empty() {
+        doubts.push(format!(
+            "{title}: the client was the bottleneck ({}), so httpd may be faster than measured.",
+            busy.join(", ")
+        ));
+    }
+    let lost = figures.total(|run| run.counters.lost());
+    if lost > 0 {
+        doubts.push(format!("{title}: {} were lost.", plural(lost, "event")));
+    }
+    let unbalanced = figures.total(|run| u64::from(!run.counters.balanced()));
+    if unbalanced > 0 {
+        doubts.push(format!(
+            "{title}: the probes' books do not close in {unbalanced} of {runs}."
+        ));
+    }
+    let ok = figures.total(|run| run.count("ok_requests"));
+    let joined = 100.0 * (1.0 - missing(figures) as f64 / ok.max(1) as f64);
+    if joined < WELL_JOINED_PERCENT {
+        doubts.push(format!(
+            "{title}: only {} of the successful requests were seen from both sides.",
+            percent(joined)
+        ));
+    }
+    let unreadable = figures.total(|run| run.unreadable.len() as u64);
+    if unreadable > 0 {
+        doubts.push(format!(
+            "{title}: {} of the recording cannot be read; the list is at the end.",
+            plural(unreadable, "part")
+        ));
+    }
+    let left = figures.total(|run| u64::from(!run.server_gone));
+    if left > 0 {
+        doubts.push(format!(
+            "{title}: in {left} of {runs} httpd was not seen to be gone afterwards."
+        ));
+    }
+    doubts
+}
+
+fn names<'a>(scenarios: impl Iterator<Item = &'a ScenarioFigures>) -> Vec<String> {
+    scenarios.map(|figures| figures.notes.title.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{
+        figures::tests::scenario,
+        made_up::{self, Figures, three_of_each},
+    };
+
+    #[test]
+    fn the_line_tells_runs_joins_losses_failures_and_leads() {
+        let slow = scenario(three_of_each(|mpm, _| Figures {
+            failed: if mpm == Mpm::Worker { 2 } else { 0 },
+            load_ns: if mpm == Mpm::Event { 1_000_000_000 } else { 2_000_000_000 },
+            ..Figures::default()
+        }));
+        let even = scenario(three_of_each(|_, _| Figures {
+            failed: 0,
+            ..Figures::default()
+        }));
+        assert_eq!(
+            one_line(&[slow, even]),
+            "18 runs, 2 scenarios: 99 % of the successful requests joined, 0 events lost; failed \
+             requests: 6 with worker (high-load); clearly fastest: event in 1 of 2 scenarios"
+                .replace("99 %", "99.00 %")
+        );
+    }
+
+    #[test]
+    fn the_line_claims_nothing_where_nothing_was_seen() {
+        let none = scenario(vec![made_up::not_started(Mpm::Event, 1)]);
+        assert_eq!(
+            one_line(&[none]),
+            "1 run, 1 scenario: no request was successful, 0 events lost; failed requests: 100 \
+             with event (high-load); no MPM clearly fastest in any of 1 scenario"
+        );
+        assert_eq!(one_line(&[]), "no run that can be compared");
+    }
+
+    #[test]
+    fn a_statement_tested_in_two_scenarios_stands_once() {
+        let scenarios = [
+            scenario(three_of_each(|_, _| Figures::default())),
+            scenario(three_of_each(|_, _| Figures::default())),
+        ];
+        let tested_claims = tested(SummaryRow::HighLoad, &scenarios);
+        assert_eq!(tested_claims.len(), 1);
+        assert_eq!(tested_claims[0].answers.len(), 2);
+        assert!(tested(SummaryRow::Overload, &scenarios).is_empty());
+    }
+
+    #[test]
+    fn every_doubt_is_told() {
+        let mut figures = scenario(three_of_each(|_, _| Figures::default()));
+        figures.runs[0].client_was_busy = true;
+        figures.runs[1].counters.requests_lost = 2;
+        figures.runs[2].unreadable.push("part".into());
+        figures.runs[3].server_gone = false;
+        let doubts = doubts(&figures).join("\n");
+        for expected in [
+            "the client was the bottleneck (prefork 1 of 3)",
+            "2 events were lost",
+            "the probes' books do not close in 1 of 9 runs",
+            "only 99.00 % of the successful requests",
+            "1 part of the recording cannot be read",
+            "in 1 of 9 runs httpd was not seen to be gone",
+        ] {
+            assert!(doubts.contains(expected), "{expected}\n{doubts}");
+        }
+    }
+}

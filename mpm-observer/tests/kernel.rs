@@ -1,0 +1,424 @@
+//! The eBPF programs on the running kernel, against a real httpd and known requests.
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use common::{GRACE, NEVER, Place, START, kill_9, small};
+use mpm_observer::{
+    httpd::{self, RuntimeDir, Setup},
+    kernel::{Counters, Kernel, Options, PROBES, Record, Watch, provide_tracefs},
+    scenario::Mpm,
+};
+use mpm_observer_common::{RequestFlags, RequestRecord, TaskFlags, TaskRecord};
+
+/// The kernel, if the test can use it.
+fn kernel() -> Option<Kernel> {
+    if !common::have("root", nix::unistd::geteuid().is_root()) {
+        return None;
+    }
+    provide_tracefs().unwrap();
+    Some(Kernel::read().unwrap())
+}
+
+/// Everything that a watch gives.
+#[derive(Default)]
+struct Seen {
+    requests: Vec<RequestRecord>,
+    tasks: Vec<TaskRecord>,
+}
+
+impl Seen {
+    fn take(&mut self, watch: &mut Watch) {
+        watch.drain(|record| match record {
+            Record::Request(request) => self.requests.push(request),
+            Record::Task(task) => self.tasks.push(task),
+        });
+    }
+
+    fn of_port(&self, port: u16) -> Vec<RequestRecord> {
+        let mut requests: Vec<_> = self
+            .requests
+            .iter()
+            .filter(|request| request.remote_port == port)
+            .copied()
+            .collect();
+        requests.sort_by_key(|request| request.ordinal);
+        requests
+    }
+}
+
+/// A watched httpd of ten slots.
+struct Watched {
+    httpd: Option<httpd::Httpd>,
+    watch: Watch,
+    addr: SocketAddr,
+    first: u32,
+    own_requests: usize,
+    _runtime: RuntimeDir,
+    _place: Place,
+}
+
+impl Watched {
+    fn start(mpm: Mpm, options: impl Fn(u16) -> Options) -> Option<Self> {
+        let kernel = kernel()?;
+        let place = Place::new()?;
+        let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+        let plan = small(mpm, "warm", "");
+        let mut watch = None;
+        let setup: Setup<'_> = place.setup(&runtime, &plan, 0);
+        let (httpd, ready) = httpd::start(&setup, START, &NEVER, |prepared| {
+            let mut new = Watch::start(&kernel, options(prepared.addr().port())).unwrap();
+            new.follow(prepared.pid()).unwrap();
+            watch = Some(new);
+            Ok(())
+        })
+        .unwrap();
+        Some(Self {
+            addr: httpd.addr(),
+            first: httpd.pid(),
+            httpd: Some(httpd),
+            watch: watch.unwrap(),
+            own_requests: ready.probe_ports.len(),
+            _runtime: runtime,
+            _place: place,
+        })
+    }
+
+    /// Ends httpd and takes all records.
+    fn finish(mut self, seen: &mut Seen) -> Counters {
+        let stopped = self.httpd.take().unwrap().stop(GRACE).unwrap();
+        assert_eq!(stopped.left, Vec::<u32>::new());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.watch.live_tasks().unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "tasks without an end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        seen.take(&mut self.watch);
+        self.watch.counters().unwrap()
+    }
+}
+
+/// Sends a request and reads its whole answer; returns the bytes of both.
+fn exchange(stream: &mut TcpStream, path: &str, close: bool) -> (u64, u64) {
+    let connection = if close { "close" } else { "keep-alive" };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: {connection}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = stream.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "the server closed too early");
+        answer.extend_from_slice(&buffer[..count]);
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .expect("an answer of known length")
+            .parse()
+            .unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        if body.len() == length {
+            return (request.len() as u64, answer.len() as u64);
+        }
+    }
+}
+
+fn check_times(request: &RequestRecord) {
+    let times = [
+        request.established_ns,
+        request.queued_ns,
+        request.accepted_ns,
+        request.pickup_ns,
+        request.first_send_ns,
+        request.last_send_ns,
+        request.end_ns,
+    ];
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(request.arrival_ns <= request.pickup_ns);
+    assert!(request.arrival_ns >= request.established_ns);
+    let parts = request.on_cpu_ns
+        + request.woken_wait_ns
+        + request.preempted_ns
+        + request.blocked_ns
+        + request.handover_ns;
+    assert_eq!(parts, request.last_send_ns - request.pickup_ns);
+}
+
+fn known_requests_are_counted_exactly(mpm: Mpm) {
+    let Some(mut watched) = Watched::start(mpm, Options::for_port) else {
+        return;
+    };
+    // Three connections with one, two and three requests, the later ones begun before the
+    // earlier ones have ended.
+    let mut expected: BTreeMap<u16, Vec<(u64, u64)>> = BTreeMap::new();
+    let mut streams: Vec<TcpStream> = (0..3)
+        .map(|_| TcpStream::connect(watched.addr).unwrap())
+        .collect();
+    for round in 0..3 {
+        for (index, stream) in streams.iter_mut().enumerate().skip(round) {
+            let bytes = exchange(stream, "/alive.txt", index == round);
+            let port = stream.local_addr().unwrap().port();
+            expected.entry(port).or_default().push(bytes);
+        }
+    }
+    drop(streams);
+
+    let mut seen = Seen::default();
+    let own_requests = watched.own_requests;
+    let first = watched.first;
+    seen.take(&mut watched.watch);
+    let counters = watched.finish(&mut seen);
+
+    let counts: Vec<usize> = {
+        let mut counts: Vec<usize> = expected.values().map(Vec::len).collect();
+        counts.sort_unstable();
+        counts
+    };
+    assert_eq!(counts, [1, 2, 3]);
+    for (port, exchanges) in &expected {
+        let requests = seen.of_port(*port);
+        assert_eq!(requests.len(), exchanges.len(), "requests on port {port}");
+        for (ordinal, (request, (sent, received))) in requests.iter().zip(exchanges).enumerate() {
+            assert_eq!(request.ordinal as usize, ordinal);
+            assert_eq!(request.bytes_in, *sent);
+            assert_eq!(request.bytes_out, *received);
+            assert_eq!(request.flags & !RequestFlags::CONN_ENDED, 0);
+            assert!(request.recvs >= 1 && request.sends >= 1);
+            check_times(request);
+        }
+    }
+    assert_eq!(seen.requests.len(), 6 + own_requests);
+
+    // The books close, nothing is lost, and every request has its task.
+    assert!(counters.balanced());
+    assert_eq!(counters.lost(), 0);
+    assert_eq!(counters.conns_established as usize, 3 + own_requests);
+    let tids: HashSet<u32> = seen.tasks.iter().map(|task| task.pid).collect();
+    for request in &seen.requests {
+        assert!(tids.contains(&request.acceptor) && tids.contains(&request.first_task));
+    }
+    let sum = |figure: fn(&TaskRecord) -> u64| seen.tasks.iter().map(figure).sum::<u64>();
+    assert_eq!(sum(|task| task.totals.accepts) as usize, 3 + own_requests);
+    assert_eq!(sum(|task| task.totals.requests) as usize, 6 + own_requests);
+
+    check_tasks(mpm, first, &seen);
+}
+
+/// Number, kinds, ends and counters of all tasks.
+fn check_tasks(mpm: Mpm, first: u32, seen: &Seen) {
+    let (processes, threads): (Vec<&TaskRecord>, Vec<&TaskRecord>) = seen
+        .tasks
+        .iter()
+        .partition(|task| task.flags & TaskFlags::THREAD == 0);
+    match mpm {
+        Mpm::Prefork => assert_eq!((processes.len(), threads.len()), (11, 0)),
+        // Two children; in each, five workers, a listener, and the thread that starts them.
+        Mpm::Worker | Mpm::Event => assert_eq!((processes.len(), threads.len()), (3, 14)),
+    }
+    let parent = seen
+        .tasks
+        .iter()
+        .find(|task| task.flags & TaskFlags::FIRST != 0)
+        .expect("httpd's first task");
+    assert_eq!(parent.pid, first);
+    for task in &seen.tasks {
+        assert_eq!(task.exit_code, 0, "task {}", task.pid);
+        assert!(task.exited_ns > task.created_ns);
+        let sched = &task.totals.sched;
+        // Every moment of its life is on a CPU, waiting for one, or blocked.
+        assert_eq!(
+            sched.on_cpu_ns + sched.woken_wait_ns + sched.preempted_ns + sched.blocked_ns,
+            task.exited_ns - task.created_ns,
+        );
+        assert!(task.kernel_voluntary.abs_diff(sched.voluntary) <= 1);
+        assert!(task.kernel_involuntary.abs_diff(sched.involuntary) <= 1);
+        let faults = task.totals.faults_user + task.totals.faults_kernel;
+        let kernel_faults = task.kernel_faults_minor + task.kernel_faults_major;
+        assert!(
+            kernel_faults.abs_diff(faults) <= 1,
+            "task {}: {faults} faults, the kernel says {kernel_faults}",
+            task.pid
+        );
+        let known = task.totals.faults_file
+            + task.totals.faults_anon
+            + task.totals.faults_shmem
+            + task.totals.faults_cow;
+        assert!(known <= faults);
+    }
+}
+
+#[test]
+fn prefork_is_counted_exactly() {
+    known_requests_are_counted_exactly(Mpm::Prefork);
+}
+
+#[test]
+fn worker_is_counted_exactly() {
+    known_requests_are_counted_exactly(Mpm::Worker);
+}
+
+#[test]
+fn event_is_counted_exactly() {
+    known_requests_are_counted_exactly(Mpm::Event);
+}
+
+#[test]
+fn every_probe_loads_on_this_kernel() {
+    let Some(kernel) = kernel() else { return };
+    let absent = Watch::check(&kernel).unwrap();
+    assert_eq!(absent, Vec::<&str>::new(), "of {} probes", PROBES.len());
+}
+
+/// `voluntary_ctxt_switches` and `nonvoluntary_ctxt_switches` of a task.
+fn switches_by_proc(pid: u32, tid: u32) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).unwrap();
+    let value = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    (
+        value("voluntary_ctxt_switches:"),
+        value("nonvoluntary_ctxt_switches:"),
+    )
+}
+
+#[test]
+fn switches_equal_those_of_proc_within_one_while_the_tasks_live() {
+    for mpm in Mpm::ALL {
+        let Some(watched) = Watched::start(mpm, Options::for_port) else {
+            return;
+        };
+        let mut stream = TcpStream::connect(watched.addr).unwrap();
+        for _ in 0..50 {
+            exchange(&mut stream, "/alive.txt", false);
+        }
+        let mut compared = 0;
+        for task in watched.watch.live_tasks().unwrap() {
+            // The first task switched before it was followed.
+            if task.flags & TaskFlags::FIRST != 0 {
+                continue;
+            }
+            let before = switches_by_proc(task.tgid, task.pid);
+            let live = watched.watch.live_tasks().unwrap();
+            let counted = live.iter().find(|now| now.pid == task.pid).unwrap();
+            let after = switches_by_proc(task.tgid, task.pid);
+            let sched = &counted.totals.sched;
+            let fits = |count: u64, low: u64, high: u64| count + 1 >= low && count <= high + 1;
+            assert!(
+                fits(sched.voluntary, before.0, after.0),
+                "{mpm} {counted:?}"
+            );
+            assert!(
+                fits(sched.involuntary, before.1, after.1),
+                "{mpm} {counted:?}"
+            );
+            compared += 1;
+        }
+        assert!(compared >= 10, "{mpm}: only {compared} tasks");
+        watched.finish(&mut Seen::default());
+    }
+}
+
+#[test]
+fn a_killed_child_is_recorded_with_its_signal() {
+    let Some(mut watched) = Watched::start(Mpm::Prefork, Options::for_port) else {
+        return;
+    };
+    let victim = watched
+        .watch
+        .live_tasks()
+        .unwrap()
+        .into_iter()
+        .find(|task| task.flags & TaskFlags::FIRST == 0)
+        .unwrap()
+        .pid;
+    kill_9(victim);
+    let mut seen = Seen::default();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !seen.tasks.iter().any(|task| task.pid == victim) {
+        assert!(Instant::now() < deadline, "no record of the killed child");
+        seen.take(&mut watched.watch);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let record = seen.tasks.iter().find(|task| task.pid == victim).unwrap();
+    assert_eq!(record.exit_code & 0x7f, 9);
+    watched.finish(&mut seen);
+}
+
+#[test]
+fn with_a_tiny_ring_buffer_the_loss_is_counted_exactly() {
+    const REQUESTS: u64 = 200;
+    let tiny = |port| Options {
+        // A page: room for some fifteen requests.
+        ring_bytes: 4096,
+        ..Options::for_port(port)
+    };
+    let Some(mut watched) = Watched::start(Mpm::Prefork, tiny) else {
+        return;
+    };
+    let mut stream = TcpStream::connect(watched.addr).unwrap();
+    for _ in 0..REQUESTS {
+        exchange(&mut stream, "/alive.txt", false);
+    }
+    let port = stream.local_addr().unwrap().port();
+    drop(stream);
+    let mut seen = Seen::default();
+    // What was held back is read only now; then there is room again, and the connection's end
+    // emits its last request.
+    seen.take(&mut watched.watch);
+    let own_requests = watched.own_requests as u64;
+    let counters = watched.finish(&mut seen);
+    assert!(counters.requests_lost > 0);
+    assert!(counters.balanced(), "{counters:?}");
+    assert_eq!(counters.requests_sent, REQUESTS + own_requests);
+    let received = seen.requests.len() as u64;
+    assert_eq!(received + counters.requests_lost, REQUESTS + own_requests);
+    // Ordinals go on over the gap, and the record after it says so.
+    let requests = seen.of_port(port);
+    for pair in requests.windows(2) {
+        let gap = pair[1].ordinal != pair[0].ordinal + 1;
+        assert_eq!(pair[1].flags & RequestFlags::AFTER_LOSS != 0, gap);
+    }
+}
+
+#[test]
+fn forks_and_exits_at_a_thousand_a_second_are_all_seen() {
+    const FORKS: usize = 2000;
+    let Some(kernel) = kernel() else { return };
+    let mut watch = Watch::start(&kernel, Options::for_port(1)).unwrap();
+    // A shell that waits for its input, then forks as fast as it can.
+    let mut shell = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &format!("read go; i=0; while [ $i -lt {FORKS} ]; do (:); i=$((i+1)); done"),
+        ])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    watch.follow(shell.id()).unwrap();
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let mut seen = Seen::default();
+    while shell.try_wait().unwrap().is_none() {
+        seen.take(&mut watch);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    seen.take(&mut watch);
+    assert_eq!(seen.tasks.len(), FORKS + 1);
+    let counters = watch.counters().unwrap();
+    assert!(counters.balanced());
+    assert_eq!(counters.lost(), 0);
+    assert!(watch.live_tasks().unwrap().is_empty());
+}
