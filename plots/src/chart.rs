@@ -37,6 +37,15 @@ pub trait Chart: Paint {
         raster::png(&scene(self)?, self.frame().scale)
     }
 
+    /// Checks the data and lays the chart out without drawing a pixel: a cheap way to know whether
+    /// it can be drawn.
+    ///
+    /// # Errors
+    /// As [`png`](Self::png).
+    fn lay_out(&self) -> Result<(), PlotError> {
+        scene(self).map(drop)
+    }
+
     /// Draws the chart into a PNG file, which is replaced if it exists. Nothing is written when
     /// the chart cannot be drawn.
     ///

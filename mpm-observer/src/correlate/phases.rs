@@ -6,12 +6,16 @@
 //! phase    connect│client     │to server│accept   │slot     │serving    │to client
 //!                                         queue     wait
 //! ```
+//!
+//! A request that met a stale keep-alive connection begins with that attempt.
 
 use crate::recording::{ClientRow, KernelRow};
 
 /// A part of a request's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
+    /// An attempt on a kept connection that the server had closed (retries).
+    StaleAttempt,
     /// The client connects (first request of a connection).
     Connect,
     /// Connected, and the request not yet written: the client's own delay.
@@ -36,7 +40,8 @@ pub enum Phase {
 
 impl Phase {
     /// All phases in the order of time.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::StaleAttempt,
         Self::Connect,
         Self::ClientDelay,
         Self::ToServer,
@@ -53,6 +58,7 @@ impl Phase {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::StaleAttempt => "stale attempt",
             Self::Connect => "connect",
             Self::ClientDelay => "client delay",
             Self::ToServer => "to server",
@@ -110,10 +116,10 @@ pub fn phases(client: &ClientRow, kernel: &KernelRow) -> Phases {
     };
     let mut set = |phase: Phase, length_ns: u64| phases.by_phase[phase as usize] = length_ns;
     if !client.reused {
-        set(
-            Phase::Connect,
-            between(client.start_ns, client.connected_ns),
-        );
+        // A retry keeps the begin of its first attempt.
+        let connect_ns = client.connect_start_ns.max(client.start_ns);
+        set(Phase::StaleAttempt, between(client.start_ns, connect_ns));
+        set(Phase::Connect, between(connect_ns, client.connected_ns));
         set(
             Phase::ClientDelay,
             between(client.connected_ns, client.sent_ns),
@@ -171,7 +177,7 @@ mod tests {
     #[test]
     fn the_phases_of_a_first_request_sum_to_its_wall_time() {
         let phases = phases(&client(), &kernel());
-        let expected = [30, 5, 15, 150, 100, 200, 50, 290, 10, 50];
+        let expected = [0, 30, 5, 15, 150, 100, 200, 50, 290, 10, 50];
         for (phase, length_ns) in Phase::ALL.into_iter().zip(expected) {
             assert_eq!(phases.get(phase), length_ns, "{}", phase.name());
         }
@@ -194,6 +200,19 @@ mod tests {
         assert_eq!(phases.get(Phase::Connect), 0);
         assert_eq!(phases.get(Phase::AcceptQueue), 0);
         assert_eq!(phases.get(Phase::SlotWait), 250);
+        assert_eq!(phases.residual_ns(), 0);
+    }
+
+    #[test]
+    fn the_attempt_before_a_retry_is_not_taken_for_connecting() {
+        let client = ClientRow {
+            retried: true,
+            start_ns: 60,
+            ..client()
+        };
+        let phases = phases(&client, &kernel());
+        assert_eq!(phases.get(Phase::StaleAttempt), 40);
+        assert_eq!(phases.get(Phase::Connect), 30);
         assert_eq!(phases.residual_ns(), 0);
     }
 

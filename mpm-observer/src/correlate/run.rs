@@ -260,14 +260,31 @@ pub fn analyse(
     }
 }
 
+/// The looks during the load. A load shorter than the time between two looks is framed by the
+/// last one before it and the first one after it.
+fn looks_of_load<T: Copy>(looks: Vec<T>, t_ns: fn(&T) -> u64, load_ns: (u64, u64)) -> Vec<T> {
+    let (begin_ns, end_ns) = load_ns;
+    let during: Vec<T> = looks
+        .iter()
+        .filter(|look| (begin_ns..=end_ns).contains(&t_ns(look)))
+        .copied()
+        .collect();
+    if !during.is_empty() {
+        return during;
+    }
+    let before = looks.iter().rev().find(|look| t_ns(look) < begin_ns);
+    let after = looks.iter().find(|look| t_ns(look) > end_ns);
+    before.into_iter().chain(after).copied().collect()
+}
+
 fn summarise(
     samples: &[SampleRow],
     memory: &[MemoryRow],
     status: &[StatusRow],
     load_ns: (u64, u64),
 ) -> SampleSummary {
-    let during = |t_ns: u64| (load_ns.0..=load_ns.1).contains(&t_ns);
-    let loaded = || samples.iter().filter(|row| during(row.t_ns));
+    let loaded = looks_of_load(samples.iter().collect(), |row| row.t_ns, load_ns);
+    let loaded = || loaded.iter();
     // The last look before the load and the first after it frame what was counted during it.
     let counted = |figure: fn(&SampleRow) -> u64| {
         let before = samples.iter().rev().find(|row| row.t_ns <= load_ns.0);
@@ -280,9 +297,9 @@ fn summarise(
         }
     };
     // Parent and children are read one after the other, as two neighbouring rows.
-    let sums: Vec<[u64; 4]> = memory
-        .chunk_by(|_, next| next.role != Role::Parent.name())
-        .filter(|rows| rows.iter().any(|row| during(row.t_ns)))
+    let looks = memory.chunk_by(|_, next| next.role != Role::Parent.name());
+    let sums: Vec<[u64; 4]> = looks_of_load(looks.collect(), |rows| rows[0].t_ns, load_ns)
+        .into_iter()
         .map(|rows| {
             let sum = |figure: fn(&MemoryRow) -> u64| rows.iter().map(figure).sum::<u64>();
             [
@@ -294,7 +311,10 @@ fn summarise(
         })
         .collect();
     let fullest = sums.iter().max_by_key(|sum| sum[0]);
-    let asked = || status.iter().filter(|row| during(row.t_ns));
+    let asked = || {
+        let load = load_ns.0..=load_ns.1;
+        status.iter().filter(move |row| load.contains(&row.t_ns))
+    };
     SampleSummary {
         cgroup_max_bytes: loaded().filter_map(|row| row.cgroup_bytes).max(),
         pss_max_bytes: fullest.map(|sum| sum[0]),
@@ -311,5 +331,19 @@ fn summarise(
         listen_drops: counted(|row| row.listen_drops),
         status_looks: asked().count() as u64,
         status_answered: asked().filter(|row| row.answered).count() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_load_takes_the_looks_around_it() {
+        let looks = |load_ns| looks_of_load(vec![10_u64, 20, 30, 40], |look| *look, load_ns);
+        assert_eq!(looks((15, 35)), [20, 30]);
+        assert_eq!(looks((21, 29)), [20, 30]);
+        assert_eq!(looks((1, 5)), [10]);
+        assert_eq!(looks((50, 60)), [40]);
     }
 }

@@ -248,10 +248,10 @@ impl Client {
     }
 
     /// Passes its rows and progress on until its end, and returns its summary. Ends it early
-    /// when `stop` is set.
+    /// when `stop` says so, or at once when rows are refused.
     pub(super) fn attend(
         mut self,
-        stop: &AtomicBool,
+        stop: impl Fn() -> bool,
         mut on_rows: impl FnMut(Vec<Row>) -> io::Result<()>,
         mut on_progress: impl FnMut(u64, u64),
     ) -> io::Result<Summary> {
@@ -260,9 +260,9 @@ impl Client {
         let mut result = Err(io::Error::other(
             "the load generator ended without a summary",
         ));
-        // Progress comes several times a second, so the flag is seen in time.
+        // Progress comes several times a second, so a stop is seen in time.
         while let Some(frame) = read_frame(&mut output)? {
-            if stop.load(Ordering::Relaxed) {
+            if stop() {
                 self.orders = None;
             }
             match frame {

@@ -3,7 +3,11 @@
 use std::{
     io,
     path::Path,
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -38,18 +42,29 @@ enum Order {
 
 /// The running thread.
 pub(super) struct Collector {
-    orders: std::sync::mpsc::Sender<Order>,
+    orders: Sender<Order>,
     thread: JoinHandle<Result<Collected, LabError>>,
 }
 
 impl Collector {
-    /// Starts it on an attached watch; request rows go into the run's directory.
-    pub(super) fn start(watch: Watch, run_dir: &Path) -> Result<Self, LabError> {
+    /// Starts it on an attached watch; request rows go into the run's directory. `trouble` is set
+    /// when they cannot be written.
+    pub(super) fn start(
+        watch: Watch,
+        run_dir: &Path,
+        trouble: Arc<AtomicBool>,
+    ) -> Result<Self, LabError> {
         let table = TableWriter::create(run_dir)?;
         let (orders, inbox) = channel();
         let thread = thread::Builder::new()
             .name("collector".into())
-            .spawn(move || collect(watch, table, &inbox))
+            .spawn(move || {
+                let collected = collect(watch, table, &inbox);
+                if collected.is_err() {
+                    trouble.store(true, Ordering::Relaxed);
+                }
+                collected
+            })
             .map_err(|source| LabError::System {
                 what: "the collector cannot be started",
                 source,
@@ -123,11 +138,9 @@ fn drain(
 ) -> Result<(), LabError> {
     let mut failure = None;
     watch.drain(|record| match record {
-        Record::Request(request) => {
-            if let Err(error) = table.push(KernelRow::from(&request)) {
-                failure.get_or_insert(error);
-            }
-        }
+        // After the first failure the rest is read off and let go.
+        Record::Request(_) if failure.is_some() => {}
+        Record::Request(request) => failure = table.push(KernelRow::from(&request)).err(),
         Record::Task(task) => tasks.push((Moment::End, task)),
     });
     failure.map_or(Ok(()), |error| Err(error.into()))

@@ -1,9 +1,12 @@
 //! One run: httpd up, probes on, load, everything off, recorded.
 
 use std::{
-    fs,
+    fs, io,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -69,6 +72,7 @@ pub(super) fn make_run(
         plan,
         dir,
         tell,
+        trouble: Arc::default(),
     }
     .make(&mut manifest);
     manifest.observer_cpu_ns = observer_cpu_ns().saturating_sub(cpu_before);
@@ -141,9 +145,16 @@ struct Run<'a> {
     plan: &'a RunPlan,
     dir: &'a RunDir,
     tell: &'a dyn Fn(&str),
+    /// Set when a part of the recording could not be written: then the load need not go on.
+    trouble: Arc<AtomicBool>,
 }
 
 impl Run<'_> {
+    /// Whether the load is to end early.
+    fn is_over(&self) -> bool {
+        self.around.interrupt.is_set() || self.trouble.load(Ordering::Relaxed)
+    }
+
     fn make(&self, manifest: &mut Manifest) -> Result<(), LabError> {
         let cgroup = RunCgroup::create();
         let mut collector = None;
@@ -266,7 +277,7 @@ impl Run<'_> {
         }
         let mut watch = Watch::start(self.around.kernel, Options::for_port(port))?;
         watch.follow(pid)?;
-        Collector::start(watch, self.dir.path())
+        Collector::start(watch, self.dir.path(), Arc::clone(&self.trouble))
     }
 
     /// Warms up where that is wanted, then puts the load on it, sampled.
@@ -280,7 +291,7 @@ impl Run<'_> {
     ) -> Result<(), LabError> {
         if self.plan.server.start == Start::Warm {
             (self.tell)("warming up");
-            manifest.warm_up_requests = self.warm_up(httpd, rows)?;
+            self.warm_up(manifest, httpd, rows)?;
         }
         if self.around.interrupt.is_set() {
             return Ok(());
@@ -299,9 +310,11 @@ impl Run<'_> {
             cgroup_usage: cgroup.map(|cgroup| cgroup.usage_file().to_owned()),
         };
         let port = manifest.port;
+        let run_dir = self.dir.path();
+        let trouble = &*self.trouble;
         thread::scope(|scope| {
-            let sampler = scope.spawn(|| sample(self.dir.path(), &targets, &stop));
-            let status = scope.spawn(|| watch_status(self.dir.path(), port, &stop));
+            let sampler = scope.spawn(|| noting(trouble, sample(run_dir, &targets, &stop)));
+            let status = scope.spawn(|| noting(trouble, watch_status(run_dir, port, &stop)));
             if let Some(collector) = collector {
                 collector.snapshot(Moment::LoadBegin);
             }
@@ -340,7 +353,12 @@ impl Run<'_> {
     }
 
     /// Occupies all slots at once, so that each has served before it is measured.
-    fn warm_up(&self, httpd: &Httpd, rows: &mut TableWriter<ClientRow>) -> Result<u64, LabError> {
+    fn warm_up(
+        &self,
+        manifest: &mut Manifest,
+        httpd: &Httpd,
+        rows: &mut TableWriter<ClientRow>,
+    ) -> Result<(), LabError> {
         let slots = self.plan.server.max_request_workers;
         let url = format!("http://{}{}", httpd.addr(), config::ALIVE_PATH);
         let order = ClientOrder {
@@ -351,10 +369,11 @@ impl Run<'_> {
         };
         let outcome = self.run_client(order, &AtomicU32::new(0), false, rows)?;
         let deadline = Instant::now() + IDLE_PATIENCE;
-        let mut port = 0;
         while Instant::now() < deadline && !self.around.interrupt.is_set() {
             let path = format!("{}?auto", config::STATUS_PATH);
+            let mut port = 0;
             let answer = http::get(httpd.addr(), &path, IDLE_PATIENCE, &mut port);
+            manifest.start.probe_ports.push(port);
             let status = answer
                 .ok()
                 .and_then(|answer| ServerStatus::parse(&answer.body));
@@ -364,7 +383,8 @@ impl Run<'_> {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(outcome.map_or(0, |outcome| outcome.summary.requests))
+        manifest.warm_up_requests = outcome.map_or(0, |outcome| outcome.summary.requests);
+        Ok(())
     }
 
     fn load(
@@ -409,15 +429,14 @@ impl Run<'_> {
         client_pid.store(client.pid(), Ordering::Relaxed);
         let mut unwritten: Option<RecordingError> = None;
         let on_rows = |batch: Vec<loadgen::Row>| {
-            for row in &batch {
-                if let Err(error) = rows.push(ClientRow::new(row, measured)) {
-                    unwritten.get_or_insert(error);
-                }
-            }
-            if let Err(error) = rows.tick() {
-                unwritten.get_or_insert(error);
-            }
-            Ok(())
+            let kept = batch
+                .iter()
+                .try_for_each(|row| rows.push(ClientRow::new(row, measured)))
+                .and_then(|()| rows.tick());
+            kept.map_err(|error| {
+                unwritten = Some(error);
+                io::ErrorKind::WriteZero.into()
+            })
         };
         let on_progress = |completed, failed| {
             let failures = match failed {
@@ -429,13 +448,13 @@ impl Run<'_> {
             }
         };
         let summary = client
-            .attend(self.around.interrupt.flag(), on_rows, on_progress)
+            .attend(|| self.is_over(), on_rows, on_progress)
             .map_err(failed);
         client_pid.store(0, Ordering::Relaxed);
         if let Some(error) = unwritten {
             return Err(error.into());
         }
-        if self.around.interrupt.is_set() {
+        if self.is_over() {
             return Ok(None);
         }
         let summary = summary?;
@@ -478,6 +497,14 @@ impl Run<'_> {
         }
         codes
     }
+}
+
+/// Notes the trouble of a thread; the error itself is seen when it is joined.
+fn noting<T>(trouble: &AtomicBool, result: Result<T, RecordingError>) -> Result<T, RecordingError> {
+    if result.is_err() {
+        trouble.store(true, Ordering::Relaxed);
+    }
+    result
 }
 
 fn one_line(text: &str) -> String {

@@ -92,7 +92,10 @@ pub(super) fn answer(claim: &ClaimText, figures: &ScenarioFigures) -> Answer {
             let text = Comparison::new(metric, figures).medians();
             Answer::new(Verdict::NotMeasured, text)
         }
-        _ => Answer::new(Verdict::NotMeasured, "the statement names nothing that is measured"),
+        _ => Answer::new(
+            Verdict::NotMeasured,
+            "the statement names nothing that is measured",
+        ),
     }
 }
 
@@ -126,10 +129,7 @@ impl Course {
             mpm,
             runs,
             not_started: runs - figures.sum(mpm, "httpd_started"),
-            planned: figures
-                .runs_of(mpm)
-                .map(|run| run.plan.load.requests)
-                .sum(),
+            planned: figures.runs_of(mpm).map(|run| run.plan.load.requests).sum(),
             ok: figures.sum(mpm, "ok_requests"),
             failed: figures.sum(mpm, "failed_requests"),
             failures,

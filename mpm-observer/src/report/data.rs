@@ -110,7 +110,9 @@ pub(super) fn read_contents(dir: &Path) -> Result<Contents, ReportError> {
             mpm: manifest.plan.mpm,
             repetition: manifest.repetition,
         };
-        group_of(&mut groups, &manifest.plan.scenario).runs.push(run);
+        group_of(&mut groups, &manifest.plan.scenario)
+            .runs
+            .push(run);
     }
     for group in &mut groups {
         group.runs.sort_by_key(|run| (run.mpm, run.repetition));

@@ -263,10 +263,7 @@ fn per_request(run: &RunAnalysis, sum: fn(&TaskDeltas) -> u64) -> Option<f64> {
 }
 
 /// A figure of the samples; `None` when there were none.
-fn sampled(
-    run: &RunAnalysis,
-    figure: fn(&crate::correlate::SampleSummary) -> u64,
-) -> Option<f64> {
+fn sampled(run: &RunAnalysis, figure: fn(&crate::correlate::SampleSummary) -> u64) -> Option<f64> {
     (!run.samples.is_empty()).then(|| figure(&run.sampled) as f64)
 }
 
@@ -310,7 +307,11 @@ mod tests {
         let keys: BTreeSet<_> = METRICS.iter().map(|metric| metric.key).collect();
         assert_eq!(keys.len(), METRICS.len());
         let first_other = METRICS.iter().position(|metric| !metric.is_key_figure);
-        assert!(METRICS[first_other.unwrap()..].iter().all(|metric| !metric.is_key_figure));
+        assert!(
+            METRICS[first_other.unwrap()..]
+                .iter()
+                .all(|metric| !metric.is_key_figure)
+        );
     }
 
     #[test]
@@ -329,9 +330,13 @@ mod tests {
 
     #[test]
     fn every_metric_that_a_built_in_scenario_names_exists() {
-        let tutorials = builtin().into_iter().filter_map(|scenario| scenario.tutorial);
+        let tutorials = builtin()
+            .into_iter()
+            .filter_map(|scenario| scenario.tutorial);
         for claim in tutorials.flat_map(|tutorial| tutorial.claims) {
-            let key = claim.metric.expect("every built-in claim names what it is about");
+            let key = claim
+                .metric
+                .expect("every built-in claim names what it is about");
             assert!(Metric::index(&key).is_some(), "{key}");
         }
     }
@@ -375,7 +380,10 @@ mod tests {
         ];
         for (key, expected) in figures {
             let found = value(&run, key).unwrap_or_else(|| panic!("{key} is missing"));
-            assert!((found - expected).abs() < 1e-6 * expected.max(1.0), "{key}: {found}");
+            assert!(
+                (found - expected).abs() < 1e-6 * expected.max(1.0),
+                "{key}: {found}"
+            );
         }
     }
 
@@ -385,15 +393,25 @@ mod tests {
         assert_eq!(value(&run, "httpd_started"), Some(0.0));
         assert_eq!(value(&run, "ok_requests"), Some(0.0));
         assert_eq!(value(&run, "failed_requests"), Some(100.0));
-        for key in ["memory_bytes", "server_cpu_per_request_ns", "tasks_max", "latency_p50_ns",
-            "start_time_ns", "client_cpu_per_request_ns", "joined_percent"] {
+        for key in [
+            "memory_bytes",
+            "server_cpu_per_request_ns",
+            "tasks_max",
+            "latency_p50_ns",
+            "start_time_ns",
+            "client_cpu_per_request_ns",
+            "joined_percent",
+        ] {
             assert_eq!(value(&run, key), None, "{key}");
         }
     }
 
     #[test]
     fn without_a_cgroup_memory_is_the_sum_of_pss() {
-        let figures = made_up::Figures { cgroup_bytes: None, ..made_up::Figures::default() };
+        let figures = made_up::Figures {
+            cgroup_bytes: None,
+            ..made_up::Figures::default()
+        };
         let run = made_up::run(Mpm::Worker, 1, &figures);
         assert_eq!(value(&run, "memory_bytes"), Some(20e6));
     }

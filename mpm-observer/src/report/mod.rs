@@ -1,8 +1,50 @@
-//! The report stage.
+//! The report stage: makes pages, pictures and figures of an experiment from its recording alone.
+//!
+//! Everything is derived from the table of [`metrics`] and the table of charts. One scenario
+//! after the other is read and drawn, so that the rows of only one are in memory.
 
-use std::path::{Path, PathBuf};
+mod answers;
+mod charts;
+mod data;
+mod export;
+mod figures;
+mod html;
+mod json;
+#[cfg(test)]
+mod made_up;
+mod markdown;
+pub mod metrics;
+mod page;
+mod pictures;
+mod summary;
+mod tables;
+mod text;
+mod time;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+pub use time::utc;
+
+use self::{
+    charts::{CHARTS, OVERVIEW, OverviewChart, ScenarioChart, Subject},
+    data::{Contents, Group, LeftOut, RunRef, read_contents},
+    export::{EXPORTERS, Material},
+    figures::ScenarioFigures,
+    page::Figure,
+    pictures::{Picture, file_stem, on_all_cpus, write_whole},
+};
+use crate::{
+    correlate::{RunAnalysis, load_run},
+    recording::{RecordingError, RunDir},
+};
 
 /// A report that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// One plain line.
     pub summary: String,
@@ -10,19 +52,133 @@ pub struct Report {
     pub html: PathBuf,
 }
 
-/// Makes the report of an experiment in its directory `report`.
-///
-/// # Errors
-/// none yet.
-pub fn make_report(experiment: &Path) -> Result<Report, std::io::Error> {
-    Ok(Report {
-        summary: String::new(),
-        html: experiment.join("report/report.html"),
-    })
+/// Why a report cannot be made.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// The directory is no experiment, or its own file is broken. A broken run is no error: it is
+    /// listed in the report.
+    #[error("cannot read the experiment: {0}; name the directory that `lab` wrote")]
+    Experiment(#[from] RecordingError),
+    /// A file of the report could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A template is wrong, which is a fault of this program.
+    #[error("the report's template is wrong, please report this: {0:#}")]
+    Template(#[from] minijinja::Error),
+    /// The figures cannot be written as JSON, which is a fault of this program.
+    #[error("the figures cannot be written as JSON, please report this: {0}")]
+    Json(#[from] serde_json::Error),
 }
 
-/// Seconds since 1970 as `2026-01-31 12:34:56` (UTC).
-#[must_use]
-pub fn utc(_unix_s: u64) -> String {
-    "x".into()
+/// Makes the report of an experiment in its directory `report`: `report.html`, `report.md`,
+/// `comparison.json` and the charts as PNG files. It needs the recording alone. Files of an
+/// earlier report are replaced one by one, each as a whole.
+///
+/// # Errors
+/// When the experiment's own file cannot be read, or a file of the report not be written. Runs and
+/// parts of runs that cannot be read are listed in the report.
+pub fn make_report(experiment: &Path) -> Result<Report, ReportError> {
+    let mut contents = read_contents(experiment)?;
+    let dir = experiment.join("report");
+    fs::create_dir_all(&dir).map_err(|source| ReportError::Write {
+        path: dir.clone(),
+        source,
+    })?;
+    let mut scenarios = Vec::new();
+    let mut charts = Vec::new();
+    for (index, group) in std::mem::take(&mut contents.groups).into_iter().enumerate() {
+        let stem = file_stem(&group.notes.name, index);
+        let runs = load_runs(experiment, &group, &mut contents.left_out);
+        if runs.is_empty() {
+            continue;
+        }
+        let figures = ScenarioFigures::of(&group, &runs);
+        charts.push(draw_scenario(&dir, &stem, &figures, &runs)?);
+        scenarios.push(figures);
+    }
+    let overview = draw_overview(&dir, &scenarios)?;
+    write_pages(&dir, &contents, &scenarios, overview, charts)
+}
+
+/// Reads the runs of a scenario; one whose tables cannot be opened is left out.
+fn load_runs(
+    experiment: &Path,
+    group: &Group,
+    left_out: &mut Vec<LeftOut>,
+) -> Vec<(RunRef, RunAnalysis)> {
+    let loaded = on_all_cpus(&group.runs, |run| {
+        load_run(&RunDir::of(experiment, &run.name))
+    });
+    let mut runs = Vec::new();
+    for (run, loaded) in group.runs.iter().zip(loaded) {
+        match loaded {
+            Ok(analysis) => runs.push((run.clone(), analysis)),
+            Err(error) => left_out.push(LeftOut {
+                run: run.name.clone(),
+                why: format!("its tables cannot be read: {error}"),
+            }),
+        }
+    }
+    runs
+}
+
+fn draw_scenario(
+    dir: &Path,
+    stem: &str,
+    figures: &ScenarioFigures,
+    runs: &[(RunRef, RunAnalysis)],
+) -> Result<Vec<Figure>, ReportError> {
+    let subject = Subject { figures, runs };
+    let draw = |chart: &ScenarioChart| {
+        let drawn = (chart.make)(&subject);
+        Picture::draw(format!("{stem}.{}.png", chart.key), drawn.as_ref())
+    };
+    let mut drawn = Vec::new();
+    for (chart, picture) in CHARTS.iter().zip(on_all_cpus(CHARTS, draw)) {
+        picture.write(dir)?;
+        drawn.push(Figure::of_scenario(chart, &figures.notes.title, &picture));
+    }
+    Ok(drawn)
+}
+
+fn draw_overview(dir: &Path, scenarios: &[ScenarioFigures]) -> Result<Vec<Figure>, ReportError> {
+    let draw = |chart: &OverviewChart| {
+        let drawn = chart.make(scenarios);
+        Picture::draw(format!("overview.{}.png", chart.metric), drawn.as_ref())
+    };
+    let mut drawn = Vec::new();
+    for (chart, picture) in OVERVIEW.iter().zip(on_all_cpus(OVERVIEW, draw)) {
+        picture.write(dir)?;
+        drawn.push(Figure::of_overview(chart, &picture));
+    }
+    Ok(drawn)
+}
+
+fn write_pages(
+    dir: &Path,
+    contents: &Contents,
+    scenarios: &[ScenarioFigures],
+    overview: Vec<Figure>,
+    charts: Vec<Vec<Figure>>,
+) -> Result<Report, ReportError> {
+    let page = page::build(contents, scenarios, overview, charts);
+    let material = Material {
+        contents,
+        scenarios,
+        page: &page,
+    };
+    let mut html = PathBuf::new();
+    for exporter in EXPORTERS {
+        html = dir.join(exporter.file());
+        write_whole(&html, exporter.export(&material)?.as_bytes())?;
+    }
+    Ok(Report {
+        summary: page.summary,
+        html,
+    })
 }

@@ -6,9 +6,7 @@ use super::{
     figures::{LEAST_RUNS, ScenarioFigures},
     text::{listing, percent, plural, whole},
 };
-use crate::{
-    scenario::{ClaimText, Mpm, SummaryRow},
-};
+use crate::scenario::{ClaimText, Mpm, SummaryRow};
 
 /// From this share of successful requests on, a scenario counts as joined.
 const WELL_JOINED_PERCENT: f64 = 99.9;
@@ -102,7 +100,11 @@ pub(super) struct Tested<'a> {
 pub(super) fn tested(row: SummaryRow, scenarios: &[ScenarioFigures]) -> Vec<Tested<'_>> {
     let mut all: Vec<Tested<'_>> = Vec::new();
     for figures in scenarios {
-        let claims = figures.notes.tutorial.iter().flat_map(|tutorial| &tutorial.claims);
+        let claims = figures
+            .notes
+            .tutorial
+            .iter()
+            .flat_map(|tutorial| &tutorial.claims);
         for claim in claims.filter(|claim| claim.row == row) {
             let answered = (figures, answer(claim, figures));
             match all.iter_mut().find(|tested| tested.claim == claim) {
@@ -136,7 +138,8 @@ pub(super) fn warnings(contents: &Contents, scenarios: &[ScenarioFigures]) -> Ve
     }
     let few = |figures: &&ScenarioFigures| {
         let mpms = figures.mpms();
-        mpms.iter().any(|&mpm| figures.runs_of(mpm).count() < LEAST_RUNS)
+        mpms.iter()
+            .any(|&mpm| figures.runs_of(mpm).count() < LEAST_RUNS)
     };
     let few = names(scenarios.iter().filter(few));
     if !few.is_empty() {
@@ -166,7 +169,15 @@ fn doubts(figures: &ScenarioFigures) -> Vec<String> {
     let busy: Vec<String> = figures
         .mpms()
         .into_iter()
-        .map(|mpm| (mpm, figures.runs_of(mpm).filter(|run| run.client_was_busy).count()))
+        .map(|mpm| {
+            (
+                mpm,
+                figures
+                    .runs_of(mpm)
+                    .filter(|run| run.client_was_busy)
+                    .count(),
+            )
+        })
         .filter(|(_, busy)| *busy > 0)
         .map(|(mpm, busy)| format!("{mpm} {busy} of {}", figures.runs_of(mpm).count()))
         .collect();
@@ -211,7 +222,9 @@ fn doubts(figures: &ScenarioFigures) -> Vec<String> {
 }
 
 fn names<'a>(scenarios: impl Iterator<Item = &'a ScenarioFigures>) -> Vec<String> {
-    scenarios.map(|figures| figures.notes.title.clone()).collect()
+    scenarios
+        .map(|figures| figures.notes.title.clone())
+        .collect()
 }
 
 #[cfg(test)]
@@ -226,7 +239,11 @@ mod tests {
     fn the_line_tells_runs_joins_losses_failures_and_leads() {
         let slow = scenario(three_of_each(|mpm, _| Figures {
             failed: if mpm == Mpm::Worker { 2 } else { 0 },
-            load_ns: if mpm == Mpm::Event { 1_000_000_000 } else { 2_000_000_000 },
+            load_ns: if mpm == Mpm::Event {
+                1_000_000_000
+            } else {
+                2_000_000_000
+            },
             ..Figures::default()
         }));
         let even = scenario(three_of_each(|_, _| Figures {

@@ -80,7 +80,9 @@ const MARKED: &str = "Median [least–greatest] over the repetitions. Bold: outs
 
 /// The figures that come first, below what the tutorial expects of each MPM.
 pub(super) fn key_figures(figures: &ScenarioFigures) -> Table {
-    let mut table = of_metrics(figures, "Expected and measured", |metric| metric.is_key_figure);
+    let mut table = of_metrics(figures, "Expected and measured", |metric| {
+        metric.is_key_figure
+    });
     if let Some(tutorial) = &figures.notes.tutorial {
         let expected = |mpm| tutorial.expects.of(mpm).unwrap_or("–");
         let row = Row {
@@ -104,11 +106,14 @@ pub(super) fn further_figures(figures: &ScenarioFigures) -> Table {
 
 fn of_metrics(figures: &ScenarioFigures, title: &str, wanted: fn(&Metric) -> bool) -> Table {
     let mpms = figures.mpms();
-    let rows = METRICS.iter().filter(|metric| wanted(metric)).map(|metric| Row {
-        label: metric.label.into(),
-        hint: metric.meaning.into(),
-        cells: metric_cells(figures, metric, &mpms),
-    });
+    let rows = METRICS
+        .iter()
+        .filter(|metric| wanted(metric))
+        .map(|metric| Row {
+            label: metric.label.into(),
+            hint: metric.meaning.into(),
+            cells: metric_cells(figures, metric, &mpms),
+        });
     let rows = rows.collect();
     let fewest = mpms.iter().map(|&mpm| figures.runs_of(mpm).count()).min();
     let mut notes = vec![MARKED.to_owned()];
@@ -210,7 +215,9 @@ pub(super) fn outcomes(figures: &ScenarioFigures) -> Table {
         rows: meanings
             .values()
             .map(|(name, meaning)| {
-                sums(figures, meaning, |run| run.outcomes.get(name).copied().unwrap_or(0))
+                sums(figures, meaning, |run| {
+                    run.outcomes.get(name).copied().unwrap_or(0)
+                })
             })
             .collect(),
         notes: vec!["Sums over the repetitions.".into()],
@@ -219,25 +226,51 @@ pub(super) fn outcomes(figures: &ScenarioFigures) -> Table {
 
 /// Causes why a request was not joined, in words.
 pub(super) const MISSING: [(Missing, &str, &str); 3] = [
-    (Missing::Connection, "no_connection", "not joined: connection not seen by the probes"),
-    (Missing::Request, "no_request", "not joined: request not seen in its connection"),
-    (Missing::Incomplete, "incomplete", "not joined: record without pick-up or answer"),
+    (
+        Missing::Connection,
+        "no_connection",
+        "not joined: connection not seen by the probes",
+    ),
+    (
+        Missing::Request,
+        "no_request",
+        "not joined: request not seen in its connection",
+    ),
+    (
+        Missing::Incomplete,
+        "incomplete",
+        "not joined: record without pick-up or answer",
+    ),
 ];
 
 /// Causes why a kernel row has no partner, in words.
 pub(super) const KERNEL_ONLY: [(KernelOnly, &str, &str); 2] = [
-    (KernelOnly::Observer, "observer", "kernel only: the observer's own requests"),
-    (KernelOnly::Other, "other", "kernel only: of no known client"),
+    (
+        KernelOnly::Observer,
+        "observer",
+        "kernel only: the observer's own requests",
+    ),
+    (
+        KernelOnly::Other,
+        "other",
+        "kernel only: of no known client",
+    ),
 ];
 
 /// What of both sides was brought together, and what not, by cause.
 pub(super) fn join(figures: &ScenarioFigures) -> Table {
-    let mut rows = vec![sums(figures, "requests seen from both sides", |run| run.joined)];
+    let mut rows = vec![sums(figures, "requests seen from both sides", |run| {
+        run.joined
+    })];
     rows.extend(MISSING.iter().map(|(cause, _, label)| {
-        sums(figures, label, |run| run.missing.get(cause).copied().unwrap_or(0))
+        sums(figures, label, |run| {
+            run.missing.get(cause).copied().unwrap_or(0)
+        })
     }));
     rows.extend(KERNEL_ONLY.iter().map(|(cause, _, label)| {
-        sums(figures, label, |run| run.kernel_only.get(cause).copied().unwrap_or(0))
+        sums(figures, label, |run| {
+            run.kernel_only.get(cause).copied().unwrap_or(0)
+        })
     }));
     Table {
         title: "Join of client and kernel".into(),
@@ -264,10 +297,18 @@ pub(super) fn losses(figures: &ScenarioFigures) -> Table {
             row("task records made", |run| run.counters.tasks_sent),
             row("… received", |run| run.counters.tasks_received),
             row("… lost", |run| run.counters.tasks_lost),
-            row("records that could not be read", |run| run.counters.unreadable),
-            row("connections established", |run| run.counters.conns_established),
-            row("… not followed, no room", |run| run.counters.conns_unfollowed),
-            row("tasks not followed, no room", |run| run.counters.tasks_unfollowed),
+            row("records that could not be read", |run| {
+                run.counters.unreadable
+            }),
+            row("connections established", |run| {
+                run.counters.conns_established
+            }),
+            row("… not followed, no room", |run| {
+                run.counters.conns_unfollowed
+            }),
+            row("tasks not followed, no room", |run| {
+                run.counters.tasks_unfollowed
+            }),
             row("program runs skipped by the kernel", |run| {
                 run.counters.missed.iter().map(|missed| missed.runs).sum()
             }),
@@ -294,18 +335,28 @@ pub(super) fn messages(figures: &ScenarioFigures) -> Table {
             .into_iter()
             .map(|(text, count)| format!("{text} ({count} of {runs})"))
             .collect();
-        Cell::plain(if each.is_empty() { "–".into() } else { each.join(", ") })
+        Cell::plain(if each.is_empty() {
+            "–".into()
+        } else {
+            each.join(", ")
+        })
     };
     let row = |label: &str, of: fn(&RunFigures) -> Vec<String>| Row {
         label: label.into(),
         hint: String::new(),
-        cells: figures.mpms().into_iter().map(|mpm| in_runs(mpm, of)).collect(),
+        cells: figures
+            .mpms()
+            .into_iter()
+            .map(|mpm| in_runs(mpm, of))
+            .collect(),
     };
     Table {
         title: "What httpd said".into(),
         columns: columns(figures),
         rows: vec![
-            row("warnings and errors in its log", |run| run.log_codes.clone()),
+            row("warnings and errors in its log", |run| {
+                run.log_codes.clone()
+            }),
             row("why it did not start", |run| {
                 run.start_failure.iter().cloned().collect()
             }),
@@ -349,7 +400,10 @@ mod tests {
                 .iter()
                 .all(|cell| cell.mark == Mark::None)
         );
-        assert_eq!(table.columns, ["prefork (n = 3)", "worker (n = 3)", "event (n = 3)"]);
+        assert_eq!(
+            table.columns,
+            ["prefork (n = 3)", "worker (n = 3)", "event (n = 3)"]
+        );
     }
 
     #[test]
@@ -359,7 +413,12 @@ mod tests {
         let table = key_figures(&figures);
         let cells = || table.rows.iter().flat_map(|row| &row.cells);
         assert!(cells().all(|cell| cell.mark == Mark::None));
-        assert!(table.notes.iter().any(|note| note.contains("fewer than 3 runs")));
+        assert!(
+            table
+                .notes
+                .iter()
+                .any(|note| note.contains("fewer than 3 runs"))
+        );
     }
 
     #[test]
@@ -379,8 +438,14 @@ mod tests {
         assert_eq!(row(&table, "httpd started").cells[1].text, "2 of 3");
         assert_eq!(row(&table, "memory, maximum").cells[1].range, "n = 2");
         let said = messages(&figures);
-        assert_eq!(said.rows[0].cells[1].text, "AH03104 (1 of 3), AH02324 (1 of 3)");
-        assert_eq!(said.rows[1].cells[1].text, "no child became healthy (1 of 3)");
+        assert_eq!(
+            said.rows[0].cells[1].text,
+            "AH03104 (1 of 3), AH02324 (1 of 3)"
+        );
+        assert_eq!(
+            said.rows[1].cells[1].text,
+            "no child became healthy (1 of 3)"
+        );
         assert_eq!(said.rows[1].cells[0].text, "–");
     }
 
@@ -390,9 +455,15 @@ mod tests {
         let table = outcomes(&figures);
         assert_eq!(row(&table, "answered with 2xx or 3xx").cells[0].text, "300");
         assert_eq!(row(&table, "timed out").cells[0].text, "6");
-        assert_eq!(row(&table, "stale keep-alive, sent again").cells[0].text, "3");
+        assert_eq!(
+            row(&table, "stale keep-alive, sent again").cells[0].text,
+            "3"
+        );
         let joined = join(&figures);
-        assert_eq!(row(&joined, "requests seen from both sides").cells[0].text, "297");
+        assert_eq!(
+            row(&joined, "requests seen from both sides").cells[0].text,
+            "297"
+        );
         assert_eq!(
             row(&joined, "not joined: connection not seen by the probes").cells[2].text,
             "3"

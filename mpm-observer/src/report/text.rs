@@ -56,7 +56,11 @@ pub(super) fn percent(value: f64) -> String {
         return "< 0.01 %".into();
     }
     let rounded = format!("{value:.2}");
-    let rounded = if rounded == "100.00" { "99.99" } else { &rounded };
+    let rounded = if rounded == "100.00" {
+        "99.99"
+    } else {
+        &rounded
+    };
     format!("{rounded} %")
 }
 
@@ -67,7 +71,10 @@ pub(super) fn range(metric: &Metric, spread: &Spread) -> Option<String> {
     if low == high {
         return None;
     }
-    let number_end = |text: &str| text.rfind(|c: char| c.is_ascii_digit()).map_or(0, |at| at + 1);
+    let number_end = |text: &str| {
+        text.rfind(|c: char| c.is_ascii_digit())
+            .map_or(0, |at| at + 1)
+    };
     let (low_end, high_end) = (number_end(&low), number_end(&high));
     if spread.low == 0.0 || low[low_end..] == high[high_end..] {
         return Some(format!("{}–{high}", &low[..low_end]));
@@ -112,7 +119,12 @@ mod tests {
     }
 
     fn spread(low: f64, median: f64, high: f64) -> Spread {
-        Spread { median, low, high, n: 3 }
+        Spread {
+            median,
+            low,
+            high,
+            n: 3,
+        }
     }
 
     #[test]
@@ -145,7 +157,10 @@ mod tests {
         );
         let failed = metric("failed_requests");
         assert_eq!(median_with_range(failed, &spread(0.0, 0.0, 0.0)), "0");
-        assert_eq!(median_with_range(failed, &spread(0.0, 0.0, 12.0)), "0 [0–12]");
+        assert_eq!(
+            median_with_range(failed, &spread(0.0, 0.0, 12.0)),
+            "0 [0–12]"
+        );
     }
 
     #[test]

@@ -16,8 +16,8 @@ use std::path::Path;
 
 pub use error::{Problem, ScenarioError};
 pub use file::{
-    ClaimText, Cpus, Expectation, Load, PreforkServer, Scenario, Server, Size, SizeNumbers, Sizes,
-    Start, SummaryRow, ThreadedServer, Tutorial,
+    ClaimText, Cpus, Direction, Expectation, Load, PreforkServer, Scenario, Server, Size,
+    SizeNumbers, Sizes, Start, SummaryRow, ThreadedServer, Tutorial,
 };
 pub use limits::{Limit, Limits};
 pub use mpm::{Mpm, UnknownMpm};

@@ -160,7 +160,9 @@ fn less_than_one_other_is_not_seen_and_less_than_both_the_opposite() {
     );
     assert_eq!(between.verdict, Verdict::NotSeen);
     assert!(
-        between.text.starts_with("worker has clearly more than prefork: "),
+        between
+            .text
+            .starts_with("worker has clearly more than prefork: "),
         "{}",
         between.text
     );
@@ -180,7 +182,11 @@ fn less_than_one_other_is_not_seen_and_less_than_both_the_opposite() {
 fn a_lead_below_the_stated_one_is_seen_in_part() {
     let mut ahead = claim("requests_per_s", Mpm::Event, Direction::More);
     let figures = scenario(three_of_each(|mpm, _| Figures {
-        load_ns: if mpm == Mpm::Event { 1_800_000_000 } else { 2_000_000_000 },
+        load_ns: if mpm == Mpm::Event {
+            1_800_000_000
+        } else {
+            2_000_000_000
+        },
         ..no_failures()
     }));
     assert_eq!(answer(&ahead, &figures).verdict, Verdict::Seen);
@@ -197,7 +203,9 @@ fn less_is_judged_from_the_other_side() {
     let answer = answer(&less, &figures);
     assert_eq!(answer.verdict, Verdict::Seen);
     assert!(
-        answer.text.starts_with("event 8 MB [7–8 MB], 0.89 times worker's 9 MB"),
+        answer
+            .text
+            .starts_with("event 8 MB [7–8 MB], 0.89 times worker's 9 MB"),
         "{}",
         answer.text
     );
@@ -211,7 +219,9 @@ fn two_runs_are_too_few_to_judge_from() {
         let answer = answer(&claim, &figures);
         assert_eq!(answer.verdict, Verdict::NotMeasured);
         assert!(
-            answer.text.starts_with("2 runs of each MPM, too few to judge from: "),
+            answer
+                .text
+                .starts_with("2 runs of each MPM, too few to judge from: "),
             "{}",
             answer.text
         );

@@ -9,7 +9,7 @@ pub(super) const CHART: ScenarioChart = ScenarioChart {
     key: "accepts",
     title: "Accepts by task",
     reading: "In prefork every child accepts for itself; in worker and event each process has one \
-              listener. Level bars share the work evenly.",
+              listener. Bars at 1× share the work evenly.",
     make: |subject| Box::new(make(subject)) as Box<dyn Chart>,
 };
 
@@ -22,8 +22,8 @@ fn make(subject: &Subject<'_>) -> Ranked {
     Ranked {
         frame: subject.frame("accepts by task", &footnote).size(1200, 560),
         x_title: "tasks that accept, by rank".into(),
-        y_title: "connections accepted".into(),
-        unit: Unit::Count,
+        y_title: "connections accepted, against the mean of the tasks".into(),
+        unit: Unit::Ratio,
         panels: subject
             .figures
             .mpms()
@@ -44,19 +44,28 @@ fn panel(subject: &Subject<'_>, mpm: Mpm) -> RankedPanel {
     RankedPanel {
         name: format!("{mpm}: {who}"),
         style: style(mpm),
-        values: accepts.iter().map(|&count| count as f64).collect(),
+        values: mean(accepts).map_or_else(Vec::new, |mean| {
+            accepts.iter().map(|&count| count as f64 / mean).collect()
+        }),
         note: note(accepts),
     }
 }
 
+/// The mean, unless nothing was accepted.
+fn mean(accepts: &[u64]) -> Option<f64> {
+    let sum: u64 = accepts.iter().sum();
+    (sum > 0).then(|| sum as f64 / accepts.len() as f64)
+}
+
 fn note(accepts: &[u64]) -> String {
-    let (Some(gini), Some(most)) = (gini(accepts), accepts.iter().max()) else {
+    let (Some(gini), Some(mean), Some(most)) = (gini(accepts), mean(accepts), accepts.iter().max())
+    else {
         return String::new();
     };
-    let mean = accepts.iter().sum::<u64>() as f64 / accepts.len() as f64;
     format!(
-        "{} · Gini {gini:.2} · max/mean {:.1}",
+        "{} · mean {} · Gini {gini:.2} · max/mean {:.1}",
         plural(accepts.len() as u64, "task"),
+        Unit::Count.format(mean),
         *most as f64 / mean
     )
 }
@@ -67,8 +76,11 @@ mod tests {
 
     #[test]
     fn the_note_tells_how_even_the_accepts_are() {
-        assert_eq!(note(&[0, 0, 0, 8]), "4 tasks · Gini 0.75 · max/mean 4.0");
-        assert_eq!(note(&[5]), "1 task · Gini 0.00 · max/mean 1.0");
+        assert_eq!(
+            note(&[0, 0, 0, 8]),
+            "4 tasks · mean 2 · Gini 0.75 · max/mean 4.0"
+        );
+        assert_eq!(note(&[5]), "1 task · mean 5 · Gini 0.00 · max/mean 1.0");
         assert_eq!(note(&[0, 0]), "");
         assert_eq!(note(&[]), "");
     }

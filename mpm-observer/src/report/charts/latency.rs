@@ -47,7 +47,9 @@ fn points(subject: &Subject<'_>, mpm: Mpm) -> Vec<PercentilePoint> {
     quantiles(fewest)
         .into_iter()
         .filter_map(|quantile| {
-            let of_runs = subject.started(mpm).filter_map(|run| run.latency_ns(quantile));
+            let of_runs = subject
+                .started(mpm)
+                .filter_map(|run| run.latency_ns(quantile));
             let spread = Spread::of(of_runs.map(|latency_ns| latency_ns as f64))?;
             Some(PercentilePoint {
                 quantile,

@@ -36,9 +36,12 @@ fn make(subject: &Subject<'_>) -> Timeline {
     panels.push(panel(subject, "tasks", Unit::Count, |run| {
         sampled(run, |row| Some(f64::from(row.tasks)))
     }));
-    let mut queue = panel(subject, "connections in the accept queue", Unit::Count, |run| {
-        sampled(run, |row| row.accept_queue.map(f64::from))
-    });
+    let mut queue = panel(
+        subject,
+        "connections in the accept queue",
+        Unit::Count,
+        |run| sampled(run, |row| row.accept_queue.map(f64::from)),
+    );
     let limits = Mpm::ALL
         .into_iter()
         .filter_map(|mpm| subject.typical(mpm))
@@ -100,7 +103,8 @@ fn points(run: &RunAnalysis, values: Vec<(u64, f64)>) -> Vec<TimelinePoint> {
 
 fn sampled(run: &RunAnalysis, value: fn(&SampleRow) -> Option<f64>) -> Vec<(u64, f64)> {
     let rows = run.samples.iter();
-    rows.filter_map(|row| Some((row.t_ns, value(row)?))).collect()
+    rows.filter_map(|row| Some((row.t_ns, value(row)?)))
+        .collect()
 }
 
 /// Sum of PSS over parent and children, which are read one after the other.

@@ -111,7 +111,7 @@ impl<'a> Subject<'a> {
                     .iter()
                     .map(|(mpm, count)| format!("{mpm} {count}"))
                     .collect();
-                format!("runs: {}", each.join(", "))
+                format!("runs in which httpd started: {}", each.join(", "))
             }
         }
     }
@@ -157,6 +157,9 @@ pub(super) fn conditions(figures: &ScenarioFigures) -> String {
         slots,
         start.to_owned(),
     ];
+    if run.plan.server.cpus == crate::scenario::Cpus::All {
+        parts.push("httpd on all CPUs, the client's too".into());
+    }
     let limits = run.plan.limits.as_ulimit();
     if !limits.is_empty() {
         parts.push(limits);
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn every_chart_is_drawn_from_ordinary_runs_from_one_run_and_from_none_that_started() {
+    fn every_chart_can_be_drawn_from_ordinary_runs_from_one_run_and_from_none_that_started() {
         let few = Figures {
             ok: 2,
             ..Figures::default()
@@ -233,8 +236,8 @@ mod tests {
         ] {
             with_subject(runs, |subject| {
                 for chart in CHARTS {
-                    let png = (chart.make)(subject).png();
-                    assert!(png.is_ok(), "{}: {png:?}", chart.key);
+                    let drawable = (chart.make)(subject).lay_out();
+                    assert!(drawable.is_ok(), "{}: {drawable:?}", chart.key);
                 }
             });
         }
@@ -243,17 +246,13 @@ mod tests {
     #[test]
     fn durations_of_the_same_three_digits_are_counted_together() {
         let counts = counted([0, 7, 999, 123_400, 123_499, 123_500].into_iter());
-        assert_eq!(
-            counts,
-            [(0.0, 1), (7.0, 1), (999.0, 1), (123_000.0, 3)]
-        );
+        assert_eq!(counts, [(0.0, 1), (7.0, 1), (999.0, 1), (123_000.0, 3)]);
     }
 
     #[test]
     fn the_conditions_name_load_slots_and_limits() {
-        let mut figures = crate::report::figures::tests::scenario(three_of_each(|_, _| {
-            Figures::default()
-        }));
+        let mut figures =
+            crate::report::figures::tests::scenario(three_of_each(|_, _| Figures::default()));
         assert_eq!(
             conditions(&figures),
             "quick size · 102 requests of 1 kB, 500 at once · a connection per request · 75 slots \
@@ -267,7 +266,9 @@ mod tests {
         }
         let text = conditions(&figures);
         assert!(
-            text.ends_with("slots: prefork 50, worker 75, event 75 · warm start · ulimit -v 500000"),
+            text.ends_with(
+                "slots: prefork 50, worker 75, event 75 · warm start · ulimit -v 500000"
+            ),
             "{text}"
         );
     }

@@ -12,13 +12,13 @@ use crate::{
     scenario::Mpm,
 };
 
-/// A chart of one metric by scenario and MPM.
+/// A chart of one metric by scenario and MPM: a panel for each scenario, with a scale of its own
+/// from zero, because the scenarios are not to be compared with each other.
 pub(in crate::report) struct OverviewChart {
     /// The metric.
     pub metric: &'static str,
     /// Its heading.
     pub title: &'static str,
-    log: bool,
 }
 
 /// The charts, in their order.
@@ -26,22 +26,18 @@ pub(in crate::report) const OVERVIEW: &[OverviewChart] = &[
     OverviewChart {
         metric: "requests_per_s",
         title: "Successful requests per second",
-        log: true,
     },
     OverviewChart {
         metric: "latency_p99_ns",
         title: "Latency, p99",
-        log: true,
     },
     OverviewChart {
         metric: "memory_bytes",
         title: "Memory, maximum",
-        log: false,
     },
     OverviewChart {
         metric: "server_cpu_per_request_ns",
         title: "Server CPU per request",
-        log: true,
     },
 ];
 
@@ -51,29 +47,33 @@ impl OverviewChart {
         let metric = Metric::index(self.metric).map(|index| &METRICS[index]);
         let mpms: Vec<Mpm> = Mpm::ALL
             .into_iter()
-            .filter(|&mpm| scenarios.iter().any(|figures| figures.mpms().contains(&mpm)))
+            .filter(|&mpm| {
+                scenarios
+                    .iter()
+                    .any(|figures| figures.mpms().contains(&mpm))
+            })
             .collect();
-        let group = |figures: &ScenarioFigures| BarGroup {
-            label: figures.notes.title.clone(),
-            values: mpms
-                .iter()
-                .map(|&mpm| figures.spread(mpm, self.metric).as_ref().map(estimate))
-                .collect(),
+        let panel = |figures: &ScenarioFigures| BarPanel {
+            title: figures.notes.title.clone(),
+            unit: metric.map_or(plots::Unit::Count, |metric| metric.unit),
+            log: false,
+            groups: vec![BarGroup {
+                label: String::new(),
+                values: mpms
+                    .iter()
+                    .map(|&mpm| figures.spread(mpm, self.metric).as_ref().map(estimate))
+                    .collect(),
+            }],
         };
         let lost: u64 = scenarios
             .iter()
             .map(|figures| figures.total(|run| run.counters.lost()))
             .sum();
-        let scale = if self.log {
-            "Logarithmic scale. Point"
-        } else {
-            "Bar"
-        };
-        let runs = runs_of_each(scenarios);
         let footnote = format!(
-            "{} {scale}: median over the repetitions; whisker: least and greatest ({runs}). Lost \
-             events: {}.",
+            "{} Each panel has a scale of its own. Bar: median over the repetitions; whisker: \
+             least and greatest ({}). Lost events: {}.",
             metric.map_or("", |metric| metric.meaning),
+            runs_of_each(scenarios),
             whole(lost)
         );
         Box::new(Bars {
@@ -85,12 +85,7 @@ impl OverviewChart {
                 .iter()
                 .map(|&mpm| Series::new(mpm.name(), style(mpm)))
                 .collect(),
-            panels: vec![BarPanel {
-                title: String::new(),
-                unit: metric.map_or(plots::Unit::Count, |metric| metric.unit),
-                log: self.log,
-                groups: scenarios.iter().map(group).collect(),
-            }],
+            panels: scenarios.iter().map(panel).collect(),
         })
     }
 }
@@ -126,8 +121,8 @@ mod tests {
         ];
         for chart in OVERVIEW {
             assert!(Metric::index(chart.metric).is_some(), "{}", chart.metric);
-            let png = chart.make(&scenarios).png();
-            assert!(png.is_ok(), "{}: {png:?}", chart.metric);
+            let drawable = chart.make(&scenarios).lay_out();
+            assert!(drawable.is_ok(), "{}: {drawable:?}", chart.metric);
         }
         assert_eq!(runs_of_each(&scenarios), "n = 1 to 3");
     }

@@ -19,7 +19,11 @@ pub(super) const CHART: ScenarioChart = ScenarioChart {
 };
 
 /// The panels.
-const QUANTILES: [(f64, &str); 3] = [(0.5, "near the median"), (0.9, "near p90"), (0.99, "near p99")];
+const QUANTILES: [(f64, &str); 3] = [
+    (0.5, "near the median"),
+    (0.9, "near p90"),
+    (0.99, "near p99"),
+];
 /// Share of all requests on each side of the quantile that are looked at …
 const WINDOW: f64 = 0.005;
 /// … and at most this share of those that are slower, so that p99 does not reach to the slowest.
@@ -28,6 +32,7 @@ const WINDOW_OF_TAIL: f64 = 0.5;
 /// Blues for the way to and from the server, warm colours for waiting, green for work.
 const fn color(phase: Phase) -> Color {
     match phase {
+        Phase::StaleAttempt => Color(0x88, 0x88, 0x88),
         Phase::Connect => Color(0x99, 0xdd, 0xff),
         Phase::ClientDelay => Color(0xdd, 0xdd, 0xdd),
         Phase::ToServer => Color(0x77, 0xaa, 0xdd),
@@ -51,10 +56,8 @@ struct Mean {
 
 fn make(subject: &Subject<'_>) -> Stacked {
     let mpms = subject.figures.mpms();
-    let pooled: Vec<(Mpm, Vec<Phases>)> = mpms
-        .iter()
-        .map(|&mpm| (mpm, pool(subject, mpm)))
-        .collect();
+    let pooled: Vec<(Mpm, Vec<Phases>)> =
+        mpms.iter().map(|&mpm| (mpm, pool(subject, mpm))).collect();
     let mut panels = Vec::new();
     let mut widest_residual = 0.0_f64;
     let mut counts = Vec::new();
@@ -142,7 +145,10 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::report::{charts::tests::with_subject, made_up::{Figures, three_of_each}};
+    use crate::report::{
+        charts::tests::with_subject,
+        made_up::{Figures, three_of_each},
+    };
 
     #[test]
     fn no_two_phases_share_a_colour() {
@@ -158,7 +164,11 @@ mod tests {
             let mean = mean_near(&requests, 0.5).unwrap();
             // One rank to each side of the 149th of 297.
             assert_eq!(mean.requests, 3);
-            assert!((mean.wall_ns - 1_050_000.0).abs() < 1000.0, "{}", mean.wall_ns);
+            assert!(
+                (mean.wall_ns - 1_050_000.0).abs() < 1000.0,
+                "{}",
+                mean.wall_ns
+            );
             assert!((mean.phases_ns.iter().sum::<f64>() - mean.wall_ns).abs() < 1e-3);
             assert_eq!(mean.phases_ns[Phase::AcceptQueue as usize], 100_000.0);
         });
@@ -167,12 +177,18 @@ mod tests {
 
     #[test]
     fn the_window_at_p99_stays_off_the_slowest() {
-        with_subject(three_of_each(|_, _| Figures { ok: 1000, ..Figures::default() }), |subject| {
-            let requests = pool(subject, Mpm::Worker);
-            let mean = mean_near(&requests, 0.99).unwrap();
-            let slowest = requests.last().unwrap().wall_ns as f64;
-            assert_eq!(mean.requests, 29);
-            assert!(mean.wall_ns < slowest - 5_000.0);
-        });
+        with_subject(
+            three_of_each(|_, _| Figures {
+                ok: 1000,
+                ..Figures::default()
+            }),
+            |subject| {
+                let requests = pool(subject, Mpm::Worker);
+                let mean = mean_near(&requests, 0.99).unwrap();
+                let slowest = requests.last().unwrap().wall_ns as f64;
+                assert_eq!(mean.requests, 29);
+                assert!(mean.wall_ns < slowest - 5_000.0);
+            },
+        );
     }
 }

@@ -41,19 +41,26 @@ fn make(subject: &Subject<'_>) -> Timeline {
             .collect(),
         limits: Vec::new(),
     };
+    let mut panels = vec![panel("successful requests per second", ClientRow::is_ok)];
+    let failures = panel("failed requests per second", is_failed);
+    let has_failures =
+        |series: &TimelineSeries| series.points.iter().any(|point| point.value > 0.0);
+    let failed = if failures.series.iter().any(has_failures) {
+        panels.push(failures);
+        ""
+    } else {
+        " No request failed in these runs."
+    };
     let footnote = format!(
         "Of each MPM the run of median throughput ({}). Each point is the mean over {}. A request \
-         counts when its outcome is known.",
+         counts when its outcome is known.{failed}",
         subject.repetitions(),
         Unit::Seconds.format(width_s)
     );
     Timeline {
         frame: subject.frame("throughput and failures over time", &footnote),
         x_title: "time since the load began".into(),
-        panels: vec![
-            panel("successful requests per second", ClientRow::is_ok),
-            panel("failed requests per second", is_failed),
-        ],
+        panels,
         events: Vec::new(),
     }
 }
@@ -79,7 +86,13 @@ fn points(run: &RunAnalysis, width_s: f64, counts: fn(&ClientRow) -> bool) -> Ve
         let bin = ((at_s / width_s) as usize).min(bins - 1);
         sums[bin] += 1;
     }
-    let edge = |bin: usize| if bin == bins { length_s } else { bin as f64 * width_s };
+    let edge = |bin: usize| {
+        if bin == bins {
+            length_s
+        } else {
+            bin as f64 * width_s
+        }
+    };
     sums.iter()
         .enumerate()
         .map(|(bin, &sum)| {

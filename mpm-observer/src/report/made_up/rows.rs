@@ -129,7 +129,7 @@ pub fn rows_not_started(mpm: Mpm, repetition: u32) -> Rows {
         log_codes: vec!["AH03104".into(), "AH02324".into()],
         ..StartOutcome::default()
     };
-    let refused = |i| ClientRow {
+    let refused = |i: u16| ClientRow {
         end_ns: BEGIN_NS + 50_000,
         ..client_row(20_000 + i, BEGIN_NS, Outcome::Refused)
     };
@@ -145,13 +145,17 @@ pub fn rows_not_started(mpm: Mpm, repetition: u32) -> Rows {
 }
 
 pub fn manifest(mpm: Mpm, repetition: u32, status: Status) -> Manifest {
-    let scenario = builtin().into_iter().find(|scenario| scenario.name == "high-load");
+    let scenario = builtin()
+        .into_iter()
+        .find(|scenario| scenario.name == "high-load");
     Manifest {
         format: FORMAT,
         observer_version: "0.0.0".into(),
         status,
         repetition,
-        plan: scenario.expect("high-load is built in").plan(mpm, Size::Quick),
+        plan: scenario
+            .expect("high-load is built in")
+            .plan(mpm, Size::Quick),
         machine: Machine {
             kernel: "6.18.0".into(),
             cpus: 2,
@@ -277,7 +281,10 @@ fn task_rows(mpm: Mpm, figures: &Figures) -> Vec<TaskRow> {
         accepts_again: ok * 7 / 100,
         ..task(20, server)
     };
-    let accepting = |tid, accepts| TaskRow { accepts, ..task(tid, acceptor) };
+    let accepting = |tid, accepts| TaskRow {
+        accepts,
+        ..task(tid, acceptor)
+    };
     let mut ends = vec![
         task(10, "parent"),
         accepting(30, ok * 3 / 5),
@@ -286,7 +293,10 @@ fn task_rows(mpm: Mpm, figures: &Figures) -> Vec<TaskRow> {
     ];
     let mut all = Vec::new();
     for row in &mut ends {
-        all.push(TaskRow { moment: Moment::LoadBegin, ..task(row.tid, &row.role) });
+        all.push(TaskRow {
+            moment: Moment::LoadBegin,
+            ..task(row.tid, &row.role)
+        });
         row.moment = Moment::LoadEnd;
         all.push(row.clone());
     }
@@ -294,7 +304,7 @@ fn task_rows(mpm: Mpm, figures: &Figures) -> Vec<TaskRow> {
 }
 
 fn sample_rows(figures: &Figures) -> Vec<SampleRow> {
-    let sample = |t_ns, accept_queue, counted| SampleRow {
+    let sample = |t_ns, accept_queue, counted: u64| SampleRow {
         t_ns,
         processes: 76,
         tasks: 76,
@@ -325,5 +335,8 @@ fn memory_rows() -> Vec<MemoryRow> {
         rss_bytes: rss * 1_000_000,
         virtual_bytes: mapped * 1_000_000,
     };
-    vec![row("parent", 1, [1, 1, 5, 10]), row("child", 75, [19, 15, 315, 890])]
+    vec![
+        row("parent", 1, [1, 1, 5, 10]),
+        row("child", 75, [19, 15, 315, 890]),
+    ]
 }

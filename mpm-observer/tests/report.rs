@@ -1,0 +1,333 @@
+//! The report of a made-up experiment: from recording files alone to pages, pictures and figures.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use mpm_observer::{
+    self as observer,
+    recording::{Experiment, FORMAT, RunDir, ScenarioNotes, Status, TableRow, TableWriter},
+    report::{make_report, metrics::METRICS},
+    scenario::{Mpm, builtin},
+};
+use serde_json::Value;
+
+#[path = "../src/report/made_up/rows.rs"]
+#[allow(dead_code, reason = "the unit tests use the rest")]
+mod rows;
+
+use rows::{Figures, Rows};
+
+const HOSTILE: &str = "<script>alert(1)</script> | \"a\" & 'b'";
+
+fn write_table<R: TableRow>(dir: &RunDir, rows: &[R]) {
+    let mut writer = TableWriter::create(dir.path()).unwrap();
+    for row in rows {
+        writer.push(row.clone()).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+fn write_run(experiment: &Path, names: &mut Vec<String>, rows: &Rows) -> RunDir {
+    let manifest = &rows.manifest;
+    let plan = &manifest.plan;
+    let name = RunDir::name(&plan.scenario, plan.mpm, manifest.repetition);
+    let dir = RunDir::create(experiment, &name).unwrap();
+    dir.write_manifest(manifest).unwrap();
+    write_table(&dir, &rows.client);
+    write_table(&dir, &rows.kernel);
+    write_table(&dir, &rows.tasks);
+    write_table(&dir, &rows.samples);
+    write_table(&dir, &rows.memory);
+    write_table(&dir, &rows.status);
+    names.push(name);
+    dir
+}
+
+fn write_experiment(dir: &Path, runs: Vec<String>, title: &str, command: &str) {
+    let scenario = builtin()
+        .into_iter()
+        .find(|scenario| scenario.name == "high-load")
+        .unwrap();
+    let experiment = Experiment {
+        format: FORMAT,
+        scenarios: vec![ScenarioNotes {
+            name: scenario.name,
+            title: title.into(),
+            what: scenario.what,
+            tutorial: scenario.tutorial,
+        }],
+        command: vec![command.into()],
+        planned: 12,
+        runs,
+        interrupted: true,
+    };
+    experiment.write(dir).unwrap();
+}
+
+fn memory_mb(mpm: Mpm) -> u64 {
+    match mpm {
+        Mpm::Prefork => 26,
+        Mpm::Worker => 9,
+        Mpm::Event => 8,
+    }
+}
+
+/// Three repetitions of each MPM, event's third without a start, a damaged part in worker's
+/// second, and a fourth of prefork that was interrupted, one of event without a manifest.
+fn made_up_experiment(dir: &Path) {
+    let mut names = Vec::new();
+    for repetition in 1..=3 {
+        for mpm in Mpm::ALL {
+            let figures = Figures {
+                failed: 0,
+                cgroup_bytes: Some(memory_mb(mpm) * 1_000_000 + u64::from(repetition) * 1000),
+                ..Figures::default()
+            };
+            let made_up = if (mpm, repetition) == (Mpm::Event, 3) {
+                rows::rows_not_started(mpm, repetition)
+            } else {
+                rows::rows(mpm, repetition, &figures)
+            };
+            let run = write_run(dir, &mut names, &made_up);
+            if (mpm, repetition) == (Mpm::Worker, 2) {
+                let damaged = run.path().join("samples/part-00009.parquet");
+                fs::write(damaged, b"not parquet").unwrap();
+            }
+        }
+    }
+    let mut cut_short = rows::rows(Mpm::Prefork, 4, &Figures::default());
+    cut_short.manifest.status = Status::Interrupted;
+    cut_short.manifest.load = None;
+    write_run(dir, &mut names, &cut_short);
+    names.push("high-load.event.4".into());
+    fs::create_dir_all(dir.join("runs/high-load.event.4")).unwrap();
+    fs::write(dir.join("runs/high-load.event.4/manifest.json"), b"{ half").unwrap();
+    write_experiment(dir, names, HOSTILE, HOSTILE);
+}
+
+/// Makes the report of the made-up experiment once and hands its directory to the test.
+fn with_report(look: impl FnOnce(&Path, &str)) {
+    let dir = tempfile::tempdir().unwrap();
+    made_up_experiment(dir.path());
+    let report = make_report(dir.path()).unwrap();
+    assert_eq!(report.html, dir.path().join("report/report.html"));
+    look(&dir.path().join("report"), &report.summary);
+}
+
+fn pictures(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "png"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn the_report_of_a_recording_is_whole_and_true() {
+    with_report(|dir, summary| {
+        assert_eq!(
+            summary,
+            "9 runs, 1 scenario: 99.00 % of the successful requests joined, 0 events lost; failed \
+             requests: 100 with event (high-load); no MPM clearly fastest in any of 1 scenario"
+        );
+        files_are_there_and_nothing_else(dir);
+        figures_are_the_made_up_ones(dir);
+        page_needs_nothing_else_and_escapes(dir);
+        markdown_shows_the_pictures_that_are_there(dir);
+    });
+}
+
+fn files_are_there_and_nothing_else(dir: &Path) {
+    let names: BTreeSet<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let scenario = [
+        "accept-queue",
+        "accepts",
+        "latency",
+        "memory",
+        "phases",
+        "run-queue",
+        "switches",
+        "throughput",
+    ];
+    let overview = [
+        "latency_p99_ns",
+        "memory_bytes",
+        "requests_per_s",
+        "server_cpu_per_request_ns",
+    ];
+    let mut expected: BTreeSet<String> = ["comparison.json", "report.html", "report.md"]
+        .map(String::from)
+        .into();
+    expected.extend(scenario.map(|chart| format!("high-load.{chart}.png")));
+    expected.extend(overview.map(|chart| format!("overview.{chart}.png")));
+    assert_eq!(names, expected);
+    for picture in pictures(dir) {
+        let file = fs::File::open(&picture).unwrap();
+        let mut reader = png::Decoder::new(std::io::BufReader::new(file))
+            .read_info()
+            .unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert!(info.width >= 1000, "{}", picture.display());
+        let white = pixels.iter().filter(|byte| **byte == 255).count();
+        assert!(white < pixels.len(), "{} is bare", picture.display());
+    }
+}
+
+fn figures_are_the_made_up_ones(dir: &Path) {
+    let text = fs::read_to_string(dir.join("comparison.json")).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["metrics"].as_array().unwrap().len(), METRICS.len());
+    let scenario = &json["scenarios"][0];
+    assert_eq!(scenario["title"], HOSTILE);
+
+    let worker = &scenario["mpms"]["worker"];
+    assert_eq!(worker["memory_bytes"]["median"], 9_002_000.0);
+    assert_eq!(worker["memory_bytes"]["low"], 9_001_000.0);
+    assert_eq!(worker["memory_bytes"]["high"], 9_003_000.0);
+    assert_eq!(worker["memory_bytes"]["n"], 3);
+    assert_eq!(worker["requests_per_s"]["median"], 50.0);
+    assert_eq!(worker["latency_p50_ns"]["median"], 1_050_000.0);
+    assert_eq!(worker["server_cpu_per_request_ns"]["median"], 300_000.0);
+
+    let event = &scenario["mpms"]["event"];
+    assert_eq!(event["memory_bytes"]["n"], 2);
+    assert_eq!(event["failed_requests"]["high"], 100.0);
+
+    let runs = scenario["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 9);
+    let run = |name: &str| runs.iter().find(|run| run["run"] == name).unwrap();
+    assert_eq!(run("high-load.event.3")["status"], "not_started");
+    assert_eq!(
+        run("high-load.event.3")["metrics"]["memory_bytes"],
+        Value::Null
+    );
+    assert_eq!(run("high-load.event.3")["log_codes"][0], "AH03104");
+    assert_eq!(run("high-load.prefork.1")["join"]["joined"], 99);
+    assert_eq!(
+        run("high-load.prefork.1")["join"]["missing"]["no_connection"],
+        1
+    );
+    assert_eq!(run("high-load.prefork.1")["outcomes"]["ok"], 100);
+    let unreadable = run("high-load.worker.2")["unreadable"][0].as_str().unwrap();
+    assert!(unreadable.contains("part-00009.parquet"), "{unreadable}");
+
+    let left_out = json["left_out"].as_array().unwrap();
+    let reasons: Vec<(&str, &str)> = left_out
+        .iter()
+        .map(|run| (run["run"].as_str().unwrap(), run["why"].as_str().unwrap()))
+        .collect();
+    assert_eq!(reasons.len(), 2);
+    assert_eq!(
+        reasons[0],
+        ("high-load.prefork.4", "interrupted by the user")
+    );
+    assert_eq!(reasons[1].0, "high-load.event.4");
+    assert!(
+        reasons[1].1.starts_with("its manifest cannot be read"),
+        "{}",
+        reasons[1].1
+    );
+
+    let claims = scenario["claims"].as_array().unwrap();
+    let answer = |metric: &str| {
+        let claim = claims
+            .iter()
+            .find(|claim| claim["metric"] == metric)
+            .unwrap();
+        claim["answer"]["verdict"].as_str().unwrap()
+    };
+    assert_eq!(answer("failed_requests"), "opposite");
+    // Event has two values only.
+    assert_eq!(answer("memory_bytes"), "not_measured");
+}
+
+fn page_needs_nothing_else_and_escapes(dir: &Path) {
+    let html = fs::read_to_string(dir.join("report.html")).unwrap();
+    for reference in html.split(" src=\"").skip(1) {
+        assert!(
+            reference.starts_with("data:image/png;base64,"),
+            "{}",
+            &reference[..40]
+        );
+    }
+    for reference in html.split(" href=\"").skip(1) {
+        assert!(reference.starts_with('#'), "{}", &reference[..40]);
+    }
+    for external in ["<link", "<script", "@import", "url(", "<iframe"] {
+        assert!(!html.contains(external), "{external}");
+    }
+    assert_eq!(html.matches(" src=\"").count(), pictures(dir).len());
+    assert!(html.contains("&lt;script&gt;alert(1)"));
+    for target in html.split("href=\"#").skip(1) {
+        let anchor = target.split('"').next().unwrap();
+        assert!(
+            html.contains(&format!("id=\"{anchor}\"")),
+            "{anchor} leads nowhere"
+        );
+    }
+    for told in [
+        "interrupted by the user",
+        "part-00009.parquet",
+        "no child became healthy",
+        "AH03104",
+        "9 runs compared, 11 begun, 12 planned",
+    ] {
+        assert!(html.contains(told), "{told}");
+    }
+}
+
+fn markdown_shows_the_pictures_that_are_there(dir: &Path) {
+    let markdown = fs::read_to_string(dir.join("report.md")).unwrap();
+    let mut shown: Vec<PathBuf> = markdown
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|file| file.ends_with(".png"))
+        .map(|file| dir.join(file))
+        .collect();
+    shown.sort();
+    assert_eq!(shown, pictures(dir));
+    assert!(!markdown.replace("\\<", "").contains('<'), "HTML in Markdown");
+    // Every row of a table has as many cells as the line under its head.
+    let mut columns = None;
+    for line in markdown.lines() {
+        if !line.starts_with('|') {
+            columns = None;
+            continue;
+        }
+        let bars = line.replace("\\|", "").matches('|').count();
+        assert_eq!(*columns.get_or_insert(bars), bars, "{line}");
+    }
+}
+
+#[test]
+fn an_experiment_without_runs_has_a_report_that_a_later_one_replaces() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut said = Vec::new();
+    for command in ["before", "after"] {
+        write_experiment(dir.path(), Vec::new(), "Empty", command);
+        let report = make_report(dir.path()).unwrap();
+        assert_eq!(report.summary, "no run that can be compared");
+        said.push(fs::read_to_string(report.html).unwrap());
+    }
+    assert!(said[0].contains("<dd>before</dd>"));
+    assert!(said[1].contains("<dd>after</dd>") && !said[1].contains("<dd>before</dd>"));
+}
+
+#[test]
+fn a_directory_that_is_no_experiment_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = make_report(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("experiment.json"), "{error}");
+    assert!(error.contains("`lab`"), "{error}");
+    assert!(!dir.path().join("report").exists());
+}
