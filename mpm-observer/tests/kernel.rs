@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -392,6 +393,67 @@ fn with_a_tiny_ring_buffer_the_loss_is_counted_exactly() {
         let gap = pair[1].ordinal != pair[0].ordinal + 1;
         assert_eq!(pair[1].flags & RequestFlags::AFTER_LOSS != 0, gap);
     }
+}
+
+/// Keeps the warnings that come out of the programs.
+struct Kept(Mutex<Vec<String>>);
+
+static WARNINGS: Kept = Kept(Mutex::new(Vec::new()));
+
+impl log::Log for Kept {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_full_connection_table_is_warned_of_once_and_counted_exactly() {
+    const FOLLOWED: u32 = 4;
+    const CONNECTIONS: usize = 9;
+    // Before the watch, which takes the logger that is there.
+    log::set_logger(&WARNINGS).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let few = |port| Options {
+        max_conns: FOLLOWED,
+        ..Options::for_port(port)
+    };
+    let Some(watched) = Watched::start(Mpm::Event, few) else {
+        return;
+    };
+    let own_requests = watched.own_requests;
+    let mut streams: Vec<TcpStream> = (0..CONNECTIONS)
+        .map(|_| TcpStream::connect(watched.addr).unwrap())
+        .collect();
+    for stream in &mut streams {
+        exchange(stream, "/alive.txt", false);
+    }
+    drop(streams);
+    let mut seen = Seen::default();
+    let counters = watched.finish(&mut seen);
+    assert_eq!(
+        counters.conns_established as usize,
+        CONNECTIONS + own_requests
+    );
+    assert_eq!(
+        counters.conns_unfollowed as usize,
+        CONNECTIONS - FOLLOWED as usize
+    );
+    assert_eq!(seen.requests.len(), FOLLOWED as usize + own_requests);
+    assert_eq!(counters.lost(), counters.conns_unfollowed);
+    let warnings = WARNINGS.0.lock().unwrap();
+    // Each CPU warns once.
+    let full = warnings
+        .iter()
+        .filter(|text| text.contains("connection table full"))
+        .count();
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    assert!((1..=cpus).contains(&full), "{warnings:?}");
 }
 
 #[test]

@@ -296,7 +296,10 @@ fn markdown_shows_the_pictures_that_are_there(dir: &Path) {
         .collect();
     shown.sort();
     assert_eq!(shown, pictures(dir));
-    assert!(!markdown.replace("\\<", "").contains('<'), "HTML in Markdown");
+    assert!(
+        !markdown.replace("\\<", "").contains('<'),
+        "HTML in Markdown"
+    );
     // Every row of a table has as many cells as the line under its head.
     let mut columns = None;
     for line in markdown.lines() {

@@ -9,8 +9,8 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use mpm_observer_common::{
-    Counter, MAX_TASKS, OffCpu, Offsets, RING_BYTES, RecordKind, Settings, TaskFlags, TaskRecord,
-    TaskState,
+    Counter, MAX_CONNS, MAX_TASKS, OffCpu, Offsets, RING_BYTES, RecordKind, Settings, TaskFlags,
+    TaskRecord, TaskState,
 };
 
 use super::{
@@ -26,6 +26,8 @@ pub struct Options {
     pub port: u16,
     /// Size of the ring buffer in bytes, a power of two of at least a page.
     pub ring_bytes: u32,
+    /// Most connections followed at once.
+    pub max_conns: u32,
 }
 
 impl Options {
@@ -35,6 +37,7 @@ impl Options {
         Self {
             port,
             ring_bytes: RING_BYTES,
+            max_conns: MAX_CONNS,
         }
     }
 }
@@ -100,6 +103,7 @@ impl Watch {
             .override_global("SETTINGS", &settings, true)
             .map_max_entries("SLOT_OF_PID", kernel.pid_max)
             .map_max_entries("RECORDS", options.ring_bytes)
+            .map_max_entries("CONNS", options.max_conns)
             .load(OBJECT)?;
 
         let mut free_slots: Stack<_, u32> = Stack::try_from(take_map(&mut ebpf, "FREE_SLOTS"))?;

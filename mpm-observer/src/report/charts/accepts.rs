@@ -3,7 +3,7 @@
 use plots::{Chart, Ranked, RankedPanel, Unit};
 
 use super::{ScenarioChart, Subject, style};
-use crate::{report::text::plural, scenario::Mpm, statistics::gini};
+use crate::{scenario::Mpm, statistics::gini};
 
 pub(super) const CHART: ScenarioChart = ScenarioChart {
     key: "accepts",
@@ -63,8 +63,7 @@ fn note(accepts: &[u64]) -> String {
         return String::new();
     };
     format!(
-        "{} · mean {} · Gini {gini:.2} · max/mean {:.1}",
-        plural(accepts.len() as u64, "task"),
+        "mean {} · max/mean {:.1} · Gini {gini:.2}",
         Unit::Count.format(mean),
         *most as f64 / mean
     )
@@ -76,11 +75,8 @@ mod tests {
 
     #[test]
     fn the_note_tells_how_even_the_accepts_are() {
-        assert_eq!(
-            note(&[0, 0, 0, 8]),
-            "4 tasks · mean 2 · Gini 0.75 · max/mean 4.0"
-        );
-        assert_eq!(note(&[5]), "1 task · mean 5 · Gini 0.00 · max/mean 1.0");
+        assert_eq!(note(&[0, 0, 0, 8]), "mean 2 · max/mean 4.0 · Gini 0.75");
+        assert_eq!(note(&[5]), "mean 5 · max/mean 1.0 · Gini 0.00");
         assert_eq!(note(&[0, 0]), "");
         assert_eq!(note(&[]), "");
     }

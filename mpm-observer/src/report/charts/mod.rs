@@ -80,7 +80,7 @@ impl<'a> Subject<'a> {
         let lost = figures.total(|run| run.counters.lost());
         Frame::new(format!("{}: {title}", figures.notes.title))
             .subtitle(conditions(figures))
-            .footnote(format!("{footnote} Lost events: {}.", whole(lost)))
+            .footnote(format!("{footnote} {}", lost_events(lost)))
             .no_data(self.why_no_data())
     }
 
@@ -165,6 +165,11 @@ pub(super) fn conditions(figures: &ScenarioFigures) -> String {
         parts.push(limits);
     }
     parts.join(" · ")
+}
+
+/// The number of lost events, in words that stay on one line.
+fn lost_events(lost: u64) -> String {
+    format!("Lost\u{a0}events:\u{a0}{}.", whole(lost))
 }
 
 /// The style of an MPM, the same in every chart.

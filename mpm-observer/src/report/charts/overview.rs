@@ -2,12 +2,11 @@
 
 use plots::{BarGroup, BarPanel, Bars, Chart, Frame, Series};
 
-use super::{style, switches::estimate};
+use super::{lost_events, style, switches::estimate};
 use crate::{
     report::{
         figures::ScenarioFigures,
         metrics::{METRICS, Metric},
-        text::whole,
     },
     scenario::Mpm,
 };
@@ -71,16 +70,16 @@ impl OverviewChart {
             .sum();
         let footnote = format!(
             "{} Each panel has a scale of its own. Bar: median over the repetitions; whisker: \
-             least and greatest ({}). Lost events: {}.",
+             least and greatest ({}). {}",
             metric.map_or("", |metric| metric.meaning),
             runs_of_each(scenarios),
-            whole(lost)
+            lost_events(lost)
         );
         Box::new(Bars {
             frame: Frame::new(format!("{} by scenario", self.title))
                 .footnote(footnote)
                 .no_data("httpd did not start in any run")
-                .size(1200, 560),
+                .size(1500, 640),
             series: mpms
                 .iter()
                 .map(|&mpm| Series::new(mpm.name(), style(mpm)))
