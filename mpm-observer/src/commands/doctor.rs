@@ -107,7 +107,7 @@ fn httpd_lines(findings: &mut Findings, named: Option<&Path>) {
 }
 
 fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelTypes>, root: bool) {
-    println!("\nprobes (hook, since kernel, tier):");
+    println!("\nprobes (hook, since kernel, tier, time of a call):");
     for probe in PROBES {
         println!("  {:9} {}", probe.name, probe.gives);
         for program in probe.programs {
@@ -127,8 +127,9 @@ fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelType
                 Tier::Optional => "optional",
             };
             println!(
-                "            {:45} {major}.{minor:<3} {tier:9} {state}",
-                program.hook.to_string()
+                "            {:38} {major}.{minor:<3} {tier:9} {:>5} ns  {state}",
+                program.hook.to_string(),
+                program.call_ns
             );
         }
     }

@@ -38,6 +38,10 @@ pub struct Program {
     pub since_kernel: (u32, u32),
     /// Base or optional.
     pub tier: Tier,
+    /// Mean time of a call in nanoseconds, calls for other tasks and sockets included: the
+    /// kernel's BPF statistics over keep-alive and high-load with prefork and event, kernel 6.18
+    /// on a virtual machine with 2 CPUs (docs/decisions/0002).
+    pub call_ns: u32,
 }
 
 /// A probe: one source file of `mpm-observer-ebpf`, some programs, some columns.
@@ -51,12 +55,13 @@ pub struct Probe {
     pub programs: &'static [Program],
 }
 
-const fn tp_btf(name: &'static str, since_kernel: (u32, u32)) -> Program {
+const fn tp_btf(name: &'static str, since_kernel: (u32, u32), call_ns: u32) -> Program {
     Program {
         name,
         hook: Hook::TpBtf(name),
         since_kernel,
         tier: Tier::Base,
+        call_ns,
     }
 }
 
@@ -67,27 +72,28 @@ pub const PROBES: &[Probe] = &[
         name: "tasks",
         gives: "fork, thread creation, exit with status and signal",
         programs: &[
-            tp_btf("task_newtask", (5, 5)),
-            tp_btf("sched_process_exit", (5, 5)),
+            tp_btf("task_newtask", (5, 5), 400),
+            tp_btf("sched_process_exit", (5, 5), 280),
         ],
     },
     Probe {
         name: "sched",
         gives: "on-CPU, run-queue and blocked time; voluntary and involuntary switches",
         // The fourth argument, the state of the task that leaves, is there since 5.18.
-        programs: &[tp_btf("sched_switch", (5, 18))],
+        programs: &[tp_btf("sched_switch", (5, 18), 250)],
     },
     Probe {
         name: "faults",
         gives: "user and kernel page faults; file, anonymous, shared memory, copy on write",
         programs: &[
-            tp_btf("page_fault_user", (5, 5)),
-            tp_btf("page_fault_kernel", (5, 5)),
+            tp_btf("page_fault_user", (5, 5), 80),
+            tp_btf("page_fault_kernel", (5, 5), 100),
             Program {
                 name: "rss_stat",
                 hook: Hook::TpBtf("rss_stat"),
                 since_kernel: (5, 18),
                 tier: Tier::Optional,
+                call_ns: 70,
             },
         ],
     },
@@ -95,8 +101,8 @@ pub const PROBES: &[Probe] = &[
         name: "conns",
         gives: "connections established, queued, ended; arrival of bytes",
         programs: &[
-            tp_btf("inet_sock_set_state", (5, 5)),
-            tp_btf("sk_data_ready", (6, 3)),
+            tp_btf("inet_sock_set_state", (5, 5), 230),
+            tp_btf("sk_data_ready", (6, 3), 200),
         ],
     },
     Probe {
@@ -107,14 +113,15 @@ pub const PROBES: &[Probe] = &[
             hook: Hook::Tracepoint("syscalls", "sys_exit_accept4"),
             since_kernel: (4, 7),
             tier: Tier::Base,
+            call_ns: 1100,
         }],
     },
     Probe {
         name: "requests",
         gives: "pick-up, first and last send, bytes, serving tasks and their time",
         programs: &[
-            tp_btf("sock_recv_length", (6, 3)),
-            tp_btf("sock_send_length", (6, 3)),
+            tp_btf("sock_recv_length", (6, 3), 350),
+            tp_btf("sock_send_length", (6, 3), 200),
         ],
     },
 ];

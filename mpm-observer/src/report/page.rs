@@ -108,7 +108,7 @@ pub(super) struct Section {
 pub(super) struct Figure {
     /// What it shows.
     pub title: String,
-    /// How it is read.
+    /// How it is read; may be empty.
     pub reading: String,
     /// The text in place of the picture.
     pub alt: String,
@@ -146,8 +146,8 @@ impl Figure {
 
     /// A chart over all scenarios.
     pub fn of_overview(chart: &OverviewChart, picture: &Picture) -> Self {
-        let meaning = Metric::index(chart.metric).map_or("", |index| METRICS[index].meaning);
-        Self::new(chart.title, meaning, "by scenario and MPM", picture)
+        // What it shows stands in the picture's own footnote.
+        Self::new(chart.title, "", "by scenario and MPM", picture)
     }
 }
 

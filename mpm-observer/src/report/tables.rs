@@ -358,7 +358,10 @@ pub(super) fn messages(figures: &ScenarioFigures) -> Table {
                 run.log_codes.clone()
             }),
             row("why it did not start", |run| {
-                run.start_failure.iter().cloned().collect()
+                run.start_failure
+                    .iter()
+                    .map(|why| text::without_middle(why))
+                    .collect()
             }),
         ],
         notes: vec!["In brackets: in how many of the runs.".into()],

@@ -99,6 +99,23 @@ pub(super) fn listing(names: &[String]) -> String {
     }
 }
 
+/// A long text without its middle: what happened stands at the begin of a message, why at its end.
+#[must_use]
+pub(super) fn without_middle(text: &str) -> String {
+    const BEGIN: usize = 80;
+    const END: usize = 160;
+    let count = text.chars().count();
+    if count <= BEGIN + END {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(BEGIN).collect();
+    let end: String = text.chars().skip(count - END).collect();
+    // Whole words only.
+    let begin = begin.rsplit_once(' ').map_or(&*begin, |(words, _)| words);
+    let end = end.split_once(' ').map_or(&*end, |(_, words)| words);
+    format!("{begin} … {end}")
+}
+
 /// A factor: `3.0`, `12`.
 #[must_use]
 pub(super) fn factor(value: f64) -> String {
@@ -170,6 +187,18 @@ mod tests {
         assert_eq!(listing(&names[..2]), "a and b");
         assert_eq!(listing(&names[..1]), "a");
         assert_eq!(listing(&[]), "");
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_begin_and_its_end() {
+        let short = "httpd ended with exit status 1";
+        assert_eq!(without_middle(short), short);
+        let long = format!("httpd ended: {}the cause is ä", "word ".repeat(100));
+        let cut = without_middle(&long);
+        assert!(cut.starts_with("httpd ended: word"), "{cut}");
+        assert!(cut.contains("word … word"), "{cut}");
+        assert!(cut.ends_with("the cause is ä"), "{cut}");
+        assert!(cut.chars().count() < 245);
     }
 
     #[test]

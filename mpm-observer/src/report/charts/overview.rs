@@ -72,7 +72,7 @@ impl OverviewChart {
             "{} Each panel has a scale of its own. Bar: median over the repetitions; whisker: \
              least and greatest ({}). {}",
             metric.map_or("", |metric| metric.meaning),
-            runs_of_each(scenarios),
+            runs_of_each(scenarios, self.metric),
             lost_events(lost)
         );
         Box::new(Bars {
@@ -89,12 +89,12 @@ impl OverviewChart {
     }
 }
 
-/// How many runs each median is over: `n = 3`, or `n = 2 to 3`.
-fn runs_of_each(scenarios: &[ScenarioFigures]) -> String {
+/// How many runs each median of a metric is over: `n = 3`, or `n = 2 to 3`.
+fn runs_of_each(scenarios: &[ScenarioFigures], key: &str) -> String {
     let counts = || {
         scenarios.iter().flat_map(|figures| {
-            let mpms = figures.mpms();
-            mpms.into_iter().map(|mpm| figures.runs_of(mpm).count())
+            let mpms = figures.mpms().into_iter();
+            mpms.filter_map(|mpm| figures.spread(mpm, key).map(|spread| spread.n))
         })
     };
     match (counts().min(), counts().max()) {
@@ -123,6 +123,8 @@ mod tests {
             let drawable = chart.make(&scenarios).lay_out();
             assert!(drawable.is_ok(), "{}: {drawable:?}", chart.metric);
         }
-        assert_eq!(runs_of_each(&scenarios), "n = 1 to 3");
+        assert_eq!(runs_of_each(&scenarios, "requests_per_s"), "n = 1 to 3");
+        assert_eq!(runs_of_each(&scenarios, "memory_bytes"), "n = 3");
+        assert_eq!(runs_of_each(&scenarios[1..], "memory_bytes"), "no runs");
     }
 }
