@@ -26,7 +26,7 @@ pub(super) struct LabArguments {
     #[arg(long = "scenario", value_name = "NAME|PATH")]
     scenarios: Vec<String>,
     /// MPMs to run, separated by commas
-    #[arg(long, value_delimiter = ',', default_values_t = Mpm::ALL)]
+    #[arg(long, value_delimiter = ',', default_value = "prefork,worker,event")]
     mpm: Vec<Mpm>,
     /// Repetitions of each run [default: as the scenario says]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -284,29 +284,29 @@ impl Comparison {
         let mut answer = if others.iter().all(|(_, other)| beyond(own, other)) {
             self.leads((subject, own), &others, more, least_percent)
         } else if others.iter().all(|(_, other)| beyond(other, own)) {
-            let text = format!(
-                "{subject} has clearly {}: {}",
-                if more { "the least" } else { "the most" },
-                self.medians()
-            );
-            Answer::new(Verdict::Opposite, text)
-        } else if let Some((other, _)) = others.iter().find(|(_, other)| beyond(other, own)) {
-            let text = format!(
-                "{other} has clearly {} than {subject}: {}",
-                if more { "more" } else { "less" },
-                self.medians()
-            );
-            Answer::new(Verdict::NotSeen, text)
+            let least = if more { "the least" } else { "the most" };
+            let against = self.against_nearest((subject, own), &others);
+            Answer::new(
+                Verdict::Opposite,
+                format!("{subject} has clearly {least}: {against}"),
+            )
+        } else if let Some((other, spread)) = others.iter().find(|(_, other)| beyond(other, own)) {
+            let more = if more { "more" } else { "less" };
+            let against = self.against_nearest((*other, spread), &[(subject, *own)]);
+            Answer::new(
+                Verdict::NotSeen,
+                format!("{other} has clearly {more} than {subject}: {against}"),
+            )
         } else {
             let touching: Vec<String> = others
                 .iter()
                 .filter(|(_, other)| !beyond(own, other))
                 .map(|(mpm, _)| mpm.to_string())
                 .collect();
+            let ranges = if touching.len() > 1 { "those" } else { "that" };
             let text = format!(
-                "the ranges of {subject} and {} overlap: {}",
-                listing(&touching),
-                self.medians()
+                "the range of {subject} overlaps {ranges} of {}",
+                listing(&touching)
             );
             Answer::new(Verdict::Unclear, text)
         };
@@ -325,39 +325,45 @@ impl Comparison {
         more: bool,
         least_percent: f64,
     ) -> Answer {
-        let distance = |other: &Spread| {
-            if more {
-                own.median / other.median
-            } else {
-                other.median / own.median
-            }
+        let text = self.against_nearest((subject, own), others);
+        let percent_beyond = |(_, other): &(Mpm, Spread)| {
+            let (larger, smaller) = if more { (own, other) } else { (other, own) };
+            100.0 * (larger.median / smaller.median - 1.0)
         };
+        let least_beyond = others
+            .iter()
+            .map(percent_beyond)
+            .fold(f64::INFINITY, f64::min);
+        let verdict = if least_beyond < least_percent {
+            Verdict::InPart
+        } else {
+            Verdict::Seen
+        };
+        Answer::new(verdict, text)
+    }
+
+    /// A median with its factor to the nearest of the others.
+    fn against_nearest(&self, (mpm, own): (Mpm, &Spread), others: &[(Mpm, Spread)]) -> String {
+        let write = |spread: &Spread| text::value(self.metric, spread.median);
+        let distance = |other: &Spread| (own.median - other.median).abs();
         let nearest = others
             .iter()
             .min_by(|a, b| distance(&a.1).total_cmp(&distance(&b.1)));
         let Some((other, nearest)) = nearest else {
-            return Answer::new(Verdict::NotMeasured, self.medians());
+            return format!("{mpm} {}", write(own));
         };
         let times = own.median / nearest.median;
-        let comparison = if times.is_finite() && times > 0.0 {
-            let factor = text::factor(times);
-            format!("{factor} times {other}'s")
+        // A factor to or from nothing says nothing.
+        let factor = if times.is_finite() && times > 0.0 {
+            format!("{} times", text::factor(times))
         } else {
-            format!("against {other}'s")
+            "against".into()
         };
-        let mut text = format!(
-            "{subject} {}, {comparison} {}",
-            text::median_with_range(self.metric, own),
-            text::median_with_range(self.metric, nearest)
-        );
-        if let Some((third, spread)) = others.iter().find(|(mpm, _)| mpm != other) {
-            let third_value = text::median_with_range(self.metric, spread);
-            text.push_str(&format!(" ({third} {third_value})"));
-        }
-        if 100.0 * (distance(nearest) - 1.0) < least_percent {
-            return Answer::new(Verdict::InPart, text);
-        }
-        Answer::new(Verdict::Seen, text)
+        format!(
+            "{mpm} {}, {factor} {other}'s {}",
+            write(own),
+            write(nearest)
+        )
     }
 }
 

@@ -132,10 +132,7 @@ fn more_than_both_others_is_seen_with_the_factor_to_the_nearest() {
     let figures = memory([[26, 27, 26], [9, 9, 8], [8, 8, 7]]);
     let answer = answer(&prefork_uses_more(), &figures);
     assert_eq!(answer.verdict, Verdict::Seen);
-    assert_eq!(
-        answer.text,
-        "prefork 26 MB [26–27 MB], 2.89 times worker's 9 MB [8–9 MB] (event 8 MB [7–8 MB])"
-    );
+    assert_eq!(answer.text, "prefork 26 MB, 2.89 times worker's 9 MB");
 }
 
 #[test]
@@ -145,11 +142,7 @@ fn overlapping_ranges_are_no_clear_difference() {
         &memory([[9, 12, 10], [9, 9, 8], [8, 8, 7]]),
     );
     assert_eq!(answer.verdict, Verdict::Unclear);
-    assert_eq!(
-        answer.text,
-        "the ranges of prefork and worker overlap: prefork 10 MB [9–12 MB], worker 9 MB [8–9 MB], \
-         event 8 MB [7–8 MB]"
-    );
+    assert_eq!(answer.text, "the range of prefork overlaps that of worker");
 }
 
 #[test]
@@ -159,22 +152,18 @@ fn less_than_one_other_is_not_seen_and_less_than_both_the_opposite() {
         &memory([[5, 5, 5], [9, 9, 8], [1, 1, 1]]),
     );
     assert_eq!(between.verdict, Verdict::NotSeen);
-    assert!(
-        between
-            .text
-            .starts_with("worker has clearly more than prefork: "),
-        "{}",
-        between.text
+    assert_eq!(
+        between.text,
+        "worker has clearly more than prefork: worker 9 MB, 1.80 times prefork's 5 MB"
     );
     let least = answer(
         &prefork_uses_more(),
         &memory([[5, 5, 5], [9, 9, 8], [7, 7, 7]]),
     );
     assert_eq!(least.verdict, Verdict::Opposite);
-    assert!(
-        least.text.starts_with("prefork has clearly the least: "),
-        "{}",
-        least.text
+    assert_eq!(
+        least.text,
+        "prefork has clearly the least: prefork 5 MB, 0.71 times event's 7 MB"
     );
 }
 
@@ -202,13 +191,7 @@ fn less_is_judged_from_the_other_side() {
     let figures = memory([[26, 27, 26], [9, 9, 9], [8, 8, 7]]);
     let answer = answer(&less, &figures);
     assert_eq!(answer.verdict, Verdict::Seen);
-    assert!(
-        answer
-            .text
-            .starts_with("event 8 MB [7–8 MB], 0.89 times worker's 9 MB"),
-        "{}",
-        answer.text
-    );
+    assert_eq!(answer.text, "event 8 MB, 0.89 times worker's 9 MB");
 }
 
 #[test]
