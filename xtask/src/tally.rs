@@ -11,12 +11,20 @@ pub struct Counts {
     pub skipped: u64,
 }
 
+/// How a test says that this machine lacks what it needs, in a line on standard output or, past
+/// the harness, on standard error. The harness counts it as passed.
+const SKIP_MARK: &str = "SKIPPED:";
+/// The reason of an ignored function that is no test: it is started by tests.
+const HELPER_REASON: &str = " ... ignored, other tests run this";
+
 /// Reads the output of test programs run with `--show-output`, line by line.
 #[derive(Debug, Default)]
 pub struct Tally {
     counts: Counts,
     /// The test program that is running.
     running: Option<Running>,
+    /// Tests that said on standard error that they were skipped.
+    skipped_on_stderr: u64,
 }
 
 #[derive(Debug, Default)]
@@ -24,8 +32,10 @@ struct Running {
     announced: u64,
     /// Tests that ended well so far, for when no result line comes.
     ended_well: u64,
-    /// Tests that said that they were skipped: the harness counts them as passed.
+    /// Tests that said on standard output that they were skipped.
     said_skipped: u64,
+    /// Ignored functions that are no tests.
+    helpers: u64,
     /// Inside the list of what the successful tests printed.
     in_successes: bool,
     /// The test whose output is being read has said `SKIPPED:` already.
@@ -33,7 +43,7 @@ struct Running {
 }
 
 impl Tally {
-    /// Takes the next line; tells whether a user wants to see it. Left out is what successful
+    /// Takes the next line of standard output; tells whether a user wants to see it. Left out is what successful
     /// tests printed, apart from `SKIPPED:`.
     pub fn take(&mut self, line: &str) -> bool {
         if let Some(announced) = announced_tests(line) {
@@ -51,7 +61,7 @@ impl Tally {
             let skipped = running.said_skipped.min(passed);
             self.counts.passed += passed - skipped;
             self.counts.failed += failed;
-            self.counts.skipped += ignored + skipped;
+            self.counts.skipped += ignored.saturating_sub(running.helpers) + skipped;
             self.running = None;
             return true;
         }
@@ -61,21 +71,30 @@ impl Tally {
             _ if running.in_successes => {
                 if line.starts_with("---- ") && line.ends_with(" stdout ----") {
                     running.skip_counted = false;
-                } else if line.starts_with("SKIPPED:") {
+                } else if line.starts_with(SKIP_MARK) {
                     running.said_skipped += u64::from(!running.skip_counted);
                     running.skip_counted = true;
                     return true;
                 }
             }
             _ if line.starts_with("test ") && line.ends_with(" ... ok") => running.ended_well += 1,
+            _ if line.starts_with("test ") && line.contains(HELPER_REASON) => running.helpers += 1,
             _ => {}
         }
         !running.in_successes
     }
 
+    /// Takes a line of standard error.
+    pub fn take_stderr(&mut self, line: &str) {
+        self.skipped_on_stderr += u64::from(line.starts_with(SKIP_MARK));
+    }
+
     /// The sum over all test programs.
     pub fn finish(mut self) -> Counts {
         self.close_unfinished();
+        let skipped = self.skipped_on_stderr.min(self.counts.passed);
+        self.counts.passed -= skipped;
+        self.counts.skipped += skipped;
         self.counts
     }
 
@@ -154,6 +173,36 @@ mod tests {
                 skipped: 2
             }
         );
+    }
+
+    #[test]
+    fn a_skip_on_standard_error_counts_as_well() {
+        let mut tally = Tally::default();
+        tally.take("running 2 tests");
+        tally.take_stderr("SKIPPED: root is missing");
+        tally.take_stderr("error: 1 target failed");
+        tally.take("test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        let expected = Counts {
+            passed: 1,
+            failed: 0,
+            skipped: 1,
+        };
+        assert_eq!(tally.finish(), expected);
+    }
+
+    #[test]
+    fn an_ignored_helper_is_no_skipped_test() {
+        let counts = count(
+            "running 3 tests\ntest a ... ok\ntest b ... ignored, too slow\n\
+             test c ... ignored, other tests run this as a process of its own\n\n\
+             test result: ok. 1 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s\n",
+        );
+        let expected = Counts {
+            passed: 1,
+            failed: 0,
+            skipped: 1,
+        };
+        assert_eq!(counts, expected);
     }
 
     #[test]

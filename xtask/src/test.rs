@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{ExitCode, Stdio};
+use std::thread;
 
 use anyhow::{Context as _, Result};
 
@@ -56,13 +57,20 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
             .args(harness)
             .args(filters)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         if environment::on_ci() {
             tests.env(REQUIRE_ALL, "1");
         }
         let mut child = tests.spawn().context("cannot run cargo test")?;
         let output = child.stdout.take().context("cargo test has no output")?;
+        let errors = child.stderr.take().context("cargo test has no output")?;
+        // Both are read at once, or a test that fills one pipe would wait for ever.
+        let errors = thread::spawn(move || pass_on_errors(errors));
         copy(output, &mut log_file, &mut tally)?;
+        for line in errors.join().unwrap_or_default() {
+            tally.take_stderr(&line);
+        }
         let status = child.wait().context("cannot wait for cargo test")?;
         if !status.success() && first_failure.is_none() {
             first_failure = Some(step::exit_code(status));
@@ -102,4 +110,17 @@ fn copy(output: impl io::Read, log: &mut File, tally: &mut Tally) -> Result<()> 
         line.clear();
     }
     Ok(())
+}
+
+/// Shows standard error as it comes, and returns its lines.
+fn pass_on_errors(errors: impl io::Read) -> Vec<String> {
+    BufReader::new(errors)
+        .split(b'\n')
+        .map_while(Result::ok)
+        .map(|line| {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            eprintln!("{line}");
+            line
+        })
+        .collect()
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use super::exit::{CommandResult, Exit};
 use crate::{
     kernel::provide_tracefs,
-    lab::{Interrupt, LabError, LabOptions, new_directory, run_experiment},
+    lab::{Interrupt, LabOptions, new_directory, run_experiment},
     report,
     scenario::{Mpm, Scenario, Size, builtin},
 };
@@ -31,7 +31,7 @@ pub(super) struct LabArguments {
     /// Repetitions of each run [default: as the scenario says]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repetitions: Option<u32>,
-    /// Directory for the recording and the report [default: results/<date-time>]
+    /// Directory for the recording and the report [default: results/DATE-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The httpd to run [default: the one installed]
@@ -86,10 +86,10 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
         command: std::env::args().collect(),
     };
     let outcome = run_experiment(&options, &interrupt).map_err(|error| {
-        let exit = match &error {
-            error if error.is_prerequisite() => Exit::Missing,
-            LabError::Recording(_) | LabError::System { .. } => Exit::Failed,
-            _ => Exit::Failed,
+        let exit = if error.is_prerequisite() {
+            Exit::Missing
+        } else {
+            Exit::Failed
         };
         (exit, error.to_string())
     })?;

@@ -205,10 +205,13 @@ fn make_runs(
 
 /// What came of a run, for the terminal.
 fn in_one_line(manifest: &Manifest) -> String {
-    let lost = match manifest.counters.lost() {
+    let mut lost = match manifest.counters.lost() {
         0 => String::new(),
         lost => format!(", {lost} EVENTS LOST"),
     };
+    if !manifest.server_gone {
+        lost += ", HTTPD IS NOT GONE";
+    }
     match (&manifest.status, &manifest.load) {
         (Status::NotStarted, _) => "httpd did not start".into(),
         (_, Some(load)) => {

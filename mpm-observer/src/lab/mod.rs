@@ -6,7 +6,9 @@ mod cpus;
 mod error;
 mod experiment;
 mod interrupt;
+mod load;
 mod progress;
+mod roles;
 mod run;
 
 pub use client::{ClientOrder, client_main};

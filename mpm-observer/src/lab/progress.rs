@@ -26,7 +26,7 @@ impl Progress {
     pub(super) fn new(scenarios_in_order: Vec<String>) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(scenarios_in_order.len() as u64);
-            let style = ProgressStyle::with_template("[{bar:24}] run {pos}/{len} {msg}")
+            let style = ProgressStyle::with_template("[{bar:24}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar())
                 .progress_chars("=> ");
             bar.set_style(style);
@@ -45,16 +45,15 @@ impl Progress {
     /// A run begins.
     pub(super) fn begin(&mut self, name: &str) {
         self.run_began = Instant::now();
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.done as u64 + 1);
-        }
         self.step(name, "starting httpd");
     }
 
     /// What the run does now.
     pub(super) fn step(&self, name: &str, doing: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{name}: {doing} · {}", self.time_left()));
+            let (number, all) = (self.done + 1, self.to_come.len());
+            let left = self.time_left();
+            bar.set_message(format!("run {number}/{all} {name}: {doing} · {left}"));
         }
     }
 
@@ -71,7 +70,10 @@ impl Progress {
         let line = format!("{:>3}/{} {name}: {result}", self.done, self.to_come.len());
         self.run_began = Instant::now();
         match &self.bar {
-            Some(bar) => bar.println(line),
+            Some(bar) => {
+                bar.set_position(self.done as u64);
+                bar.println(line);
+            }
             None => eprintln!("{line} · {}", self.time_left()),
         }
     }

@@ -1,7 +1,7 @@
 //! One run: httpd up, probes on, load, everything off, recorded.
 
 use std::{
-    fs, io,
+    fs,
     path::Path,
     sync::{
         Arc,
@@ -12,36 +12,31 @@ use std::{
 };
 
 use loadgen::clock::monotonic_ns;
-use mpm_observer_common::{TaskFlags, TaskRecord};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use super::{
     CpuSplit, Interrupt, LabError,
-    client::{Client, ClientOrder},
     collector::{Collected, Collector},
+    roles::roles,
 };
 use crate::{
     httpd::{
-        self, Facts, Httpd, Installation, RuntimeDir, ServerStatus, Setup, StartFailure,
-        THIS_PROGRAM, config, error_log, http, user::ServerUser,
+        self, Httpd, Installation, RuntimeDir, Setup, StartFailure, THIS_PROGRAM, error_log,
+        user::ServerUser,
     },
     kernel::{Kernel, Options, Watch},
     recording::{
-        ClientRow, LoadOutcome, Machine, Manifest, Moment, RecordingError, RunDir, StartOutcome,
-        Status, TableWriter, TaskRow,
+        ClientRow, Machine, Manifest, Moment, RecordingError, RunDir, StartOutcome, Status,
+        TableWriter, TaskRow,
     },
     resources::{RunCgroup, SampleTargets, sample, watch_status},
-    scenario::{Cpus, Mpm, RunPlan, Start},
+    scenario::{Cpus, RunPlan, Start},
 };
 
 /// How long httpd may take to serve.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long httpd gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How long the slots get to become idle after the warming up.
-const IDLE_PATIENCE: Duration = Duration::from_secs(3);
-/// Warming requests for each slot.
-const WARM_UPS_PER_SLOT: u64 = 2;
 
 /// What all runs of an experiment share.
 pub(super) struct Surroundings<'a> {
@@ -140,18 +135,18 @@ fn observer_cpu_ns() -> u64 {
     })
 }
 
-struct Run<'a> {
-    around: &'a Surroundings<'a>,
-    plan: &'a RunPlan,
+pub(super) struct Run<'a> {
+    pub(super) around: &'a Surroundings<'a>,
+    pub(super) plan: &'a RunPlan,
     dir: &'a RunDir,
-    tell: &'a dyn Fn(&str),
+    pub(super) tell: &'a dyn Fn(&str),
     /// Set when a part of the recording could not be written: then the load need not go on.
     trouble: Arc<AtomicBool>,
 }
 
 impl Run<'_> {
     /// Whether the load is to end early.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.around.interrupt.is_set() || self.trouble.load(Ordering::Relaxed)
     }
 
@@ -334,137 +329,6 @@ impl Run<'_> {
         })
     }
 
-    /// The client's side of an httpd that does not serve: what would a user have seen?
-    fn go_without(
-        &self,
-        manifest: &mut Manifest,
-        failure: &StartFailure,
-        rows: &mut TableWriter<ClientRow>,
-    ) -> Result<(), LabError> {
-        manifest.start.failure = Some(one_line(&failure.to_string()));
-        if self.around.interrupt.is_set() {
-            return Ok(());
-        }
-        (self.tell)("httpd did not start; asking anyway");
-        let url = format!("http://127.0.0.1:{}{}", manifest.port, config::ALIVE_PATH);
-        manifest.load = self.run_client(self.order(&url), &AtomicU32::new(0), true, rows)?;
-        manifest.status = Status::NotStarted;
-        Ok(())
-    }
-
-    /// Occupies all slots at once, so that each has served before it is measured.
-    fn warm_up(
-        &self,
-        manifest: &mut Manifest,
-        httpd: &Httpd,
-        rows: &mut TableWriter<ClientRow>,
-    ) -> Result<(), LabError> {
-        let slots = self.plan.server.max_request_workers;
-        let url = format!("http://{}{}", httpd.addr(), config::ALIVE_PATH);
-        let order = ClientOrder {
-            requests: WARM_UPS_PER_SLOT * u64::from(slots),
-            concurrency: slots,
-            keep_alive: true,
-            ..self.order(&url)
-        };
-        let outcome = self.run_client(order, &AtomicU32::new(0), false, rows)?;
-        let deadline = Instant::now() + IDLE_PATIENCE;
-        while Instant::now() < deadline && !self.around.interrupt.is_set() {
-            let path = format!("{}?auto", config::STATUS_PATH);
-            let mut port = 0;
-            let answer = http::get(httpd.addr(), &path, IDLE_PATIENCE, &mut port);
-            manifest.start.probe_ports.push(port);
-            let status = answer
-                .ok()
-                .and_then(|answer| ServerStatus::parse(&answer.body));
-            // The question itself keeps one slot busy.
-            if status.is_some_and(|status| status.busy_workers <= 1) {
-                break;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        manifest.warm_up_requests = outcome.map_or(0, |outcome| outcome.summary.requests);
-        Ok(())
-    }
-
-    fn load(
-        &self,
-        httpd: &Httpd,
-        client_pid: &AtomicU32,
-        rows: &mut TableWriter<ClientRow>,
-    ) -> Result<Option<LoadOutcome>, LabError> {
-        let path = self.around.runtime.body(self.plan.load.body_bytes)?;
-        let url = format!("http://{}{path}", httpd.addr());
-        self.run_client(self.order(&url), client_pid, true, rows)
-    }
-
-    fn order(&self, url: &str) -> ClientOrder {
-        let load = &self.plan.load;
-        ClientOrder {
-            url: url.to_owned(),
-            requests: load.requests,
-            concurrency: load.concurrency,
-            keep_alive: load.keep_alive,
-            timeout_s: load.timeout_s,
-            max_duration_s: load.max_duration_s,
-            cpus: self.around.cpus.client.clone(),
-            user: self.around.user.cloned(),
-        }
-    }
-
-    /// Runs the load generator to its end; `None` if the user interrupted it.
-    fn run_client(
-        &self,
-        order: ClientOrder,
-        client_pid: &AtomicU32,
-        measured: bool,
-        rows: &mut TableWriter<ClientRow>,
-    ) -> Result<Option<LoadOutcome>, LabError> {
-        let failed = |source| LabError::System {
-            what: "the load generator",
-            source,
-        };
-        let total = order.requests;
-        let client = Client::start(&order).map_err(failed)?;
-        client_pid.store(client.pid(), Ordering::Relaxed);
-        let mut unwritten: Option<RecordingError> = None;
-        let on_rows = |batch: Vec<loadgen::Row>| {
-            let kept = batch
-                .iter()
-                .try_for_each(|row| rows.push(ClientRow::new(row, measured)))
-                .and_then(|()| rows.tick());
-            kept.map_err(|error| {
-                unwritten = Some(error);
-                io::ErrorKind::WriteZero.into()
-            })
-        };
-        let on_progress = |completed, failed| {
-            let failures = match failed {
-                0 => String::new(),
-                failed => format!(", {failed} failed"),
-            };
-            if measured {
-                (self.tell)(&format!("{completed} of {total} requests{failures}"));
-            }
-        };
-        let summary = client
-            .attend(|| self.is_over(), on_rows, on_progress)
-            .map_err(failed);
-        client_pid.store(0, Ordering::Relaxed);
-        if let Some(error) = unwritten {
-            return Err(error.into());
-        }
-        if self.is_over() {
-            return Ok(None);
-        }
-        let summary = summary?;
-        Ok(Some(LoadOutcome {
-            began_ns: summary.started_ns,
-            ended_ns: summary.ended_ns,
-            summary,
-        }))
-    }
-
     /// Whether httpd and all of its session are gone.
     fn stop(&self, httpd: Httpd) -> Result<bool, LabError> {
         let stopped = httpd.stop(STOP_GRACE).map_err(|source| LabError::System {
@@ -507,41 +371,6 @@ fn noting<T>(trouble: &AtomicBool, result: Result<T, RecordingError>) -> Result<
     result
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The name of each task's role, from what it had done by its end.
-fn roles(tasks: &[(Moment, TaskRecord)], mpm: Mpm) -> impl Fn(&TaskRecord) -> String + use<> {
-    let first = tasks
-        .iter()
-        .find(|(_, task)| task.flags & TaskFlags::FIRST != 0)
-        .map(|(_, task)| task.tgid);
-    let deeds: std::collections::HashMap<(u32, u64), (u64, u64)> = tasks
-        .iter()
-        .filter(|(moment, _)| *moment == Moment::End)
-        .map(|(_, task)| {
-            let totals = &task.totals;
-            let attempts = totals.accepts
-                + totals.accepts_again
-                + totals.accepts_interrupted
-                + totals.accepts_failed;
-            ((task.pid, task.created_ns), (attempts, totals.requests))
-        })
-        .collect();
-    move |task| {
-        let (accept_attempts, requests_served) = deeds
-            .get(&(task.pid, task.created_ns))
-            .copied()
-            .unwrap_or_default();
-        httpd::role(Facts {
-            mpm,
-            of_first_process: Some(task.tgid) == first,
-            first_of_process: task.pid == task.tgid,
-            accept_attempts,
-            requests_served,
-        })
-        .name()
-        .to_owned()
-    }
 }

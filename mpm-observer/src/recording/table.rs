@@ -190,7 +190,7 @@ mod tests {
     fn sample(t_ns: u64) -> SampleRow {
         SampleRow {
             t_ns,
-            accept_queue: (t_ns % 2 == 0).then_some(3),
+            accept_queue: t_ns.is_multiple_of(2).then_some(3),
             ..SampleRow::default()
         }
     }

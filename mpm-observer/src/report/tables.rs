@@ -310,13 +310,13 @@ pub(super) fn losses(figures: &ScenarioFigures) -> Table {
                 run.counters.tasks_unfollowed
             }),
             row("program runs skipped by the kernel", |run| {
-                run.counters.missed.iter().map(|missed| missed.runs).sum()
+                run.counters.skipped()
             }),
             row("runs whose books do not close", |run| {
                 u64::from(!run.counters.balanced())
             }),
         ],
-        notes: vec!["Sums over the repetitions. The books close if made = received + lost.".into()],
+        notes: vec!["Sums over the repetitions. The books close if made = received + lost. A run is skipped when the same program is interrupted on its CPU; it may have been for another socket than httpd's.".into()],
     }
 }
 

@@ -54,7 +54,7 @@ pub fn sample(
         let stopping = stop.load(Ordering::Relaxed);
         let children = children_of(targets.parent).unwrap_or_default();
         samples.push(look(targets, &children))?;
-        if stopping || looks % MEMORY_EVERY == 0 {
+        if stopping || looks.is_multiple_of(MEMORY_EVERY) {
             for row in memory_rows(targets.parent, &children) {
                 memory.push(row)?;
             }

@@ -13,19 +13,21 @@ pub(super) const CHART: ScenarioChart = ScenarioChart {
     make: |subject| Box::new(make(subject)) as Box<dyn Chart>,
 };
 
-/// Bins over the longest load.
-const BINS: u32 = 50;
+/// Bins over the longest load, fewer for few requests …
+const BINS: u64 = 50;
+const FEWEST_BINS: u64 = 10;
+/// … so that a bin holds about so many at least, and chance does not make the picture.
+const REQUESTS_PER_BIN: u64 = 50;
 /// A last bin shorter than this share of a bin joins the one before it.
-const LEAST_BIN: f64 = 0.25;
+const LEAST_BIN: f64 = 0.5;
 
 fn make(subject: &Subject<'_>) -> Timeline {
     let mpms = subject.figures.mpms();
-    let longest_s = mpms
-        .iter()
-        .filter_map(|&mpm| subject.typical(mpm))
-        .map(RunAnalysis::load_seconds)
-        .fold(0.0, f64::max);
-    let width_s = longest_s / f64::from(BINS);
+    let typical = || mpms.iter().filter_map(|&mpm| subject.typical(mpm));
+    let longest_s = typical().map(RunAnalysis::load_seconds).fold(0.0, f64::max);
+    let fewest = typical().map(RunAnalysis::ok).min().unwrap_or(0);
+    let bins = (fewest / REQUESTS_PER_BIN).clamp(FEWEST_BINS, BINS);
+    let width_s = longest_s / bins as f64;
     let panel = |title: &str, counts: fn(&ClientRow) -> bool| TimelinePanel {
         title: title.into(),
         unit: Unit::PerSecond,

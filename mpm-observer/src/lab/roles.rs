@@ -1,0 +1,86 @@
+//! The role of each task, from its record.
+
+use std::collections::HashMap;
+
+use mpm_observer_common::{TaskFlags, TaskRecord};
+
+use crate::{
+    httpd::{self, Facts},
+    recording::Moment,
+    scenario::Mpm,
+};
+
+/// The name of each task's role, from what it had done by its end.
+pub(super) fn roles(
+    tasks: &[(Moment, TaskRecord)],
+    mpm: Mpm,
+) -> impl Fn(&TaskRecord) -> String + use<> {
+    let first = tasks
+        .iter()
+        .find(|(_, task)| task.flags & TaskFlags::FIRST != 0)
+        .map(|(_, task)| task.tgid);
+    let deeds: HashMap<(u32, u64), (u64, u64)> = tasks
+        .iter()
+        .filter(|(moment, _)| *moment == Moment::End)
+        .map(|(_, task)| {
+            let totals = &task.totals;
+            let attempts = totals.accepts
+                + totals.accepts_again
+                + totals.accepts_interrupted
+                + totals.accepts_failed;
+            ((task.pid, task.created_ns), (attempts, totals.requests))
+        })
+        .collect();
+    move |task| {
+        let (accept_attempts, requests_served) = deeds
+            .get(&(task.pid, task.created_ns))
+            .copied()
+            .unwrap_or_default();
+        httpd::role(Facts {
+            mpm,
+            of_first_process: Some(task.tgid) == first,
+            first_of_process: task.pid == task.tgid,
+            accept_attempts,
+            requests_served,
+        })
+        .name()
+        .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mpm_observer_common::TaskTotals;
+
+    use super::*;
+
+    fn task(pid: u32, tgid: u32, flags: u32, accepts: u64, requests: u64) -> TaskRecord {
+        TaskRecord {
+            pid,
+            tgid,
+            flags,
+            created_ns: u64::from(pid),
+            totals: TaskTotals {
+                accepts_interrupted: accepts,
+                requests,
+                ..TaskTotals::default()
+            },
+            ..TaskRecord::default()
+        }
+    }
+
+    #[test]
+    fn an_early_snapshot_gets_the_role_that_the_tasks_end_shows() {
+        let early = task(12, 11, TaskFlags::THREAD, 0, 0);
+        let tasks = [
+            (Moment::End, task(10, 10, TaskFlags::FIRST, 0, 0)),
+            (Moment::End, task(11, 11, 0, 0, 0)),
+            (Moment::LoadBegin, early),
+            (Moment::End, task(12, 11, TaskFlags::THREAD, 1, 0)),
+            (Moment::End, task(13, 11, TaskFlags::THREAD, 0, 5)),
+        ];
+        let role = roles(&tasks, Mpm::Event);
+        let names: Vec<String> = tasks.iter().map(|(_, task)| role(task)).collect();
+        assert_eq!(names, ["parent", "child", "listener", "listener", "worker"]);
+    }
+}
