@@ -37,6 +37,13 @@ pub struct LogLine {
     pub message: String,
 }
 
+impl LogLine {
+    /// Whether it is more than a notice: a warning or an error, or of no known level.
+    pub fn is_serious(&self) -> bool {
+        !matches!(self.level.as_deref(), Some("notice" | "info" | "debug"))
+    }
+}
+
 /// Reads one line, without its end. A line of no known form is all message.
 pub fn parse_line(line: &str) -> LogLine {
     let mut parsed = LogLine::default();

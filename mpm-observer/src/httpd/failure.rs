@@ -86,6 +86,26 @@ impl StartFailure {
         }
     }
 
+    /// What happened and httpd's errors, on one line: without its notices, which say how it was
+    /// built and called.
+    pub fn in_one_line(&self) -> String {
+        let whole = self.to_string();
+        let mut text = whole.lines().next().unwrap_or_default().to_owned();
+        let errors = self
+            .log_tail()
+            .iter()
+            .filter(|line| !matches!(line.level.as_deref(), Some("notice" | "info" | "debug")));
+        for (index, line) in errors.enumerate() {
+            text += if index == 0 { ": " } else { "; " };
+            if let Some(code) = &line.code {
+                text += code;
+                text.push(' ');
+            }
+            text += &line.message;
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// The numbers of httpd's messages, such as `AH02325`, in their order, none twice.
     pub fn codes(&self) -> Vec<&str> {
         let mut codes = Vec::new();
@@ -127,4 +147,35 @@ fn words(lines: &[LogLine]) -> String {
         let _ = write!(text, "\n  {code}{}", line.message);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::httpd::error_log::parse_line;
+
+    #[test]
+    fn one_line_has_what_happened_and_the_errors_without_the_notices() {
+        let log_tail = [
+            "[Sun Nov 22 22:10:22.000001 2026] [core:notice] [pid 7:tid 7] AH00094: Command line: 'x'",
+            "[Sun Nov 22 22:10:22.000002 2026] [mpm_worker:alert] [pid 8:tid 8] (11)Resource \
+             temporarily unavailable: AH03142: ap_thread_create: unable to create worker thread",
+            "[Sun Nov 22 22:10:22.000003 2026] [mpm_worker:alert] [pid 7:tid 7] AH02325: no child",
+        ]
+        .map(parse_line)
+        .to_vec();
+        let failure = StartFailure::TimedOut {
+            after: Duration::from_millis(3020),
+            what: "no answer".into(),
+            slots: None,
+            log_tail,
+        };
+        let line = failure.in_one_line();
+        assert!(
+            line.starts_with("httpd was not ready after 3020 ms: no answer: AH03142 "),
+            "{line}"
+        );
+        assert!(line.ends_with("; AH02325 no child"), "{line}");
+        assert!(!line.contains("AH00094") && !line.contains('\n'), "{line}");
+    }
 }

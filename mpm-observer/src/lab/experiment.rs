@@ -138,12 +138,12 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
     };
     experiment.write(&options.out)?;
     let runtime = RuntimeDir::create()?;
+    let machine = machine(allowed.len());
     // The observer's threads stay off httpd's CPUs; httpd's first process sets its own.
     cpus::stay_on(&split.client).map_err(|source| LabError::System {
         what: "the observer cannot be bound to its CPUs",
         source,
     })?;
-    let machine = machine();
     let around = Surroundings {
         kernel: &kernel,
         installation: &installation,
@@ -155,6 +155,8 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
         interrupt,
     };
     let result = make_runs(&around, &runs, options, &mut experiment);
+    // The report may use all CPUs again; if not, it only takes longer.
+    let _ = cpus::stay_on(&allowed);
     experiment.interrupted = interrupt.is_set();
     experiment.write(&options.out)?;
     let made = result?;
@@ -228,7 +230,7 @@ fn in_one_line(manifest: &Manifest) -> String {
     }
 }
 
-fn machine() -> Machine {
+fn machine(cpus: usize) -> Machine {
     let kernel = uname().map_or_else(
         |_| "unknown".into(),
         |name| name.release().to_string_lossy().into_owned(),
@@ -245,8 +247,7 @@ fn machine() -> Machine {
         .unwrap_or(0);
     Machine {
         kernel,
-        cpus: std::thread::available_parallelism()
-            .map_or(0, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         memory_bytes,
         memory_cgroup: memory_cgroup_version(),
     }

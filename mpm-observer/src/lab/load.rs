@@ -11,7 +11,7 @@ use std::{
 use super::{
     LabError,
     client::{Client, ClientOrder},
-    run::{Run, one_line},
+    run::Run,
 };
 use crate::{
     httpd::{Httpd, ServerStatus, StartFailure, config, http},
@@ -31,7 +31,7 @@ impl Run<'_> {
         failure: &StartFailure,
         rows: &mut TableWriter<ClientRow>,
     ) -> Result<(), LabError> {
-        manifest.start.failure = Some(one_line(&failure.to_string()));
+        manifest.start.failure = Some(failure.in_one_line());
         if self.around.interrupt.is_set() {
             return Ok(());
         }

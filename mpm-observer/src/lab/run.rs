@@ -245,7 +245,7 @@ impl Run<'_> {
                 if failure.is_setup() {
                     return Err(Err(LabError::Run {
                         run: format!("{}.{}", self.plan.scenario, self.plan.mpm),
-                        message: one_line(&failure.to_string()),
+                        message: failure.in_one_line(),
                     }));
                 }
                 manifest.start.took_ms = began.elapsed().as_millis() as u64;
@@ -354,7 +354,7 @@ impl Run<'_> {
         let text = fs::read_to_string(self.dir.path().join("error.log")).unwrap_or_default();
         let mut codes = Vec::new();
         for line in text.lines().map(error_log::parse_line) {
-            let serious = !matches!(line.level.as_deref(), Some("notice" | "info" | "debug"));
+            let serious = line.is_serious();
             if let Some(code) = line.code.filter(|code| serious && !codes.contains(code)) {
                 codes.push(code);
             }
@@ -369,8 +369,4 @@ fn noting<T>(trouble: &AtomicBool, result: Result<T, RecordingError>) -> Result<
         trouble.store(true, Ordering::Relaxed);
     }
     result
-}
-
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

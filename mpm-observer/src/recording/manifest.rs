@@ -34,7 +34,7 @@ pub enum Status {
 pub struct Machine {
     /// Kernel release.
     pub kernel: String,
-    /// CPUs online.
+    /// CPUs that the lab may use.
     pub cpus: u32,
     /// Memory in bytes.
     pub memory_bytes: u64,
