@@ -7,9 +7,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use mpm_observer_common::{ConnState, Counter, RequestFlags, RequestRecord, TaskState};
 
 use crate::{
@@ -164,11 +162,7 @@ fn count_work(conn: &mut ConnState, worker: &Worker) {
 pub(crate) fn finish(conn: &mut ConnState) {
     // SAFETY: no arguments.
     conn.request.end_ns = unsafe { bpf_ktime_get_ns() };
-    let fits = emit::<RequestRecord>(
-        &conn.request,
-        Counter::RequestsSent,
-        Counter::RequestsLost,
-    );
+    let fits = emit::<RequestRecord>(&conn.request, Counter::RequestsSent, Counter::RequestsLost);
     conn.request.flags = if fits { 0 } else { RequestFlags::AFTER_LOSS };
 }
 

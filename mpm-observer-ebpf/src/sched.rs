@@ -6,9 +6,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use aya_ebpf::{
-    helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use mpm_observer_common::{OffCpu, TaskFlags, TaskState};
 
 use crate::{

@@ -1,6 +1,8 @@
 //! The eBPF object and the release binaries.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -14,7 +16,7 @@ const EBPF_TARGET: &str = "bpfel-unknown-none";
 
 /// Builds the eBPF object.
 pub fn ebpf(paths: &Paths, tools: &Tools) -> Result<()> {
-    let mut command = ebpf_cargo(paths, tools, "build");
+    let mut command = ebpf_command(paths, tools, &tools.toolchain.cargo, "build");
     Step {
         what: "building the eBPF programs",
         expected: "about 40 s the first time",
@@ -40,8 +42,12 @@ pub fn ebpf(paths: &Paths, tools: &Tools) -> Result<()> {
 
 /// Checks the eBPF programs with clippy, on their own target.
 pub fn ebpf_clippy(paths: &Paths, tools: &Tools) -> Result<()> {
-    let mut command = ebpf_cargo(paths, tools, "clippy");
-    command.args(["--", "-D", "warnings"]);
+    // By its path: `cargo clippy` would take the first one on the `PATH`, which is rustup's.
+    let clippy = tools.toolchain.clippy();
+    let mut command = ebpf_command(paths, tools, &clippy, "clippy");
+    command
+        .env("CARGO", &tools.toolchain.cargo)
+        .args(["--", "-D", "warnings"]);
     Step {
         what: "checking the eBPF programs with clippy",
         expected: "about 5 s",
@@ -77,8 +83,8 @@ pub fn lock_arguments() -> &'static [&'static str] {
 
 /// A cargo command for the eBPF crate. Its target, flags and `build-std` are in the crate's
 /// `.cargo/config.toml`.
-fn ebpf_cargo(paths: &Paths, tools: &Tools, subcommand: &str) -> std::process::Command {
-    let mut command = environment::foreign_command(paths, &tools.toolchain.cargo);
+fn ebpf_command(paths: &Paths, tools: &Tools, program: &Path, subcommand: &str) -> Command {
+    let mut command = environment::foreign_command(paths, program);
     command
         .current_dir(paths.ebpf_crate())
         .args([subcommand, "--release", "--target", EBPF_TARGET])

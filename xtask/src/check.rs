@@ -46,9 +46,10 @@ pub fn run(paths: &Paths, tools: &Tools) -> Result<()> {
     .run(paths, &mut clippy)?;
 
     let mut doc = environment::workspace_cargo(paths);
-    // With the examples cargo picks the same features as clippy, and checks nothing twice.
+    // With the examples cargo picks the same features as clippy, and checks nothing twice. The
+    // binaries have the names of their libraries, and would overwrite their pages.
     doc.args(["doc", "--workspace", "--no-deps", "--release"])
-        .args(["--lib", "--bins", "--examples"])
+        .args(["--lib", "--examples"])
         .args(build::lock_arguments())
         .env("RUSTDOCFLAGS", "-D warnings");
     Step {

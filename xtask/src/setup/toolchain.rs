@@ -53,10 +53,14 @@ impl Toolchain {
         self.name.is_none()
     }
 
+    /// Where its linter is, once that is installed.
+    pub fn clippy(&self) -> PathBuf {
+        self.cargo.with_file_name("cargo-clippy")
+    }
+
     /// Whether its linter is there.
     pub fn has_clippy(&self) -> bool {
-        self.cargo.with_file_name("cargo-clippy").is_file()
-            && self.cargo.with_file_name("clippy-driver").is_file()
+        self.clippy().is_file() && self.cargo.with_file_name("clippy-driver").is_file()
     }
 
     /// One line that says how to get the linter.
