@@ -64,11 +64,11 @@ pub struct ConnState {
     pub reserved: u32,
 }
 
-/// Index of a per-CPU counter.
+/// Index of a per-CPU counter. Each is counted up by one program only.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// Request records made.
+    /// Request records made when the next request was picked up.
     RequestsSent = 0,
     /// … of which did not fit the ring buffer.
     RequestsLost = 1,
@@ -82,9 +82,13 @@ pub enum Counter {
     TasksUnfollowed = 5,
     /// Connections established.
     ConnsEstablished = 6,
+    /// Request records made when their connection ended.
+    LastRequestsSent = 7,
+    /// … of which did not fit the ring buffer.
+    LastRequestsLost = 8,
 }
 
 impl Counter {
     /// How many there are.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 9;
 }

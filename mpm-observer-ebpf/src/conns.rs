@@ -88,12 +88,12 @@ fn ended(sk: *const c_void) {
     };
     // A further request that arrived and was never read is one more record.
     if conn.request.sends != 0 && conn.next_arrival_ns != 0 {
-        finish(conn);
+        finish(conn, Counter::LastRequestsSent, Counter::LastRequestsLost);
         next_request(conn);
     }
     if conn.request.arrival_ns != 0 {
         conn.request.flags |= RequestFlags::CONN_ENDED;
-        finish(conn);
+        finish(conn, Counter::LastRequestsSent, Counter::LastRequestsLost);
     }
     remove_conn(sk as u64);
 }

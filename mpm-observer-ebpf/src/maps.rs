@@ -45,7 +45,8 @@ pub(crate) fn count(counter: Counter) -> u64 {
     let Some(value) = COUNTERS.get_ptr_mut(counter as u32) else {
         return 0;
     };
-    // SAFETY: this CPU's own value; programs of one kind do not nest on a CPU.
+    // SAFETY: this CPU's own value. Each counter belongs to one program, which the kernel does
+    // not nest on a CPU; another one may interrupt it between load and store.
     unsafe {
         *value += 1;
         *value
@@ -95,8 +96,9 @@ pub(crate) fn return_slot(pid: u32, slot: u32) {
 /// The state of the connection behind a socket.
 #[inline(always)]
 pub(crate) fn conn(sk: u64) -> Option<&'static mut ConnState> {
-    // SAFETY: a connection's events are ordered by its socket's lock, but for the arrival of
-    // bytes, which writes fields that no other event writes at the same moment.
+    // SAFETY: the memory stays the map's. A connection's events follow one another, but for the
+    // arrival of bytes, which writes fields that no other event writes then, and for a reset that
+    // arrives in the instant of a read or send: that record may be torn.
     CONNS.get_ptr_mut(sk).map(|state| unsafe { &mut *state })
 }
 

@@ -35,7 +35,7 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     if conn.request.pickup_ns != 0 && conn.request.sends != 0 {
-        finish(conn);
+        finish(conn, Counter::RequestsSent, Counter::RequestsLost);
         next_request(conn);
     }
     if conn.request.pickup_ns == 0 {
@@ -157,12 +157,12 @@ fn count_work(conn: &mut ConnState, worker: &Worker) {
     set_base(conn, worker);
 }
 
-/// Emits the current request.
+/// Emits the current request. Each program that does so has counters of its own.
 #[inline(always)]
-pub(crate) fn finish(conn: &mut ConnState) {
+pub(crate) fn finish(conn: &mut ConnState, sent: Counter, lost: Counter) {
     // SAFETY: no arguments.
     conn.request.end_ns = unsafe { bpf_ktime_get_ns() };
-    let fits = emit::<RequestRecord>(&conn.request, Counter::RequestsSent, Counter::RequestsLost);
+    let fits = emit::<RequestRecord>(&conn.request, sent, lost);
     conn.request.flags = if fits { 0 } else { RequestFlags::AFTER_LOSS };
 }
 

@@ -56,7 +56,7 @@ fn switch_out(state: &mut TaskState, prev: *const c_void, now_ns: u64, voluntary
 
 #[inline(always)]
 fn switch_in(state: &mut TaskState, next: *const c_void, now_ns: u64) {
-    let off_ns = now_ns - state.since_ns;
+    let off_ns = now_ns.saturating_sub(state.since_ns);
     if state.off_cpu == OffCpu::Blocked as u32 {
         state.unsplit_ns = off_ns;
     } else {
@@ -80,12 +80,14 @@ pub(crate) fn account(state: &mut TaskState, task: *const c_void, now_ns: u64) {
     let run_delay_ns: u64 = field(task, offset!(task_run_delay));
     let totals = &mut state.record.totals.sched;
     if state.unsplit_ns != 0 {
-        let waited_ns = (run_delay_ns - state.run_delay_ns).min(state.unsplit_ns);
+        let waited_ns = run_delay_ns
+            .saturating_sub(state.run_delay_ns)
+            .min(state.unsplit_ns);
         totals.woken_wait_ns += waited_ns;
         totals.blocked_ns += state.unsplit_ns - waited_ns;
         state.unsplit_ns = 0;
     }
     state.run_delay_ns = run_delay_ns;
-    totals.on_cpu_ns += now_ns - state.since_ns;
+    totals.on_cpu_ns += now_ns.saturating_sub(state.since_ns);
     state.since_ns = now_ns;
 }

@@ -40,7 +40,7 @@ pub fn run(paths: &Paths, tools: &Tools) -> Result<()> {
         .args(["--", "-D", "warnings"]);
     Step {
         what: "checking the workspace with clippy",
-        expected: "about 2 min the first time",
+        expected: "about 1 min the first time",
         log: "clippy",
     }
     .run(paths, &mut clippy)?;
@@ -54,7 +54,7 @@ pub fn run(paths: &Paths, tools: &Tools) -> Result<()> {
         .env("RUSTDOCFLAGS", "-D warnings");
     Step {
         what: "checking the documentation",
-        expected: "about 20 s the first time",
+        expected: "about 10 s the first time",
         log: "doc",
     }
     .run(paths, &mut doc)?;

@@ -43,8 +43,8 @@ pub struct Counters {
 impl Counters {
     /// Takes over the programs' own counters, by index of [`Counter`].
     pub(super) fn set_kernel_side(&mut self, value_of: impl Fn(Counter) -> u64) {
-        self.requests_sent = value_of(Counter::RequestsSent);
-        self.requests_lost = value_of(Counter::RequestsLost);
+        self.requests_sent = value_of(Counter::RequestsSent) + value_of(Counter::LastRequestsSent);
+        self.requests_lost = value_of(Counter::RequestsLost) + value_of(Counter::LastRequestsLost);
         self.tasks_sent = value_of(Counter::TasksSent);
         self.tasks_lost = value_of(Counter::TasksLost);
         self.conns_established = value_of(Counter::ConnsEstablished);

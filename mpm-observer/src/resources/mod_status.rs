@@ -1,4 +1,4 @@
-//! mod_status, asked once a second. The question is a request like any other: it needs a free
+//! mod_status, asked four times a second. The question is a request like any other: it needs a free
 //! slot, so it goes unanswered exactly when the server is full. That is recorded too.
 
 use std::{
@@ -16,7 +16,8 @@ use crate::{
     recording::{RecordingError, StatusRow, TableWriter},
 };
 
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(250);
+/// After this time a look counts as not answered.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How soon the end of the run is noticed.
 const STOP_CHECK: Duration = Duration::from_millis(50);

@@ -396,3 +396,31 @@ fn a_plan_survives_the_manifest() {
         assert_eq!(serde_json::from_str::<RunPlan>(&text).unwrap(), plan);
     }
 }
+
+#[test]
+fn the_documented_scenario_is_accepted_and_shows_the_defaults() {
+    let document = include_str!("../../../docs/scenarios.md");
+    let blocks: Vec<&str> = document
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    let documented = Scenario::parse("docs/scenarios.md", &blocks.concat()).unwrap();
+    let least = Scenario::parse(
+        "least.toml",
+        "name = \"least\"\ntitle = \"Least\"\nwhat = \"The least.\"\n\
+         [size]\nfull = { requests = 10000, concurrency = 1000 }\n\
+         quick = { requests = 5000, concurrency = 500 }\n",
+    )
+    .unwrap();
+    assert_eq!(documented.load, least.load);
+    assert_eq!(documented.size.full, least.size.full);
+    let server = Server {
+        extra_directives: Vec::new(),
+        prefork: None,
+        worker: None,
+        ..documented.server
+    };
+    assert_eq!(server, least.server);
+}

@@ -2,7 +2,7 @@
 
 use plots::{Chart, Timeline, TimelinePanel, TimelinePoint, TimelineSeries, Unit};
 
-use super::{ScenarioChart, Subject, style};
+use super::{ScenarioChart, Subject, plural, style};
 use crate::{correlate::RunAnalysis, recording::ClientRow};
 
 pub(super) const CHART: ScenarioChart = ScenarioChart {
@@ -53,9 +53,22 @@ fn make(subject: &Subject<'_>) -> Timeline {
     } else {
         " No request failed in these runs."
     };
+    let refused: u64 = subject
+        .runs
+        .iter()
+        .filter(|(_, run)| !run.manifest.start.answered)
+        .map(|(_, run)| run.failed())
+        .sum();
+    let not_drawn = match refused {
+        0 => String::new(),
+        refused => format!(
+            " Not drawn: {} in runs in which httpd did not start.",
+            plural(refused, "failed request")
+        ),
+    };
     let footnote = format!(
         "Of each MPM the run of median throughput ({}). Each point is the mean over {}. A request \
-         counts when its outcome is known.{failed}",
+         counts when its outcome is known.{failed}{not_drawn}",
         subject.repetitions(),
         Unit::Seconds.format(width_s)
     );
