@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::datatypes::FieldRef;
+use arrow_schema::FieldRef;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::{Compression, ZstdLevel},
