@@ -158,4 +158,35 @@ mod tests {
             .collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
     }
+
+    #[test]
+    fn the_documented_table_is_this_one() {
+        let mut table = String::from(
+            "| probe | gives | program | since kernel | tier | time of a call |\n\
+             |---|---|---|---|---|---|\n",
+        );
+        for probe in PROBES {
+            for (index, program) in probe.programs.iter().enumerate() {
+                let (name, gives) = if index == 0 {
+                    (probe.name, probe.gives)
+                } else {
+                    ("", "")
+                };
+                let (major, minor) = program.since_kernel;
+                let tier = match program.tier {
+                    Tier::Base => "base",
+                    Tier::Optional => "optional",
+                };
+                table += &format!(
+                    "| {name} | {gives} | `{}` | {major}.{minor} | {tier} | {} ns |\n",
+                    program.hook, program.call_ns
+                );
+            }
+        }
+        let document = include_str!("../../../docs/probes.md");
+        assert!(
+            document.contains(&table),
+            "docs/probes.md should have\n{table}"
+        );
+    }
 }
