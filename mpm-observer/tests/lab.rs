@@ -161,7 +161,7 @@ fn run(command: &mut Command) -> (u32, Output) {
 fn check_complete(run: &RunAnalysis, requests: u64) {
     let name = format!("{}", run.manifest.plan.mpm);
     assert_eq!(run.manifest.status, Status::Complete, "{name}");
-    assert!(run.manifest.server_gone);
+    assert!(run.manifest.server_gone && run.manifest.start.all_slots);
     assert!(run.manifest.counters.balanced());
     assert_eq!(run.manifest.counters.lost(), 0);
     assert_eq!(run.ok(), requests, "{name}: {:?}", run.outcomes);
@@ -231,6 +231,7 @@ fn an_httpd_that_cannot_start_is_a_result_and_not_an_error() {
     assert_eq!(runs[0].manifest.status, Status::NotStarted);
     assert_eq!(runs[0].outcomes.get("refused"), Some(&300));
     assert!(runs[0].manifest.start.failure.is_some());
+    assert!(runs[0].manifest.server_gone);
     assert!(nothing_is_left(pid, &bench.out()));
 }
 

@@ -6,8 +6,8 @@ use super::{Join, Phases, TaskDeltas, join, phases, task_deltas};
 use crate::{
     httpd::Role,
     recording::{
-        ClientRow, KernelRow, Manifest, MemoryRow, RecordingError, RunDir, SampleRow, Status,
-        StatusRow, TaskRow, read_table,
+        ClientRow, KernelRow, Manifest, MemoryRow, RecordingError, RunDir, SampleRow, StatusRow,
+        TaskRow, read_table,
     },
     statistics::quantile,
 };
@@ -129,13 +129,6 @@ impl RunAnalysis {
     pub fn per_request(&self, sum: u64) -> Option<f64> {
         let ok = self.ok();
         (ok > 0).then(|| sum as f64 / ok as f64)
-    }
-
-    /// Whether it can be compared with others: its load was begun and ended as planned, or httpd
-    /// did not start, which is a result too.
-    #[must_use]
-    pub fn is_comparable(&self) -> bool {
-        matches!(self.manifest.status, Status::Complete | Status::NotStarted)
     }
 
     /// Wall time and phases of the successful joined requests, ascending by wall time.

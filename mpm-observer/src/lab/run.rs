@@ -1,7 +1,7 @@
 //! One run: httpd up, probes on, load, everything off, recorded.
 
 use std::{
-    fs,
+    fs, io,
     path::Path,
     sync::{
         Arc,
@@ -135,6 +135,14 @@ fn observer_cpu_ns() -> u64 {
     })
 }
 
+/// Why there is no httpd.
+enum NoHttpd {
+    /// It did not start: a result.
+    Failed { failure: StartFailure, session: u32 },
+    /// Something of ours failed: an error.
+    Ours(LabError),
+}
+
 pub(super) struct Run<'a> {
     pub(super) around: &'a Surroundings<'a>,
     pub(super) plan: &'a RunPlan,
@@ -163,15 +171,18 @@ impl Run<'_> {
                 collector.as_ref(),
                 &mut rows,
             ),
-            Err(Ok(failure)) => self.go_without(manifest, failure, &mut rows),
-            Err(Err(_)) => Ok(()),
+            Err(NoHttpd::Failed { failure, .. }) => self.go_without(manifest, failure, &mut rows),
+            Err(NoHttpd::Ours(_)) => Ok(()),
         };
         // Whatever happened, httpd goes first, so that its last records are seen.
         (self.tell)("stopping httpd");
         manifest.server_gone = match started {
             Ok(httpd) => self.stop(httpd)?,
-            Err(Ok(_)) => true,
-            Err(Err(error)) => return Err(error),
+            // It was ended where it failed; here it is seen that nothing of it is left.
+            Err(NoHttpd::Failed { session, .. }) => {
+                httpd::tasks(session, self.plan.mpm).is_ok_and(|tasks| tasks.is_empty())
+            }
+            Err(NoHttpd::Ours(error)) => return Err(error),
         };
         if let Some(collector) = collector {
             let collected = collector.finish()?;
@@ -185,14 +196,13 @@ impl Run<'_> {
         result
     }
 
-    /// Starts httpd with the probes on its very first task. A failure of httpd is a result
-    /// (`Ok` inside), one of ours an error.
+    /// Starts httpd with the probes on its very first task.
     fn start(
         &self,
         manifest: &mut Manifest,
         cgroup: Option<&RunCgroup>,
         collector: &mut Option<Collector>,
-    ) -> Result<Httpd, Result<StartFailure, LabError>> {
+    ) -> Result<Httpd, NoHttpd> {
         (self.tell)("starting httpd");
         let setup = Setup {
             installation: self.around.installation,
@@ -205,7 +215,7 @@ impl Run<'_> {
             program: Path::new(THIS_PROGRAM),
         };
         let began = Instant::now();
-        let mut port = 0;
+        let (mut port, mut session) = (0, 0);
         let mut own_failure = None;
         let started = httpd::start(
             &setup,
@@ -213,6 +223,7 @@ impl Run<'_> {
             self.around.interrupt.flag(),
             |prepared| {
                 port = prepared.addr().port();
+                session = prepared.pid();
                 // The collector of an attempt on a port that was taken has nothing to tell.
                 drop(collector.take());
                 self.watch(port, prepared.pid(), cgroup)
@@ -230,7 +241,7 @@ impl Run<'_> {
                 manifest.start = StartOutcome {
                     answered: true,
                     took_ms: ready.took_us / 1000,
-                    all_slots: self.plan.server.start == Start::Warm,
+                    all_slots: ready.slots == Some(self.plan.server.max_request_workers),
                     failure: None,
                     probe_ports: ready.probe_ports,
                     log_codes: Vec::new(),
@@ -239,17 +250,17 @@ impl Run<'_> {
             }
             Err(failure) => {
                 if let Some(error) = own_failure {
-                    return Err(Err(error));
+                    return Err(NoHttpd::Ours(error));
                 }
                 // What keeps every httpd from starting is no result of this one.
                 if failure.is_setup() {
-                    return Err(Err(LabError::Run {
+                    return Err(NoHttpd::Ours(LabError::Run {
                         run: format!("{}.{}", self.plan.scenario, self.plan.mpm),
                         message: failure.in_one_line(),
                     }));
                 }
                 manifest.start.took_ms = began.elapsed().as_millis() as u64;
-                Err(Ok(failure))
+                Err(NoHttpd::Failed { failure, session })
             }
         }
     }
@@ -319,7 +330,11 @@ impl Run<'_> {
             }
             stop.store(true, Ordering::Relaxed);
             for thread in [sampler, status] {
-                thread.join().unwrap_or(Ok(()))?;
+                let ended = thread.join().map_err(|_| LabError::System {
+                    what: "a sampler",
+                    source: io::Error::other("it panicked"),
+                })?;
+                ended?;
             }
             manifest.load = loaded?;
             if manifest.load.is_some() {

@@ -56,18 +56,4 @@ impl RecordingError {
         let path = path.into();
         |source| Self::Io { path, source }
     }
-
-    /// Whether the disk is full.
-    #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        let full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
-        match self {
-            Self::Io { source, .. } => full(source),
-            Self::Parquet {
-                source: parquet::errors::ParquetError::External(source),
-                ..
-            } => source.downcast_ref::<io::Error>().is_some_and(full),
-            _ => false,
-        }
-    }
 }

@@ -10,7 +10,7 @@ mod run_queue;
 mod switches;
 mod throughput;
 
-use plots::{Chart, Frame, Interval, SeriesStyle};
+use plots::{Chart, DistributionSeries, Frame, Interval, SeriesStyle};
 
 pub(super) use overview::{OVERVIEW, OverviewChart};
 
@@ -182,6 +182,20 @@ fn interval(spread: &Spread) -> Option<Interval> {
         low: spread.low,
         high: spread.high,
     })
+}
+
+/// A series of durations for each MPM, all repetitions together.
+fn durations(subject: &Subject<'_>, of_run: fn(&RunAnalysis) -> &[u64]) -> Vec<DistributionSeries> {
+    let series = |mpm: Mpm| DistributionSeries {
+        name: mpm.to_string(),
+        style: style(mpm),
+        counts: counted(
+            subject
+                .started(mpm)
+                .flat_map(|run| of_run(run).iter().copied()),
+        ),
+    };
+    subject.figures.mpms().into_iter().map(series).collect()
 }
 
 /// Durations with how often each occurred, told apart to three significant digits: the picture

@@ -1,8 +1,8 @@
 //! How long requests waited for a CPU while they were served.
 
-use plots::{Chart, Distribution, DistributionSeries, Unit};
+use plots::{Chart, Distribution, Unit};
 
-use super::{ScenarioChart, Subject, counted, style};
+use super::{ScenarioChart, Subject, durations};
 
 pub(super) const CHART: ScenarioChart = ScenarioChart {
     key: "run-queue",
@@ -24,19 +24,6 @@ fn make(subject: &Subject<'_>) -> Distribution {
         y_title: "share of requests that waited at least so long".into(),
         unit: Unit::Nanoseconds,
         complementary: true,
-        series: subject
-            .figures
-            .mpms()
-            .into_iter()
-            .map(|mpm| DistributionSeries {
-                name: mpm.to_string(),
-                style: style(mpm),
-                counts: counted(
-                    subject
-                        .started(mpm)
-                        .flat_map(|run| run.run_queue_waits_ns.iter().copied()),
-                ),
-            })
-            .collect(),
+        series: durations(subject, |run| &run.run_queue_waits_ns),
     }
 }
