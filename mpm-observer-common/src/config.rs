@@ -1,15 +1,42 @@
 //! What the loader writes into the programs' read-only data before they are verified.
 
+/// System calls that [`Settings::syscalls`] has room for, a power of two.
+pub const SYSCALLS: usize = 512;
+
 /// What to watch.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The port that the server listens on, host byte order.
     pub port: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// 1: events are traced as well, while [`TraceWindow`] lasts.
+    pub tracing: u16,
     /// Where `ret` lies in the `sys_exit_accept4` record, from tracefs's `format` file.
     pub accept_ret_offset: u32,
+    /// By number of the system call: the [`BlockedIn`](crate::BlockedIn) of a task that blocks
+    /// in it, as long as its state does not say otherwise.
+    pub syscalls: [u8; SYSCALLS],
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            tracing: 0,
+            accept_ret_offset: 0,
+            syscalls: [0; SYSCALLS],
+        }
+    }
+}
+
+/// When events are traced; changed by the loader at run time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceWindow {
+    /// From when on, ns.
+    pub from_ns: u64,
+    /// Until when, ns.
+    pub until_ns: u64,
 }
 
 /// Where the kernel keeps what the programs read (bytes from the start of the structure), from
@@ -33,6 +60,12 @@ pub struct Offsets {
     pub task_maj_flt: u32,
     /// `task_struct.sched_info.run_delay`
     pub task_run_delay: u32,
+    /// The byte of `task_struct.in_iowait`
+    pub task_iowait: u32,
+    /// Its bit in that byte, as a mask.
+    pub task_iowait_mask: u32,
+    /// `pt_regs.orig_ax`: the number of the system call
+    pub regs_syscall: u32,
     /// `task_struct.files`
     pub task_files: u32,
     /// `files_struct.fdt`
@@ -49,6 +82,10 @@ pub struct Offsets {
     pub sk_state: u32,
     /// `sock.__sk_common.skc_num`, host byte order
     pub sk_num: u32,
+    /// `sock.sk_wmem_queued`
+    pub sk_wmem_queued: u32,
+    /// `sock.sk_sndbuf`
+    pub sk_sndbuf: u32,
     /// `sock.__sk_common.skc_dport`, network byte order
     pub sk_dport: u32,
     /// `sock.__sk_common.skc_daddr`

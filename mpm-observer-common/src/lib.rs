@@ -7,15 +7,21 @@
 #![no_std]
 
 mod config;
+mod conn;
+mod counter;
 mod record;
-mod state;
+mod task;
+mod trace;
 
-pub use config::{Offsets, Settings};
+pub use config::{Offsets, SYSCALLS, Settings, TraceWindow};
+pub use conn::{ConnState, Worker};
+pub use counter::Counter;
 pub use record::{
-    Address, RecordKind, RequestFlags, RequestRecord, SchedTotals, TaskFlags, TaskRecord,
-    TaskTotals,
+    Address, BlockedIn, RecordKind, RequestFlags, RequestRecord, SchedTotals, TaskFlags,
+    TaskRecord, TaskTotals,
 };
-pub use state::{ConnState, Counter, OffCpu, TaskState};
+pub use task::{KernelCounts, OffCpu, TaskState, blocked_in};
+pub use trace::{TraceEvent, TraceKind, TraceSource, WakeContext};
 
 /// Most connections of the server that can be followed at once.
 pub const MAX_CONNS: u32 = 65_536;
@@ -32,6 +38,8 @@ mod pod {
     unsafe impl aya::Pod for crate::Offsets {}
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::TaskState {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::TraceWindow {}
 }
 
 #[cfg(test)]
@@ -42,27 +50,42 @@ mod tests {
 
     #[test]
     fn no_type_has_padding() {
-        assert_eq!(size_of::<Settings>(), 2 + 2 + 4);
-        assert_eq!(size_of::<Offsets>(), 21 * 4);
-        assert_eq!(size_of::<RequestRecord>(), 8 + 32 + 8 + 15 * 8 + 10 * 4);
-        assert_eq!(size_of::<SchedTotals>(), 6 * 8);
-        assert_eq!(size_of::<TaskTotals>(), 6 * 8 + 11 * 8);
+        const BLOCKED: usize = 8 * BlockedIn::COUNT;
+        assert_eq!(size_of::<Settings>(), 2 + 2 + 4 + SYSCALLS);
+        assert_eq!(size_of::<TraceWindow>(), 2 * 8);
+        assert_eq!(size_of::<Offsets>(), 26 * 4);
+        assert_eq!(
+            size_of::<RequestRecord>(),
+            8 + 32 + 8 + 20 * 8 + BLOCKED + 10 * 4
+        );
+        assert_eq!(size_of::<SchedTotals>(), 5 * 8 + BLOCKED);
+        assert_eq!(size_of::<TaskTotals>(), size_of::<SchedTotals>() + 11 * 8);
         assert_eq!(
             size_of::<TaskRecord>(),
             8 * 4 + 16 + size_of::<TaskTotals>() + 4 * 8
         );
-        assert_eq!(size_of::<TaskState>(), size_of::<TaskRecord>() + 8 * 8);
+        assert_eq!(
+            size_of::<TaskState>(),
+            size_of::<TaskRecord>() + 3 * 8 + 4 * 8 + 4 * 8 + 4 * 4
+        );
         assert_eq!(
             size_of::<ConnState>(),
-            size_of::<RequestRecord>() + 16 + size_of::<SchedTotals>() + 16 + 8
+            size_of::<RequestRecord>() + 16 + size_of::<SchedTotals>() + 24 + 8
         );
+        assert_eq!(size_of::<TraceEvent>(), 4 * 2 + 8 * 2 + 4 * 3 + 2 * 2);
     }
 
     #[test]
-    fn record_kinds_are_read_back() {
-        for kind in [RecordKind::Request, RecordKind::Task] {
+    fn kinds_are_read_back() {
+        for kind in [RecordKind::Request, RecordKind::Task, RecordKind::Trace] {
             assert_eq!(RecordKind::from_word(kind as u32), Some(kind));
         }
         assert_eq!(RecordKind::from_word(0), None);
+        for kind in TraceKind::ALL {
+            assert_eq!(TraceKind::from_word(kind as u32), Some(kind));
+        }
+        assert_eq!(TraceKind::from_word(0), None);
+        assert_eq!(WakeContext::from_value(2), Some(WakeContext::Timer));
+        assert_eq!(WakeContext::from_value(-1), None);
     }
 }

@@ -8,6 +8,8 @@ pub enum RecordKind {
     Request = 1,
     /// A [`TaskRecord`] follows.
     Task = 2,
+    /// A [`TraceEvent`](crate::TraceEvent) follows.
+    Trace = 3,
 }
 
 impl RecordKind {
@@ -17,6 +19,7 @@ impl RecordKind {
         match word {
             1 => Some(Self::Request),
             2 => Some(Self::Task),
+            3 => Some(Self::Trace),
             _ => None,
         }
     }
@@ -35,13 +38,15 @@ impl RequestFlags {
     pub const AFTER_LOSS: u32 = 1 << 1;
     /// The connection ended while this request was the current one.
     pub const CONN_ENDED: u32 = 1 << 2;
+    /// The record was made at the end of its connection, by `inet_sock_set_state`.
+    pub const AT_END: u32 = 1 << 3;
 }
 
 /// One request, as the kernel saw it. A time of zero means that it did not happen: a request
 /// with `pickup_ns` 0 was never read by the server, one with `last_send_ns` 0 never answered.
 ///
-/// `on_cpu_ns + woken_wait_ns + preempted_ns + blocked_ns + handover_ns` is the time from
-/// pick-up to last send.
+/// `on_cpu_ns`, `woken_wait_ns`, `preempted_ns`, all of `blocked_ns`, `handover_ns`,
+/// `client_sends_ns` and `client_reads_ns` sum to the time from pick-up to last send.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestRecord {
@@ -86,10 +91,24 @@ pub struct RequestRecord {
     pub woken_wait_ns: u64,
     /// … it was preempted and waited for a CPU.
     pub preempted_ns: u64,
-    /// … it was blocked.
-    pub blocked_ns: u64,
+    /// … it was blocked, by [`BlockedIn`].
+    pub blocked_ns: [u64; BlockedIn::COUNT],
     /// … the connection was between two tasks.
     pub handover_ns: u64,
+    /// … nothing could go on before further bytes of the request came: blocked in poll, or
+    /// between two tasks, until they were read.
+    pub client_sends_ns: u64,
+    /// … nothing could go on before the client had read: blocked in poll, or between two tasks,
+    /// with the socket's send buffer full.
+    pub client_reads_ns: u64,
+    /// When the task that picked it up had last read or sent on any connection before.
+    pub worker_free_ns: u64,
+    /// When that task was last woken before the pick-up; 0: never seen.
+    pub worker_woken_ns: u64,
+    /// When it then ran.
+    pub worker_running_ns: u64,
+    /// How long it was preempted between then and the pick-up.
+    pub worker_preempted_ns: u64,
     /// Task that accepted the connection.
     pub acceptor: u32,
     /// Task that picked the request up.
@@ -112,6 +131,52 @@ pub struct RequestRecord {
     pub faults_major: u32,
 }
 
+/// What a task was blocked in: its state and the system call. Which call is which is up to the
+/// loader (`Settings::syscalls`).
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BlockedIn {
+    /// None of the others, such as a file lock or `wait`.
+    Other = 0,
+    /// futex: a mutex or condition variable of user space.
+    Futex = 1,
+    /// poll, select or epoll.
+    Poll = 2,
+    /// A call that writes, with the task interruptible: a socket or pipe that takes no more.
+    Send = 3,
+    /// A call that reads or accepts, likewise: a socket or pipe that has nothing.
+    Receive = 4,
+    /// Any other call, waiting for a device: a file's contents.
+    File = 5,
+    /// A page fault that waits for a device, in user mode or in a call that writes.
+    Fault = 6,
+    /// A call that sleeps for a time.
+    Sleep = 7,
+    /// Stopped by a signal or a tracer.
+    Stopped = 8,
+    /// Uninterruptible, but not for a device: a lock in the kernel, such as that of the address
+    /// space.
+    KernelLock = 9,
+}
+
+impl BlockedIn {
+    /// How many there are.
+    pub const COUNT: usize = 10;
+    /// All, by their number.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Other,
+        Self::Futex,
+        Self::Poll,
+        Self::Send,
+        Self::Receive,
+        Self::File,
+        Self::Fault,
+        Self::Sleep,
+        Self::Stopped,
+        Self::KernelLock,
+    ];
+}
+
 /// Where a task's time went, and its context switches, cumulative.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,8 +187,8 @@ pub struct SchedTotals {
     pub woken_wait_ns: u64,
     /// Time preempted and waiting for a CPU.
     pub preempted_ns: u64,
-    /// Time blocked.
-    pub blocked_ns: u64,
+    /// Time blocked, by [`BlockedIn`].
+    pub blocked_ns: [u64; BlockedIn::COUNT],
     /// Switches away from a CPU because the task blocked.
     pub voluntary: u64,
     /// Switches away while it could have run on.

@@ -10,11 +10,12 @@ use aya_ebpf::{
     macros::tracepoint,
     programs::TracePointContext,
 };
-use mpm_observer_common::TaskState;
+use mpm_observer_common::{TaskState, TraceKind};
 
 use crate::{
     maps::{conn, slot_of, task},
     memory::{accept_ret_offset, offset, probe},
+    trace::Traced,
 };
 
 const EINTR: i64 = 4;
@@ -50,6 +51,13 @@ pub fn sys_exit_accept4(ctx: TracePointContext) -> u32 {
     {
         conn.request.accepted_ns = now_ns;
         conn.request.acceptor = pid;
+        Traced {
+            conn: sk,
+            pid,
+            remote_port: conn.request.remote_port,
+            ..Traced::at(now_ns)
+        }
+        .emit(TraceKind::Accepted);
     }
     0
 }

@@ -9,12 +9,13 @@ use core::ffi::c_void;
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
-use mpm_observer_common::{Address, ConnState, Counter, RecordKind, RequestFlags};
+use mpm_observer_common::{Address, Counter, RecordKind, RequestFlags, TraceKind};
 
 use crate::{
     maps::{add_conn, conn, count, remove_conn, set_last_established, take_last_established},
-    memory::{field, offset, port, probe},
-    requests::{finish, next_request},
+    memory::{field, offset, port, probe, tracing},
+    requests::finish,
+    trace::Traced,
 };
 
 const AF_INET6: u16 = 10;
@@ -53,8 +54,13 @@ pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn established(ctx: &BtfTracePointContext, sk: *const c_void) {
     count(Counter::ConnsEstablished);
-    let mut state = ConnState::default();
-    let request = &mut state.request;
+    let Some(conn) = add_conn(sk as u64) else {
+        if count(Counter::ConnsUnfollowed) == 1 {
+            warn!(ctx, "connection table full: connections are not followed");
+        }
+        return;
+    };
+    let request = &mut conn.request;
     request.kind = RecordKind::Request as u32;
     // SAFETY: no arguments.
     request.established_ns = unsafe { bpf_ktime_get_ns() };
@@ -67,11 +73,8 @@ fn established(ctx: &BtfTracePointContext, sk: *const c_void) {
         request.local_addr = mapped(field(sk, offset!(sk_rcv_saddr)));
         request.remote_addr = mapped(field(sk, offset!(sk_daddr)));
     }
-    if add_conn(sk as u64, &state) {
-        set_last_established(sk as u64);
-    } else if count(Counter::ConnsUnfollowed) == 1 {
-        warn!(ctx, "connection table full: connections are not followed");
-    }
+    set_last_established(sk as u64);
+    Traced::of(sk, request.established_ns).emit(TraceKind::Established);
 }
 
 /// `::ffff:a.b.c.d`; `address` as the kernel keeps it, in network byte order.
@@ -87,24 +90,21 @@ fn ended(sk: *const c_void) {
         return;
     };
     // A further request that arrived and was never read is one more record.
-    if conn.request.sends != 0 && conn.next_arrival_ns != 0 {
+    conn.request.flags |= RequestFlags::AT_END;
+    if conn.has_unread_request() {
         finish(conn, Counter::LastRequestsSent, Counter::LastRequestsLost);
-        next_request(conn);
+        conn.next_request();
     }
-    if conn.request.arrival_ns != 0 {
-        conn.request.flags |= RequestFlags::CONN_ENDED;
+    if conn.has_request() {
+        conn.request.flags |= RequestFlags::CONN_ENDED | RequestFlags::AT_END;
         finish(conn, Counter::LastRequestsSent, Counter::LastRequestsLost);
+    }
+    if tracing() {
+        // SAFETY: no arguments.
+        let now_ns = unsafe { bpf_ktime_get_ns() };
+        Traced::of(sk, now_ns).emit(TraceKind::Ended);
     }
     remove_conn(sk as u64);
-}
-
-#[inline(always)]
-fn arrived(conn: &mut ConnState, now_ns: u64) {
-    if conn.request.arrival_ns == 0 {
-        conn.request.arrival_ns = now_ns;
-    } else if conn.request.pickup_ns != 0 && conn.next_arrival_ns == 0 {
-        conn.next_arrival_ns = now_ns;
-    }
 }
 
 /// `sk_data_ready(const sock *sk)`
@@ -118,14 +118,22 @@ pub fn sk_data_ready(ctx: BtfTracePointContext) -> i32 {
     let now_ns = unsafe { bpf_ktime_get_ns() };
     match i32::from(field::<u8>(sk, offset!(sk_state))) {
         TCP_LISTEN => {
-            if let Some(conn) = conn(take_last_established()) {
+            let queued = take_last_established();
+            if let Some(conn) = conn(queued) {
                 conn.request.queued_ns = now_ns;
+                Traced {
+                    conn: queued,
+                    remote_port: conn.request.remote_port,
+                    ..Traced::at(now_ns)
+                }
+                .emit(TraceKind::Queued);
             }
         }
         // In any later state it is the client's end that has arrived.
         TCP_ESTABLISHED => {
             if let Some(conn) = conn(sk as u64) {
-                arrived(conn, now_ns);
+                conn.arrived(now_ns);
+                Traced::of(sk, now_ns).emit(TraceKind::Arrived);
             }
         }
         _ => {}

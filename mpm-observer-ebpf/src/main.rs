@@ -13,6 +13,7 @@ mod memory;
 mod requests;
 mod sched;
 mod tasks;
+mod trace;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -4,7 +4,11 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, PerCpuArray, RingBuf, Stack},
 };
-use mpm_observer_common::{ConnState, Counter, MAX_CONNS, MAX_TASKS, RING_BYTES, TaskState};
+use mpm_observer_common::{
+    ConnState, Counter, MAX_CONNS, MAX_TASKS, RING_BYTES, TaskState, TraceSource, TraceWindow,
+};
+
+use crate::trace::Interrupts;
 
 /// Thread id to slot in `TASKS`; 0: not a task of the server. As long as the kernel's `pid_max`
 /// (set by the loader), so that the question "is it ours" costs two loads.
@@ -28,9 +32,17 @@ static CONNS: HashMap<u64, ConnState> = HashMap::with_max_entries(MAX_CONNS, 0);
 #[map]
 static LAST_ESTABLISHED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// By [`Counter`].
+/// By [`Counter`] and [`TraceSource`].
 #[map]
-static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT, 0);
+static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(TraceSource::COUNTERS, 0);
+
+/// When events are traced.
+#[map]
+static TRACE_WINDOW: Array<TraceWindow> = Array::with_max_entries(1, 0);
+
+/// What runs on each CPU besides its task; kept while events are traced.
+#[map]
+static INTERRUPTS: PerCpuArray<Interrupts> = PerCpuArray::with_max_entries(1, 0);
 
 /// Records on their way to user space.
 #[map]
@@ -42,7 +54,13 @@ const BPF_RB_NO_WAKEUP: u64 = 1;
 /// Adds one to a counter; returns its new value on this CPU.
 #[inline(always)]
 pub(crate) fn count(counter: Counter) -> u64 {
-    let Some(value) = COUNTERS.get_ptr_mut(counter as u32) else {
+    count_at(counter as u32)
+}
+
+/// [`count`], by index.
+#[inline(always)]
+pub(crate) fn count_at(index: u32) -> u64 {
+    let Some(value) = COUNTERS.get_ptr_mut(index) else {
         return 0;
     };
     // SAFETY: this CPU's own value. Each counter belongs to one program, which the kernel does
@@ -57,11 +75,33 @@ pub(crate) fn count(counter: Counter) -> u64 {
 #[inline(always)]
 pub(crate) fn emit<T>(record: &T, sent: Counter, lost: Counter) -> bool {
     count(sent);
-    let fits = RECORDS.output::<T>(record, BPF_RB_NO_WAKEUP).is_ok();
+    let fits = output(record);
     if !fits {
         count(lost);
     }
     fits
+}
+
+/// Copies a record to the ring buffer; false if it did not fit.
+#[inline(always)]
+pub(crate) fn output<T>(record: &T) -> bool {
+    RECORDS.output::<T>(record, BPF_RB_NO_WAKEUP).is_ok()
+}
+
+/// When events are to be traced.
+#[inline(always)]
+pub(crate) fn trace_window() -> TraceWindow {
+    // SAFETY: the loader alone writes it; a torn read would trace one event too many or too few.
+    TRACE_WINDOW.get(0).copied().unwrap_or_default()
+}
+
+/// What runs on this CPU besides its task.
+#[inline(always)]
+pub(crate) fn interrupts() -> Option<&'static mut Interrupts> {
+    // SAFETY: this CPU's own value; interrupts nest, but each kind has a word of its own.
+    INTERRUPTS
+        .get_ptr_mut(0)
+        .map(|state| unsafe { &mut *state })
 }
 
 /// The slot of a thread id; 0 for tasks that are not the server's.
@@ -102,10 +142,14 @@ pub(crate) fn conn(sk: u64) -> Option<&'static mut ConnState> {
     CONNS.get_ptr_mut(sk).map(|state| unsafe { &mut *state })
 }
 
-/// Begins to follow a connection; false if the table is full.
+/// What a new connection begins with; too large for a program's stack.
+static EMPTY_CONN: ConnState = ConnState::EMPTY;
+
+/// Begins to follow a connection; `None` if the table is full.
 #[inline(always)]
-pub(crate) fn add_conn(sk: u64, state: &ConnState) -> bool {
-    CONNS.insert(sk, state, 0).is_ok()
+pub(crate) fn add_conn(sk: u64) -> Option<&'static mut ConnState> {
+    CONNS.insert(sk, &EMPTY_CONN, 0).ok()?;
+    conn(sk)
 }
 
 /// Stops following a connection.

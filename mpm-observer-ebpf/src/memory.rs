@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task_btf};
-use mpm_observer_common::{Offsets, Settings};
+use mpm_observer_common::{BlockedIn, Offsets, SYSCALLS, Settings};
 
 /// Written by the loader; frozen, so that each field is a constant to the verifier.
 #[unsafe(no_mangle)]
@@ -16,6 +16,9 @@ static OFFSETS: Offsets = Offsets {
     task_min_flt: 0,
     task_maj_flt: 0,
     task_run_delay: 0,
+    task_iowait: 0,
+    task_iowait_mask: 0,
+    regs_syscall: 0,
     task_files: 0,
     files_fdt: 0,
     fdtable_fd: 0,
@@ -24,6 +27,8 @@ static OFFSETS: Offsets = Offsets {
     sk_family: 0,
     sk_state: 0,
     sk_num: 0,
+    sk_wmem_queued: 0,
+    sk_sndbuf: 0,
     sk_dport: 0,
     sk_daddr: 0,
     sk_rcv_saddr: 0,
@@ -35,8 +40,9 @@ static OFFSETS: Offsets = Offsets {
 #[unsafe(no_mangle)]
 static SETTINGS: Settings = Settings {
     port: 0,
-    reserved: 0,
+    tracing: 0,
     accept_ret_offset: 0,
+    syscalls: [0; SYSCALLS],
 };
 
 /// The value of `OFFSETS.$field`, read where it is used.
@@ -57,6 +63,24 @@ pub(crate) fn offsets() -> &'static Offsets {
 pub(crate) fn port() -> u16 {
     // SAFETY: a static of this program; volatile because the loader changes it.
     unsafe { core::ptr::read_volatile(&raw const SETTINGS.port) }
+}
+
+/// Whether events are traced.
+#[inline(always)]
+pub(crate) fn tracing() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS.tracing) != 0 }
+}
+
+/// What a task that blocks in system call `number` is blocked in, as a number of [`BlockedIn`].
+#[inline(always)]
+pub(crate) fn blocked_in_call(number: u64) -> u32 {
+    if number >= SYSCALLS as u64 {
+        return BlockedIn::Other as u32;
+    }
+    let first = (&raw const SETTINGS.syscalls).cast::<u8>();
+    // SAFETY: the index was checked; volatile because the loader changes it.
+    u32::from(unsafe { core::ptr::read_volatile(first.add(number as usize)) })
 }
 
 /// Where `sys_exit_accept4`'s result lies.

@@ -7,12 +7,13 @@ use core::ffi::c_void;
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
-use mpm_observer_common::{Counter, OffCpu, RecordKind, TaskFlags, TaskRecord, TaskState};
+use mpm_observer_common::{Counter, TaskFlags, TaskRecord, TaskState, TraceKind};
 
 use crate::{
     maps::{count, emit, return_slot, slot_of, take_slot, task},
     memory::{current_task, field, offset},
-    sched::account,
+    sched::kernel_counts,
+    trace::Traced,
 };
 
 const CLONE_THREAD: u64 = 0x0001_0000;
@@ -35,20 +36,20 @@ pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     };
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    *state = TaskState {
-        since_ns: now_ns,
-        off_cpu: OffCpu::Blocked as u32,
-        ..TaskState::default()
-    };
+    *state = TaskState::begin(now_ns);
     let record = &mut state.record;
-    record.kind = RecordKind::Task as u32;
     if clone_flags & CLONE_THREAD != 0 {
         record.flags = TaskFlags::THREAD;
     }
     record.pid = pid;
     record.tgid = field(child, offset!(task_tgid));
     record.parent_tgid = field(parent, offset!(task_tgid));
-    record.created_ns = now_ns;
+    Traced {
+        pid,
+        other: field(parent, offset!(task_pid)),
+        ..Traced::at(now_ns)
+    }
+    .emit(TraceKind::NewTask);
     0
 }
 
@@ -66,22 +67,21 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     };
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    account(state, ended, now_ns);
-    let exit_code: i32 = field(ended, offset!(task_exit_code));
-    let voluntary: u64 = field(ended, offset!(task_nvcsw));
-    let involuntary: u64 = field(ended, offset!(task_nivcsw));
-    let faults_minor: u64 = field(ended, offset!(task_min_flt));
-    let faults_major: u64 = field(ended, offset!(task_maj_flt));
+    state.end(
+        now_ns,
+        field(ended, offset!(task_run_delay)),
+        &kernel_counts(ended),
+    );
     let record = &mut state.record;
-    record.exit_code = exit_code as u32;
-    record.exited_ns = now_ns;
-    record.kernel_voluntary = voluntary - state.base_voluntary;
-    record.kernel_involuntary = involuntary - state.base_involuntary;
-    record.kernel_faults_minor = faults_minor - state.base_faults_minor;
-    record.kernel_faults_major = faults_major - state.base_faults_major;
+    record.exit_code = field::<i32>(ended, offset!(task_exit_code)) as u32;
     if !emit::<TaskRecord>(record, Counter::TasksSent, Counter::TasksLost) {
         warn!(&ctx, "ring buffer full: the record of task {} is lost", pid);
     }
+    Traced {
+        pid,
+        ..Traced::at(now_ns)
+    }
+    .emit(TraceKind::Exit);
     // Tells a reader of the table that the slot is free.
     record.kind = 0;
     return_slot(pid, slot);

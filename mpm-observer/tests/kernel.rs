@@ -16,7 +16,7 @@ use mpm_observer::{
     kernel::{Counters, Kernel, Options, PROBES, Record, Watch, provide_tracefs},
     scenario::Mpm,
 };
-use mpm_observer_common::{RequestFlags, RequestRecord, TaskFlags, TaskRecord};
+use mpm_observer_common::{RequestFlags, RequestRecord, TaskFlags, TaskRecord, TraceEvent};
 
 /// The kernel, if the test can use it.
 fn kernel() -> Option<Kernel> {
@@ -32,6 +32,7 @@ fn kernel() -> Option<Kernel> {
 struct Seen {
     requests: Vec<RequestRecord>,
     tasks: Vec<TaskRecord>,
+    events: Vec<TraceEvent>,
 }
 
 impl Seen {
@@ -39,6 +40,7 @@ impl Seen {
         watch.drain(|record| match record {
             Record::Request(request) => self.requests.push(request),
             Record::Task(task) => self.tasks.push(task),
+            Record::Trace(event) => self.events.push(event),
         });
     }
 
@@ -149,8 +151,10 @@ fn check_times(request: &RequestRecord) {
     let parts = request.on_cpu_ns
         + request.woken_wait_ns
         + request.preempted_ns
-        + request.blocked_ns
-        + request.handover_ns;
+        + request.blocked_ns.iter().sum::<u64>()
+        + request.handover_ns
+        + request.client_sends_ns
+        + request.client_reads_ns;
     assert_eq!(parts, request.last_send_ns - request.pickup_ns);
 }
 
@@ -192,7 +196,10 @@ fn known_requests_are_counted_exactly(mpm: Mpm) {
             assert_eq!(request.ordinal as usize, ordinal);
             assert_eq!(request.bytes_in, *sent);
             assert_eq!(request.bytes_out, *received);
-            assert_eq!(request.flags & !RequestFlags::CONN_ENDED, 0);
+            assert_eq!(
+                request.flags & !(RequestFlags::CONN_ENDED | RequestFlags::AT_END),
+                0
+            );
             assert!(request.recvs >= 1 && request.sends >= 1);
             check_times(request);
         }
@@ -237,7 +244,10 @@ fn check_tasks(mpm: Mpm, first: u32, seen: &Seen) {
         let sched = &task.totals.sched;
         // Every moment of its life is on a CPU, waiting for one, or blocked.
         assert_eq!(
-            sched.on_cpu_ns + sched.woken_wait_ns + sched.preempted_ns + sched.blocked_ns,
+            sched.on_cpu_ns
+                + sched.woken_wait_ns
+                + sched.preempted_ns
+                + sched.blocked_ns.iter().sum::<u64>(),
             task.exited_ns - task.created_ns,
         );
         assert!(task.kernel_voluntary.abs_diff(sched.voluntary) <= 1);
@@ -382,11 +392,11 @@ fn with_a_tiny_ring_buffer_the_loss_is_counted_exactly() {
     seen.take(&mut watched.watch);
     let own_requests = watched.own_requests as u64;
     let counters = watched.finish(&mut seen);
-    assert!(counters.requests_lost > 0);
+    assert!(counters.requests_lost() > 0);
     assert!(counters.balanced(), "{counters:?}");
-    assert_eq!(counters.requests_sent, REQUESTS + own_requests);
+    assert_eq!(counters.requests_sent(), REQUESTS + own_requests);
     let received = seen.requests.len() as u64;
-    assert_eq!(received + counters.requests_lost, REQUESTS + own_requests);
+    assert_eq!(received + counters.requests_lost(), REQUESTS + own_requests);
     // Ordinals go on over the gap, and the record after it says so.
     let requests = seen.of_port(port);
     for pair in requests.windows(2) {

@@ -116,6 +116,7 @@ fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelType
                 (Some(true), _) => "ok",
                 (Some(false), Tier::Base) => "MISSING",
                 (Some(false), Tier::Optional) => "absent (its columns stay empty)",
+                (Some(false), Tier::Trace) => "absent (there can be no trace)",
                 (None, _) => "unknown without root",
             };
             if there == Some(false) && program.tier == Tier::Base {
@@ -125,6 +126,7 @@ fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelType
             let tier = match program.tier {
                 Tier::Base => "base",
                 Tier::Optional => "optional",
+                Tier::Trace => "trace",
             };
             println!(
                 "            {:38} {major}.{minor:<3} {tier:9} {:>5} ns  {state}",

@@ -1,13 +1,14 @@
 //! Where a request's time went, from the client's begin to its last byte.
 //!
 //! ```text
-//! client   start ─ connected ─ sent                                              last byte
+//! client   start ─ connected ─ sent                                            last byte
 //! kernel                          arrival ─ accept ─ pick-up ─ … ─ last send
-//! phase    connect│client     │to server│accept   │slot     │serving    │to client
+//! phase    connect│client     │to server│accept   │slot     │serving  │to client
 //!                                         queue     wait
 //! ```
 //!
-//! A request that met a stale keep-alive connection begins with that attempt.
+//! Slot wait and serving are split further by what the task that serves it did. A request that met
+//! a stale keep-alive connection begins with that attempt.
 
 use crate::recording::{ClientRow, KernelRow};
 
@@ -24,34 +25,82 @@ pub enum Phase {
     ToServer,
     /// In the accept queue (first request of a connection).
     AcceptQueue,
-    /// Arrived, accepted, and no task has read it yet.
-    SlotWait,
+    /// Arrived and accepted, and the task that will read it still busy with another request: no
+    /// worker was free.
+    NoFreeWorker,
+    /// Arrived and accepted, with a free worker: on the way to it, such as from the listener, and
+    /// the worker's own way to the read.
+    HandOff,
+    /// … the worker is woken and waits for a CPU.
+    WorkerRunQueue,
     /// A task serves it and runs.
     OnCpu,
-    /// A task serves it, is woken or preempted, and waits for a CPU.
-    RunQueue,
-    /// A task serves it and is blocked.
-    Blocked,
+    /// … is woken and waits for a CPU.
+    Woken,
+    /// … was preempted and waits for a CPU.
+    Preempted,
+    /// … is blocked in a futex.
+    Futex,
+    /// … is blocked in poll, select or epoll, and not for this client.
+    Poll,
+    /// … is blocked in a write to a socket or pipe.
+    Send,
+    /// … is blocked in a read from a socket or pipe.
+    Receive,
+    /// … is blocked for a device that reads a file.
+    FileRead,
+    /// … is blocked for a device in a page fault.
+    PageFault,
+    /// … sleeps for a time.
+    Sleep,
+    /// … is stopped by a signal.
+    Stopped,
+    /// … is blocked for a lock in the kernel.
+    KernelLock,
+    /// … is blocked in something else.
+    Other,
+    /// The server waits for the client to send the rest of the request.
+    ClientSends,
+    /// The server waits for the client to read what was sent.
+    ClientReads,
     /// Between two tasks that serve it.
     Handover,
-    /// From the last send to the client's last byte.
+    /// From the last send until the client's loop looks for the answer: the network, what was
+    /// still on its way, and the client's being busy.
     ToClient,
+    /// From the client's look to its last byte: the client's own reading.
+    InClient,
 }
 
 impl Phase {
     /// All phases in the order of time.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 26] = [
         Self::StaleAttempt,
         Self::Connect,
         Self::ClientDelay,
         Self::ToServer,
         Self::AcceptQueue,
-        Self::SlotWait,
+        Self::NoFreeWorker,
+        Self::HandOff,
+        Self::WorkerRunQueue,
         Self::OnCpu,
-        Self::RunQueue,
-        Self::Blocked,
+        Self::Woken,
+        Self::Preempted,
+        Self::Futex,
+        Self::Poll,
+        Self::Send,
+        Self::Receive,
+        Self::FileRead,
+        Self::PageFault,
+        Self::Sleep,
+        Self::Stopped,
+        Self::KernelLock,
+        Self::Other,
+        Self::ClientSends,
+        Self::ClientReads,
         Self::Handover,
         Self::ToClient,
+        Self::InClient,
     ];
 
     /// Its name in tables and plots.
@@ -63,12 +112,27 @@ impl Phase {
             Self::ClientDelay => "client delay",
             Self::ToServer => "to server",
             Self::AcceptQueue => "accept queue",
-            Self::SlotWait => "slot wait",
+            Self::NoFreeWorker => "no free worker",
+            Self::HandOff => "hand-off",
+            Self::WorkerRunQueue => "worker's run queue",
             Self::OnCpu => "on CPU",
-            Self::RunQueue => "run queue",
-            Self::Blocked => "blocked",
-            Self::Handover => "hand-over",
+            Self::Woken => "woken, run queue",
+            Self::Preempted => "preempted",
+            Self::Futex => "futex",
+            Self::Poll => "poll",
+            Self::Send => "socket send",
+            Self::Receive => "socket receive",
+            Self::FileRead => "file read",
+            Self::PageFault => "page fault",
+            Self::Sleep => "sleep",
+            Self::Stopped => "stopped",
+            Self::KernelLock => "kernel lock",
+            Self::Other => "blocked, other",
+            Self::ClientSends => "client sends",
+            Self::ClientReads => "client reads",
+            Self::Handover => "between tasks",
             Self::ToClient => "to client",
+            Self::InClient => "in client",
         }
     }
 }
@@ -88,155 +152,146 @@ impl Phases {
         self.by_phase[phase as usize]
     }
 
-    /// Wall time minus the sum of the phases: what is not accounted for. Negative when both sides
-    /// overlap, as when the client has the last byte before the server's send has returned.
+    /// The longest phase.
+    #[must_use]
+    pub fn longest(&self) -> (Phase, u64) {
+        Phase::ALL
+            .into_iter()
+            .map(|phase| (phase, self.get(phase)))
+            .max_by_key(|(_, length_ns)| *length_ns)
+            .unwrap_or((Phase::OnCpu, 0))
+    }
+
+    /// Wall time minus the sum of the phases: what is not accounted for; negative when the phases
+    /// overlap.
     #[must_use]
     pub fn residual_ns(&self) -> i64 {
         let sum: u64 = self.by_phase.iter().sum();
         self.wall_ns.cast_signed() - sum.cast_signed()
     }
+
+    /// The residual's share of the wall time, without its sign; 0 of a request without length.
+    #[must_use]
+    pub fn residual_share(&self) -> f64 {
+        if self.wall_ns == 0 {
+            return 0.0;
+        }
+        self.residual_ns().unsigned_abs() as f64 / self.wall_ns as f64
+    }
+
+    fn set(&mut self, phase: Phase, length_ns: u64) {
+        self.by_phase[phase as usize] = length_ns;
+    }
+
+    /// Takes up to `length_ns` off a phase; returns what is left to take.
+    fn take(&mut self, phase: Phase, length_ns: u64) -> u64 {
+        let taken_ns = length_ns.min(self.get(phase));
+        self.by_phase[phase as usize] -= taken_ns;
+        length_ns - taken_ns
+    }
+}
+
+const fn between(from_ns: u64, to_ns: u64) -> u64 {
+    to_ns.saturating_sub(from_ns)
 }
 
 /// The phases of a request that was answered, joined from both sides.
 #[must_use]
 pub fn phases(client: &ClientRow, kernel: &KernelRow) -> Phases {
-    let between = |from_ns: u64, to_ns: u64| to_ns.saturating_sub(from_ns);
-    let first = kernel.ordinal == 0;
-    // A connection may be accepted before or after its first bytes arrive.
-    let accepted_ns = if first && kernel.accepted_ns != 0 {
-        kernel
-            .accepted_ns
-            .clamp(kernel.arrival_ns, kernel.pickup_ns.max(kernel.arrival_ns))
-    } else {
-        kernel.arrival_ns
-    };
     let mut phases = Phases {
         wall_ns: client.latency_ns(),
         ..Phases::default()
     };
-    let mut set = |phase: Phase, length_ns: u64| phases.by_phase[phase as usize] = length_ns;
-    if !client.reused {
-        // A retry keeps the begin of its first attempt.
-        let connect_ns = client.connect_start_ns.max(client.start_ns);
-        set(Phase::StaleAttempt, between(client.start_ns, connect_ns));
-        set(Phase::Connect, between(connect_ns, client.connected_ns));
-        set(
-            Phase::ClientDelay,
-            between(client.connected_ns, client.sent_ns),
-        );
-    } else {
-        set(Phase::ClientDelay, between(client.start_ns, client.sent_ns));
-    }
-    set(Phase::ToServer, between(client.sent_ns, kernel.arrival_ns));
-    set(Phase::AcceptQueue, between(kernel.arrival_ns, accepted_ns));
-    set(Phase::SlotWait, between(accepted_ns, kernel.pickup_ns));
-    set(Phase::OnCpu, kernel.on_cpu_ns);
-    set(Phase::RunQueue, kernel.woken_wait_ns + kernel.preempted_ns);
-    set(Phase::Blocked, kernel.blocked_ns);
-    set(Phase::Handover, kernel.handover_ns);
-    set(
-        Phase::ToClient,
-        between(kernel.last_send_ns, client.last_byte_ns),
-    );
+    before_the_server(&mut phases, client, kernel);
+    slot_wait(&mut phases, kernel);
+    serving(&mut phases, kernel);
+    after_the_server(&mut phases, client, kernel);
     phases
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn client() -> ClientRow {
-        ClientRow {
-            start_ns: 100,
-            connect_start_ns: 100,
-            connected_ns: 130,
-            sent_ns: 135,
-            first_byte_ns: 900,
-            last_byte_ns: 1000,
-            ..ClientRow::default()
-        }
+fn before_the_server(phases: &mut Phases, client: &ClientRow, kernel: &KernelRow) {
+    if client.reused {
+        phases.set(Phase::ClientDelay, between(client.start_ns, client.sent_ns));
+    } else {
+        // A retry keeps the begin of its first attempt.
+        let connect_ns = client.connect_start_ns.max(client.start_ns);
+        phases.set(Phase::StaleAttempt, between(client.start_ns, connect_ns));
+        phases.set(Phase::Connect, between(connect_ns, client.connected_ns));
+        phases.set(
+            Phase::ClientDelay,
+            between(client.connected_ns, client.sent_ns),
+        );
     }
-
-    fn kernel() -> KernelRow {
-        KernelRow {
-            established_ns: 150,
-            queued_ns: 155,
-            accepted_ns: 300,
-            arrival_ns: 150,
-            pickup_ns: 400,
-            last_send_ns: 950,
-            on_cpu_ns: 200,
-            woken_wait_ns: 30,
-            preempted_ns: 20,
-            blocked_ns: 290,
-            handover_ns: 10,
-            ..KernelRow::default()
-        }
-    }
-
-    #[test]
-    fn the_phases_of_a_first_request_sum_to_its_wall_time() {
-        let phases = phases(&client(), &kernel());
-        let expected = [0, 30, 5, 15, 150, 100, 200, 50, 290, 10, 50];
-        for (phase, length_ns) in Phase::ALL.into_iter().zip(expected) {
-            assert_eq!(phases.get(phase), length_ns, "{}", phase.name());
-        }
-        assert_eq!(phases.wall_ns, 900);
-        assert_eq!(phases.residual_ns(), 0);
-    }
-
-    #[test]
-    fn a_later_request_waits_in_no_accept_queue_and_does_not_connect() {
-        let client = ClientRow {
-            reused: true,
-            start_ns: 135,
-            ..client()
-        };
-        let kernel = KernelRow {
-            ordinal: 1,
-            ..kernel()
-        };
-        let phases = phases(&client, &kernel);
-        assert_eq!(phases.get(Phase::Connect), 0);
-        assert_eq!(phases.get(Phase::AcceptQueue), 0);
-        assert_eq!(phases.get(Phase::SlotWait), 250);
-        assert_eq!(phases.residual_ns(), 0);
-    }
-
-    #[test]
-    fn the_attempt_before_a_retry_is_not_taken_for_connecting() {
-        let client = ClientRow {
-            retried: true,
-            start_ns: 60,
-            ..client()
-        };
-        let phases = phases(&client, &kernel());
-        assert_eq!(phases.get(Phase::StaleAttempt), 40);
-        assert_eq!(phases.get(Phase::Connect), 30);
-        assert_eq!(phases.residual_ns(), 0);
-    }
-
-    #[test]
-    fn a_connection_accepted_before_its_bytes_came_spent_no_time_in_the_queue() {
-        let kernel = KernelRow {
-            accepted_ns: 140,
-            ..kernel()
-        };
-        let phases = phases(&client(), &kernel);
-        assert_eq!(phases.get(Phase::AcceptQueue), 0);
-        assert_eq!(phases.get(Phase::SlotWait), 250);
-        assert_eq!(phases.residual_ns(), 0);
-    }
-
-    #[test]
-    fn an_overlap_of_both_sides_shows_as_a_negative_residual_not_as_a_negative_phase() {
-        let kernel = KernelRow {
-            last_send_ns: 1020,
-            on_cpu_ns: 270,
-            ..kernel()
-        };
-        let phases = phases(&client(), &kernel);
-        assert_eq!(phases.get(Phase::ToClient), 0);
-        assert_eq!(phases.residual_ns(), -20);
-    }
+    phases.set(Phase::ToServer, between(client.sent_ns, kernel.arrival_ns));
 }
+
+/// From the arrival to the pick-up.
+fn slot_wait(phases: &mut Phases, kernel: &KernelRow) {
+    let pickup_ns = kernel.pickup_ns.max(kernel.arrival_ns);
+    // A connection may be accepted before or after its first bytes arrive.
+    let accepted_ns = if kernel.ordinal == 0 && kernel.accepted_ns != 0 {
+        kernel.accepted_ns.clamp(kernel.arrival_ns, pickup_ns)
+    } else {
+        kernel.arrival_ns
+    };
+    phases.set(Phase::AcceptQueue, between(kernel.arrival_ns, accepted_ns));
+    let free_ns = kernel.worker_free_ns.clamp(accepted_ns, pickup_ns);
+    phases.set(Phase::NoFreeWorker, between(accepted_ns, free_ns));
+    // Of the rest, what lies between the worker's last wake-up and its running, and what it was
+    // preempted since.
+    let woken_ns = kernel.worker_woken_ns.clamp(free_ns, pickup_ns);
+    let running_ns = kernel.worker_running_ns.clamp(woken_ns, pickup_ns);
+    let preempted_ns = kernel
+        .worker_preempted_ns
+        .min(between(running_ns, pickup_ns));
+    let run_queue_ns = between(woken_ns, running_ns) + preempted_ns;
+    phases.set(Phase::WorkerRunQueue, run_queue_ns);
+    phases.set(Phase::HandOff, between(free_ns, pickup_ns) - run_queue_ns);
+}
+
+/// From the pick-up to the last send.
+fn serving(phases: &mut Phases, kernel: &KernelRow) {
+    phases.set(Phase::OnCpu, kernel.on_cpu_ns);
+    phases.set(Phase::Woken, kernel.woken_wait_ns);
+    phases.set(Phase::Preempted, kernel.preempted_ns);
+    phases.set(Phase::Futex, kernel.blocked_futex_ns);
+    phases.set(Phase::Poll, kernel.blocked_poll_ns);
+    phases.set(Phase::Send, kernel.blocked_send_ns);
+    phases.set(Phase::Receive, kernel.blocked_receive_ns);
+    phases.set(Phase::FileRead, kernel.blocked_file_ns);
+    phases.set(Phase::PageFault, kernel.blocked_fault_ns);
+    phases.set(Phase::Sleep, kernel.blocked_sleep_ns);
+    phases.set(Phase::Stopped, kernel.blocked_stopped_ns);
+    phases.set(Phase::KernelLock, kernel.blocked_kernel_lock_ns);
+    phases.set(Phase::Other, kernel.blocked_other_ns);
+    phases.set(Phase::ClientSends, kernel.client_sends_ns);
+    phases.set(Phase::ClientReads, kernel.client_reads_ns);
+    phases.set(Phase::Handover, kernel.handover_ns);
+}
+
+fn after_the_server(phases: &mut Phases, client: &ClientRow, kernel: &KernelRow) {
+    // The client can have its last byte before the server's send has returned. What the server
+    // does in that call afterwards is not the request's: it runs, or was preempted or interrupted
+    // on its way out.
+    let overlap_ns = between(client.last_byte_ns, kernel.last_send_ns);
+    let left_ns = phases.take(Phase::OnCpu, overlap_ns);
+    phases.take(Phase::Preempted, left_ns);
+    if overlap_ns > 0 {
+        return;
+    }
+    // The loop's waking is that for the first byte: of an answer in several parts it tells nothing
+    // of the last one, unless it came after that was sent.
+    let looked_ns = if client.loop_wake_ns > kernel.last_send_ns {
+        client.loop_wake_ns.min(client.last_byte_ns)
+    } else if kernel.sends == 1 && client.loop_wake_ns != 0 {
+        kernel.last_send_ns
+    } else {
+        client.last_byte_ns
+    };
+    phases.set(Phase::ToClient, between(kernel.last_send_ns, looked_ns));
+    phases.set(Phase::InClient, between(looked_ns, client.last_byte_ns));
+}
+
+#[cfg(test)]
+#[path = "phases_tests.rs"]
+mod tests;

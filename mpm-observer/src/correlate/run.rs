@@ -131,18 +131,28 @@ impl RunAnalysis {
         (ok > 0).then(|| sum as f64 / ok as f64)
     }
 
-    /// Wall time and phases of the successful joined requests, ascending by wall time.
+    /// Wall time and phases of the successful joined requests that no loss touched, ascending by
+    /// wall time.
     #[must_use]
     pub fn phases(&self) -> Vec<Phases> {
         let mut all: Vec<Phases> = self
             .join
             .pairs
             .iter()
-            .filter(|pair| self.client[pair.client].is_ok())
+            .filter(|pair| self.client[pair.client].is_ok() && self.kernel[pair.kernel].is_whole())
             .map(|pair| phases(&self.client[pair.client], &self.kernel[pair.kernel]))
             .collect();
         all.sort_by_key(|phases| phases.wall_ns);
         all
+    }
+
+    /// Successful joined requests that a loss touched; they are left out of [`Self::phases`].
+    #[must_use]
+    pub fn touched(&self) -> u64 {
+        let touched = self.join.pairs.iter().filter(|pair| {
+            self.client[pair.client].is_ok() && !self.kernel[pair.kernel].is_whole()
+        });
+        touched.count() as u64
     }
 }
 

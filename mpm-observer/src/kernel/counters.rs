@@ -1,7 +1,9 @@
 //! What the programs counted, above all what was lost.
 
-use mpm_observer_common::Counter;
+use mpm_observer_common::{Counter, RequestFlags, TraceKind, TraceSource};
 use serde::{Deserialize, Serialize};
+
+use super::Record;
 
 /// Runs of a program that the kernel skipped because the same program was already running on that
 /// CPU.
@@ -13,21 +15,34 @@ pub struct Missed {
     pub runs: u64,
 }
 
-/// The books of one watch: for each kind of record, sent = received + lost.
+/// What one program sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Book {
+    /// The program's name.
+    pub program: String,
+    /// What: `requests`, `tasks` or `events` of a trace.
+    pub what: String,
+    /// Records that it made.
+    pub sent: u64,
+    /// … that did not fit the ring buffer.
+    pub lost: u64,
+    /// … that the reader received.
+    pub received: u64,
+}
+
+impl Book {
+    /// Whether it closes: sent = received + lost.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.sent == self.received + self.lost
+    }
+}
+
+/// The books of one watch, for each program that sends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Request records that the programs made.
-    pub requests_sent: u64,
-    /// … that did not fit the ring buffer.
-    pub requests_lost: u64,
-    /// … that the reader received.
-    pub requests_received: u64,
-    /// Task records that the programs made.
-    pub tasks_sent: u64,
-    /// … that did not fit the ring buffer.
-    pub tasks_lost: u64,
-    /// … that the reader received.
-    pub tasks_received: u64,
+    /// For each program that sends records, and once more for the events of a trace.
+    pub books: Vec<Book>,
     /// Entries of the ring buffer that were no record.
     pub unreadable: u64,
     /// Connections established.
@@ -41,23 +56,35 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Takes over the programs' own counters, by index of [`Counter`].
-    pub(super) fn set_kernel_side(&mut self, value_of: impl Fn(Counter) -> u64) {
-        self.requests_sent = value_of(Counter::RequestsSent) + value_of(Counter::LastRequestsSent);
-        self.requests_lost = value_of(Counter::RequestsLost) + value_of(Counter::LastRequestsLost);
-        self.tasks_sent = value_of(Counter::TasksSent);
-        self.tasks_lost = value_of(Counter::TasksLost);
-        self.conns_established = value_of(Counter::ConnsEstablished);
-        self.conns_unfollowed = value_of(Counter::ConnsUnfollowed);
-        self.tasks_unfollowed = value_of(Counter::TasksUnfollowed);
+    fn sum(&self, what: &str, figure: fn(&Book) -> u64) -> u64 {
+        let books = self.books.iter().filter(|book| book.what == what);
+        books.map(figure).sum()
+    }
+
+    /// Request records that the programs made.
+    #[must_use]
+    pub fn requests_sent(&self) -> u64 {
+        self.sum(REQUESTS, |book| book.sent)
+    }
+
+    /// … that did not fit the ring buffer.
+    #[must_use]
+    pub fn requests_lost(&self) -> u64 {
+        self.sum(REQUESTS, |book| book.lost)
+    }
+
+    /// Events of a trace that did not fit the ring buffer.
+    #[must_use]
+    pub fn events_lost(&self) -> u64 {
+        self.sum(EVENTS, |book| book.lost)
     }
 
     /// Everything of the server that was lost on the way, as one number. Skipped runs are not in
-    /// it (see [`Counters::skipped`]).
+    /// it (see [`Counters::skipped`]), nor are events of a trace, which no figure rests on.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.requests_lost
-            + self.tasks_lost
+        self.requests_lost()
+            + self.sum(TASKS, |book| book.lost)
             + self.unreadable
             + self.conns_unfollowed
             + self.tasks_unfollowed
@@ -71,29 +98,134 @@ impl Counters {
         self.missed.iter().map(|missed| missed.runs).sum()
     }
 
-    /// Whether the books close: sent = received + lost for each kind.
+    /// Whether the books close: sent = received + lost for each program.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        self.requests_sent == self.requests_received + self.requests_lost
-            && self.tasks_sent == self.tasks_received + self.tasks_lost
+        self.books.iter().all(Book::is_balanced)
+    }
+}
+
+const REQUESTS: &str = "requests";
+const TASKS: &str = "tasks";
+const EVENTS: &str = "events";
+
+/// What the reader received, by what told it where a record came from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Received {
+    requests: u64,
+    last_requests: u64,
+    tasks: u64,
+    events: [u64; TraceSource::ALL.len()],
+    unreadable: u64,
+}
+
+impl Received {
+    /// Counts an entry of the ring buffer.
+    pub(super) fn count(&mut self, record: Option<&Record>) {
+        match record {
+            Some(Record::Request(request)) if request.flags & RequestFlags::AT_END != 0 => {
+                self.last_requests += 1;
+            }
+            Some(Record::Request(_)) => self.requests += 1,
+            Some(Record::Task(_)) => self.tasks += 1,
+            Some(Record::Trace(event)) => match TraceKind::from_word(event.event) {
+                Some(kind) => self.events[kind.source() as usize] += 1,
+                None => self.unreadable += 1,
+            },
+            None => self.unreadable += 1,
+        }
+    }
+
+    /// The books: what was received beside what the programs counted, by index of their counters.
+    pub(super) fn books(&self, value_at: impl Fn(u32) -> u64) -> Counters {
+        let value_of = |counter: Counter| value_at(counter as u32);
+        let book = |source: TraceSource, what: &str, [sent, lost]: [u64; 2], received: u64| Book {
+            program: source.program().into(),
+            what: what.into(),
+            sent,
+            lost,
+            received,
+        };
+        let mut books = vec![
+            book(
+                TraceSource::Read,
+                REQUESTS,
+                [Counter::RequestsSent, Counter::RequestsLost].map(value_of),
+                self.requests,
+            ),
+            book(
+                TraceSource::SetState,
+                REQUESTS,
+                [Counter::LastRequestsSent, Counter::LastRequestsLost].map(value_of),
+                self.last_requests,
+            ),
+            book(
+                TraceSource::Exit,
+                TASKS,
+                [Counter::TasksSent, Counter::TasksLost].map(value_of),
+                self.tasks,
+            ),
+        ];
+        books.extend(TraceSource::ALL.into_iter().filter_map(|source| {
+            let counts = [source.sent(), source.lost()].map(&value_at);
+            let received = self.events[source as usize];
+            (counts[0] > 0).then(|| book(source, EVENTS, counts, received))
+        }));
+        Counters {
+            books,
+            unreadable: self.unreadable,
+            conns_established: value_of(Counter::ConnsEstablished),
+            conns_unfollowed: value_of(Counter::ConnsUnfollowed),
+            tasks_unfollowed: value_of(Counter::TasksUnfollowed),
+            missed: Vec::new(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use mpm_observer_common::{RequestRecord, TraceEvent};
+
     use super::*;
 
     #[test]
-    fn the_books_close_only_if_sent_is_received_and_lost() {
-        let mut counters = Counters {
-            requests_sent: 10,
-            requests_received: 8,
-            requests_lost: 2,
-            ..Counters::default()
+    fn the_books_close_only_if_each_programs_sent_is_received_and_lost() {
+        let mut received = Received::default();
+        let ended = RequestRecord {
+            flags: RequestFlags::AT_END,
+            ..RequestRecord::default()
         };
-        assert!(counters.balanced());
-        assert_eq!(counters.lost(), 2);
-        counters.requests_received = 9;
-        assert!(!counters.balanced());
+        let wake = TraceEvent {
+            event: TraceKind::Wake as u32,
+            ..TraceEvent::default()
+        };
+        for record in [
+            Record::Request(RequestRecord::default()),
+            Record::Request(RequestRecord::default()),
+            Record::Request(ended),
+            Record::Trace(wake),
+        ] {
+            received.count(Some(&record));
+        }
+        let kernel_side = |index: u32| match index {
+            index if index == Counter::RequestsSent as u32 => 5,
+            index if index == Counter::RequestsLost as u32 => 3,
+            index if index == Counter::LastRequestsSent as u32 => 1,
+            index if index == TraceSource::Waking.sent() => 2,
+            index if index == TraceSource::Waking.lost() => 1,
+            _ => 0,
+        };
+        let counters = received.books(kernel_side);
+        assert!(counters.balanced(), "{counters:?}");
+        assert_eq!((counters.requests_sent(), counters.requests_lost()), (6, 3));
+        assert_eq!((counters.lost(), counters.events_lost()), (3, 1));
+
+        // One more in one book and one less in another do not make up for each other.
+        received.count(Some(&Record::Request(ended)));
+        let uneven =
+            |index: u32| kernel_side(index) + u64::from(index == Counter::RequestsSent as u32);
+        assert!(!received.books(uneven).balanced());
+        received.count(None);
+        assert_eq!(received.books(kernel_side).unreadable, 1);
     }
 }

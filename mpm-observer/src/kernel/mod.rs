@@ -6,10 +6,11 @@ mod error;
 mod offsets;
 mod probes;
 mod record;
+mod syscalls;
 mod tracefs;
 mod watch;
 
-pub use counters::{Counters, Missed};
+pub use counters::{Book, Counters, Missed};
 pub use error::KernelError;
 pub use offsets::KernelTypes;
 pub use probes::{Hook, PROBES, Probe, Program, Tier};

@@ -37,6 +37,7 @@ impl KernelTypes {
     /// [`KernelError::NoField`] with the first field that this kernel does not have.
     pub fn offsets(&self) -> Result<Offsets, KernelError> {
         let common = |field: &str| self.offset("sock", &format!("__sk_common.{field}"));
+        let iowait_bit = self.bit_offset_of("task_struct", "in_iowait")?;
         Ok(Offsets {
             task_pid: self.offset("task_struct", "pid")?,
             task_tgid: self.offset("task_struct", "tgid")?,
@@ -46,6 +47,9 @@ impl KernelTypes {
             task_min_flt: self.offset("task_struct", "min_flt")?,
             task_maj_flt: self.offset("task_struct", "maj_flt")?,
             task_run_delay: self.offset("task_struct", "sched_info.run_delay")?,
+            task_iowait: iowait_bit / 8,
+            task_iowait_mask: 1 << (iowait_bit % 8),
+            regs_syscall: self.offset("pt_regs", "orig_ax")?,
             task_files: self.offset("task_struct", "files")?,
             files_fdt: self.offset("files_struct", "fdt")?,
             fdtable_fd: self.offset("fdtable", "fd")?,
@@ -54,6 +58,8 @@ impl KernelTypes {
             sk_family: common("skc_family")?,
             sk_state: common("skc_state")?,
             sk_num: common("skc_num")?,
+            sk_wmem_queued: self.offset("sock", "sk_wmem_queued")?,
+            sk_sndbuf: self.offset("sock", "sk_sndbuf")?,
             sk_dport: common("skc_dport")?,
             sk_daddr: common("skc_daddr")?,
             sk_rcv_saddr: common("skc_rcv_saddr")?,
@@ -65,6 +71,14 @@ impl KernelTypes {
     /// Offset in bytes of `path` (fields joined by dots) in `struct name`. Members of unnamed
     /// structures and unions count as their owner's.
     fn offset(&self, name: &str, path: &str) -> Result<u32, KernelError> {
+        match self.bit_offset_of(name, path)? {
+            bits if bits % 8 == 0 => Ok(bits / 8),
+            _ => Err(KernelError::NoField(format!("{name}.{path}"))),
+        }
+    }
+
+    /// The same in bits.
+    fn bit_offset_of(&self, name: &str, path: &str) -> Result<u32, KernelError> {
         let missing = || KernelError::NoField(format!("{name}.{path}"));
         let types = self
             .btf
@@ -76,8 +90,6 @@ impl KernelTypes {
                 Type::Struct(found) => self.bit_offset(found, path),
                 _ => None,
             })
-            .filter(|bits| bits % 8 == 0)
-            .map(|bits| bits / 8)
             .ok_or_else(missing)
     }
 

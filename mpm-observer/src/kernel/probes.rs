@@ -25,6 +25,8 @@ pub enum Tier {
     Base,
     /// The named columns are missing.
     Optional,
+    /// There is no trace; attached for a trace only.
+    Trace,
 }
 
 /// One program of a probe.
@@ -36,7 +38,7 @@ pub struct Program {
     pub hook: Hook,
     /// The first kernel that has the hook with the arguments that the program reads.
     pub since_kernel: (u32, u32),
-    /// Base or optional.
+    /// Base, optional, or for a trace.
     pub tier: Tier,
     /// Mean time of a call in nanoseconds, calls for other tasks and sockets included: the
     /// kernel's BPF statistics over keep-alive and high-load with prefork and event, kernel 6.18
@@ -65,6 +67,13 @@ const fn tp_btf(name: &'static str, since_kernel: (u32, u32), call_ns: u32) -> P
     }
 }
 
+const fn for_a_trace(name: &'static str, call_ns: u32) -> Program {
+    Program {
+        tier: Tier::Trace,
+        ..tp_btf(name, (5, 5), call_ns)
+    }
+}
+
 /// All probes, in the order in which they are attached: tasks first, so that no task of the
 /// server is missed by the others.
 pub const PROBES: &[Probe] = &[
@@ -78,7 +87,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "sched",
-        gives: "on-CPU, run-queue and blocked time; voluntary and involuntary switches",
+        gives: "on-CPU, run-queue and blocked time, and what in; voluntary and involuntary switches",
         // The fourth argument, the state of the task that leaves, is there since 5.18.
         programs: &[tp_btf("sched_switch", (5, 18), 250)],
     },
@@ -122,6 +131,19 @@ pub const PROBES: &[Probe] = &[
         programs: &[
             tp_btf("sock_recv_length", (6, 3), 350),
             tp_btf("sock_send_length", (6, 3), 200),
+        ],
+    },
+    Probe {
+        name: "trace",
+        gives: "all events for a bounded time; who wakes whom",
+        programs: &[
+            for_a_trace("softirq_entry", 0),
+            for_a_trace("softirq_exit", 0),
+            for_a_trace("hrtimer_expire_entry", 0),
+            for_a_trace("hrtimer_expire_exit", 0),
+            for_a_trace("irq_handler_entry", 0),
+            for_a_trace("irq_handler_exit", 0),
+            for_a_trace("sched_waking", 0),
         ],
     },
 ];
@@ -176,6 +198,7 @@ mod tests {
                 let tier = match program.tier {
                     Tier::Base => "base",
                     Tier::Optional => "optional",
+                    Tier::Trace => "trace",
                 };
                 table += &format!(
                     "| {name} | {gives} | `{}` | {major}.{minor} | {tier} | {} ns |\n",

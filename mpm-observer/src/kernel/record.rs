@@ -1,6 +1,6 @@
 //! Records as they come out of the ring buffer.
 
-use mpm_observer_common::{RecordKind, RequestRecord, TaskRecord};
+use mpm_observer_common::{RecordKind, RequestRecord, TaskRecord, TraceEvent};
 
 /// One record from the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub enum Record {
     Request(RequestRecord),
     /// A task, at its end.
     Task(TaskRecord),
+    /// An event of a trace.
+    Trace(TraceEvent),
 }
 
 impl Record {
@@ -20,6 +22,7 @@ impl Record {
         match RecordKind::from_word(word)? {
             RecordKind::Request => copy(bytes).map(Self::Request),
             RecordKind::Task => copy(bytes).map(Self::Task),
+            RecordKind::Trace => copy(bytes).map(Self::Trace),
         }
     }
 }

@@ -9,12 +9,13 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use mpm_observer_common::{
-    Counter, MAX_CONNS, MAX_TASKS, OffCpu, Offsets, RING_BYTES, RecordKind, Settings, TaskFlags,
-    TaskRecord, TaskState,
+    MAX_CONNS, MAX_TASKS, Offsets, RING_BYTES, Settings, TaskFlags, TaskRecord, TaskState,
+    TraceSource, TraceWindow,
 };
 
 use super::{
-    Counters, Hook, KernelError, KernelTypes, Missed, PROBES, Record, Tier, tracefs::field_offset,
+    Counters, Hook, KernelError, KernelTypes, Missed, PROBES, Record, Tier, counters::Received,
+    syscalls::syscall_kinds, tracefs::field_offset,
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
@@ -28,6 +29,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Most connections followed at once.
     pub max_conns: u32,
+    /// Whether events can be traced ([`Watch::trace`]); costs more even while none is.
+    pub tracing: bool,
 }
 
 impl Options {
@@ -38,6 +41,7 @@ impl Options {
             port,
             ring_bytes: RING_BYTES,
             max_conns: MAX_CONNS,
+            tracing: false,
         }
     }
 }
@@ -78,8 +82,9 @@ pub struct Watch {
     tasks: Array<MapData, TaskState>,
     slot_of_pid: Array<MapData, u32>,
     free_slots: Stack<MapData, u32>,
+    trace_window: Array<MapData, TraceWindow>,
     warnings: EbpfLogger<&'static dyn log::Log>,
-    received: Counters,
+    received: Received,
     absent: Vec<&'static str>,
 }
 
@@ -94,8 +99,9 @@ impl Watch {
         }
         let settings = Settings {
             port: options.port,
-            reserved: 0,
+            tracing: options.tracing.into(),
             accept_ret_offset: kernel.accept_ret_offset,
+            syscalls: syscall_kinds(),
         };
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&kernel.btf))
@@ -123,18 +129,22 @@ impl Watch {
             tasks: Array::try_from(take_map(&mut ebpf, "TASKS"))?,
             slot_of_pid: Array::try_from(take_map(&mut ebpf, "SLOT_OF_PID"))?,
             free_slots,
+            trace_window: Array::try_from(take_map(&mut ebpf, "TRACE_WINDOW"))?,
             warnings,
-            received: Counters::default(),
+            received: Received::default(),
             absent: Vec::new(),
             ebpf,
         };
-        watch.attach(&kernel.btf)?;
+        watch.attach(&kernel.btf, options.tracing)?;
         Ok(watch)
     }
 
-    fn attach(&mut self, btf: &Btf) -> Result<(), KernelError> {
+    fn attach(&mut self, btf: &Btf, tracing: bool) -> Result<(), KernelError> {
         for probe in PROBES {
             for program in probe.programs {
+                if program.tier == Tier::Trace && !tracing {
+                    continue;
+                }
                 let loaded = self
                     .ebpf
                     .program_mut(program.name)
@@ -142,7 +152,7 @@ impl Watch {
                 match (attach_program(loaded, program.hook, btf), program.tier) {
                     (Ok(()), _) => {}
                     (Err(_), Tier::Optional) => self.absent.push(program.name),
-                    (Err(error), Tier::Base) => {
+                    (Err(error), Tier::Base | Tier::Trace) => {
                         return Err(KernelError::Attach {
                             probe: probe.name,
                             hook: program.hook.to_string(),
@@ -162,7 +172,11 @@ impl Watch {
     /// As [`Watch::start`].
     pub fn check(kernel: &Kernel) -> Result<Vec<&'static str>, KernelError> {
         // Port 0 belongs to no socket.
-        Self::start(kernel, Options::for_port(0)).map(|watch| watch.absent)
+        let options = Options {
+            tracing: true,
+            ..Options::for_port(0)
+        };
+        Self::start(kernel, options).map(|watch| watch.absent)
     }
 
     /// Programs of the optional tier that this kernel refused.
@@ -179,23 +193,23 @@ impl Watch {
     pub fn follow(&mut self, pid: u32) -> Result<(), KernelError> {
         let slot = self.free_slots.pop(0)?;
         let now_ns = loadgen::clock::monotonic_ns();
-        let state = TaskState {
-            record: TaskRecord {
-                kind: RecordKind::Task as u32,
-                flags: TaskFlags::FIRST | TaskFlags::BASE_WANTED,
-                pid,
-                tgid: pid,
-                parent_tgid: std::process::id(),
-                created_ns: now_ns,
-                ..TaskRecord::default()
-            },
-            since_ns: now_ns,
-            off_cpu: OffCpu::Blocked as u32,
-            ..TaskState::default()
-        };
+        let mut state = TaskState::begin(now_ns);
+        state.record.flags = TaskFlags::FIRST | TaskFlags::BASE_WANTED;
+        state.record.pid = pid;
+        state.record.tgid = pid;
+        state.record.parent_tgid = std::process::id();
         self.tasks.set(slot, state, 0)?;
         self.slot_of_pid.set(pid, slot, 0)?;
         Ok(())
+    }
+
+    /// Traces events from `from_ns` to `until_ns`; needs [`Options::tracing`].
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn trace(&mut self, from_ns: u64, until_ns: u64) -> Result<(), KernelError> {
+        let window = TraceWindow { from_ns, until_ns };
+        Ok(self.trace_window.set(0, window, 0)?)
     }
 
     /// Hands all records that have arrived to `sink` and passes the programs' warnings on to the
@@ -204,15 +218,10 @@ impl Watch {
         let mut records = 0;
         while let Some(entry) = self.records.next() {
             records += 1;
-            match Record::from_bytes(&entry) {
-                Some(record) => {
-                    match record {
-                        Record::Request(_) => self.received.requests_received += 1,
-                        Record::Task(_) => self.received.tasks_received += 1,
-                    }
-                    sink(record);
-                }
-                None => self.received.unreadable += 1,
+            let record = Record::from_bytes(&entry);
+            self.received.count(record.as_ref());
+            if let Some(record) = record {
+                sink(record);
             }
         }
         self.warnings.flush();
@@ -241,12 +250,11 @@ impl Watch {
     /// # Errors
     /// When a map cannot be read.
     pub fn counters(&self) -> Result<Counters, KernelError> {
-        let mut values = [0; Counter::COUNT as usize];
+        let mut values = [0; TraceSource::COUNTERS as usize];
         for (index, value) in (0..).zip(&mut values) {
             *value = self.counters.get(&index, 0)?.iter().sum();
         }
-        let mut counters = self.received.clone();
-        counters.set_kernel_side(|counter| values[counter as usize]);
+        let mut counters = self.received.books(|index| values[index as usize]);
         counters.missed = self
             .ebpf
             .programs()

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use mpm_observer_common::{Address, RequestFlags, RequestRecord, TaskFlags, TaskRecord};
+use mpm_observer_common::{Address, BlockedIn, RequestFlags, RequestRecord, TaskFlags, TaskRecord};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A row type with the name of its table.
@@ -154,10 +154,40 @@ pub struct KernelRow {
     pub woken_wait_ns: u64,
     /// … preempted and waiting for a CPU.
     pub preempted_ns: u64,
-    /// … blocked.
-    pub blocked_ns: u64,
+    /// … blocked in none of the following.
+    pub blocked_other_ns: u64,
+    /// … blocked in a futex: a mutex or condition variable.
+    pub blocked_futex_ns: u64,
+    /// … blocked in poll, select or epoll.
+    pub blocked_poll_ns: u64,
+    /// … blocked in a call that writes to a socket or pipe.
+    pub blocked_send_ns: u64,
+    /// … blocked in a call that reads from one, or accepts.
+    pub blocked_receive_ns: u64,
+    /// … blocked for a device that reads a file.
+    pub blocked_file_ns: u64,
+    /// … blocked for a device in a page fault.
+    pub blocked_fault_ns: u64,
+    /// … blocked in a call that sleeps for a time.
+    pub blocked_sleep_ns: u64,
+    /// … stopped by a signal.
+    pub blocked_stopped_ns: u64,
+    /// … blocked for a lock in the kernel.
+    pub blocked_kernel_lock_ns: u64,
     /// … between two tasks.
     pub handover_ns: u64,
+    /// … waiting for the client to send the rest of the request.
+    pub client_sends_ns: u64,
+    /// … waiting for the client to read, with the socket's send buffer full.
+    pub client_reads_ns: u64,
+    /// When the task that picked it up had last read or sent on any connection before.
+    pub worker_free_ns: u64,
+    /// When that task was last woken before the pick-up.
+    pub worker_woken_ns: u64,
+    /// When it then ran.
+    pub worker_running_ns: u64,
+    /// How long it was preempted between then and the pick-up.
+    pub worker_preempted_ns: u64,
     /// Task that accepted the connection.
     pub acceptor: u32,
     /// Task that picked the request up.
@@ -190,9 +220,19 @@ impl TableRow for KernelRow {
     const TABLE: &'static str = "kernel_requests";
 }
 
+impl KernelRow {
+    /// Whether the row can be relied on: no record of its connection was lost before it, and the
+    /// arrival of its bytes was seen.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        !self.after_loss && !self.no_arrival
+    }
+}
+
 impl From<&RequestRecord> for KernelRow {
     fn from(record: &RequestRecord) -> Self {
         let flag = |bit| record.flags & bit != 0;
+        let blocked = |kind: BlockedIn| record.blocked_ns[kind as usize];
         Self {
             local_addr: address_text(record.local_addr),
             local_port: record.local_port,
@@ -212,8 +252,23 @@ impl From<&RequestRecord> for KernelRow {
             on_cpu_ns: record.on_cpu_ns,
             woken_wait_ns: record.woken_wait_ns,
             preempted_ns: record.preempted_ns,
-            blocked_ns: record.blocked_ns,
+            blocked_other_ns: blocked(BlockedIn::Other),
+            blocked_futex_ns: blocked(BlockedIn::Futex),
+            blocked_poll_ns: blocked(BlockedIn::Poll),
+            blocked_send_ns: blocked(BlockedIn::Send),
+            blocked_receive_ns: blocked(BlockedIn::Receive),
+            blocked_file_ns: blocked(BlockedIn::File),
+            blocked_fault_ns: blocked(BlockedIn::Fault),
+            blocked_sleep_ns: blocked(BlockedIn::Sleep),
+            blocked_stopped_ns: blocked(BlockedIn::Stopped),
+            blocked_kernel_lock_ns: blocked(BlockedIn::KernelLock),
             handover_ns: record.handover_ns,
+            client_sends_ns: record.client_sends_ns,
+            client_reads_ns: record.client_reads_ns,
+            worker_free_ns: record.worker_free_ns,
+            worker_woken_ns: record.worker_woken_ns,
+            worker_running_ns: record.worker_running_ns,
+            worker_preempted_ns: record.worker_preempted_ns,
             acceptor: record.acceptor,
             first_task: record.first_task,
             last_task: record.last_task,
@@ -278,8 +333,26 @@ pub struct TaskRow {
     pub woken_wait_ns: u64,
     /// Time preempted and waiting for a CPU.
     pub preempted_ns: u64,
-    /// Time blocked.
-    pub blocked_ns: u64,
+    /// Time blocked in none of the following.
+    pub blocked_other_ns: u64,
+    /// … blocked in a futex: a mutex or condition variable.
+    pub blocked_futex_ns: u64,
+    /// … blocked in poll, select or epoll.
+    pub blocked_poll_ns: u64,
+    /// … blocked in a call that writes to a socket or pipe.
+    pub blocked_send_ns: u64,
+    /// … blocked in a call that reads from one, or accepts.
+    pub blocked_receive_ns: u64,
+    /// … blocked for a device that reads a file.
+    pub blocked_file_ns: u64,
+    /// … blocked for a device in a page fault.
+    pub blocked_fault_ns: u64,
+    /// … blocked in a call that sleeps for a time.
+    pub blocked_sleep_ns: u64,
+    /// … stopped by a signal.
+    pub blocked_stopped_ns: u64,
+    /// … blocked for a lock in the kernel.
+    pub blocked_kernel_lock_ns: u64,
     /// Voluntary switches.
     pub voluntary: u64,
     /// Involuntary switches.
@@ -328,6 +401,7 @@ impl TaskRow {
     pub fn new(record: &TaskRecord, moment: Moment, role: String) -> Self {
         let flag = |bit| record.flags & bit != 0;
         let totals = &record.totals;
+        let blocked = |kind: BlockedIn| totals.sched.blocked_ns[kind as usize];
         Self {
             moment,
             tid: record.pid,
@@ -344,7 +418,16 @@ impl TaskRow {
             on_cpu_ns: totals.sched.on_cpu_ns,
             woken_wait_ns: totals.sched.woken_wait_ns,
             preempted_ns: totals.sched.preempted_ns,
-            blocked_ns: totals.sched.blocked_ns,
+            blocked_other_ns: blocked(BlockedIn::Other),
+            blocked_futex_ns: blocked(BlockedIn::Futex),
+            blocked_poll_ns: blocked(BlockedIn::Poll),
+            blocked_send_ns: blocked(BlockedIn::Send),
+            blocked_receive_ns: blocked(BlockedIn::Receive),
+            blocked_file_ns: blocked(BlockedIn::File),
+            blocked_fault_ns: blocked(BlockedIn::Fault),
+            blocked_sleep_ns: blocked(BlockedIn::Sleep),
+            blocked_stopped_ns: blocked(BlockedIn::Stopped),
+            blocked_kernel_lock_ns: blocked(BlockedIn::KernelLock),
             voluntary: totals.sched.voluntary,
             involuntary: totals.sched.involuntary,
             faults_user: totals.faults_user,

@@ -229,6 +229,7 @@ fn names<'a>(scenarios: impl Iterator<Item = &'a ScenarioFigures>) -> Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Book;
     use crate::report::{
         figures::tests::scenario,
         made_up::{self, Figures, three_of_each},
@@ -284,7 +285,13 @@ mod tests {
     fn every_doubt_is_told() {
         let mut figures = scenario(three_of_each(|_, _| Figures::default()));
         figures.runs[0].client_was_busy = true;
-        figures.runs[1].counters.requests_lost = 2;
+        figures.runs[1].counters.books.push(Book {
+            program: "sock_recv_length".into(),
+            what: "requests".into(),
+            sent: 9,
+            lost: 2,
+            received: 6,
+        });
         figures.runs[2].unreadable.push("part".into());
         figures.runs[3].server_gone = false;
         let doubts = doubts(&figures).join("\n");

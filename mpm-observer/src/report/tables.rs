@@ -291,12 +291,15 @@ pub(super) fn losses(figures: &ScenarioFigures) -> Table {
         title: "Books of the probes".into(),
         columns: columns(figures),
         rows: vec![
-            row("request records made", |run| run.counters.requests_sent),
-            row("… received", |run| run.counters.requests_received),
-            row("… lost", |run| run.counters.requests_lost),
-            row("task records made", |run| run.counters.tasks_sent),
-            row("… received", |run| run.counters.tasks_received),
-            row("… lost", |run| run.counters.tasks_lost),
+            row("records that the programs made", |run| {
+                run.counters.books.iter().map(|book| book.sent).sum()
+            }),
+            row("… received", |run| {
+                run.counters.books.iter().map(|book| book.received).sum()
+            }),
+            row("… lost", |run| {
+                run.counters.books.iter().map(|book| book.lost).sum()
+            }),
             row("records that could not be read", |run| {
                 run.counters.unreadable
             }),

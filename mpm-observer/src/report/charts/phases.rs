@@ -29,7 +29,8 @@ const WINDOW: f64 = 0.02;
 /// … and at most this share of those that are slower, so that p99 does not reach to the slowest.
 const WINDOW_OF_TAIL: f64 = 0.5;
 
-/// Blues for the way to and from the server, warm colours for waiting, green for work.
+/// Blues and greys for the way to and from the server and for the client, warm colours for waiting
+/// to be served, green for work, pinks for waiting for a CPU, olive and purple for being blocked.
 const fn color(phase: Phase) -> Color {
     match phase {
         Phase::StaleAttempt => Color(0x88, 0x88, 0x88),
@@ -37,14 +38,34 @@ const fn color(phase: Phase) -> Color {
         Phase::ClientDelay => Color(0xdd, 0xdd, 0xdd),
         Phase::ToServer => Color(0x77, 0xaa, 0xdd),
         Phase::AcceptQueue => Color(0xee, 0xdd, 0x88),
-        Phase::SlotWait => Color(0xee, 0x88, 0x66),
+        Phase::NoFreeWorker => Color(0xee, 0x88, 0x66),
+        Phase::HandOff => Color(0xf6, 0xb4, 0x5c),
+        Phase::WorkerRunQueue => Color(0xe0, 0x7a, 0x9b),
         Phase::OnCpu => Color(0x44, 0xbb, 0x99),
-        Phase::RunQueue => Color(0xff, 0xaa, 0xbb),
-        Phase::Blocked => Color(0xbb, 0xcc, 0x33),
-        Phase::Handover => Color(0xaa, 0xaa, 0x00),
+        Phase::Woken => Color(0xff, 0xaa, 0xbb),
+        Phase::Preempted => Color(0xc6, 0x5d, 0x7b),
+        Phase::Futex => Color(0xbb, 0xcc, 0x33),
+        Phase::Poll => Color(0x8c, 0xa8, 0x2d),
+        Phase::Send => Color(0xaa, 0xaa, 0x00),
+        Phase::Receive => Color(0x80, 0x80, 0x1a),
+        Phase::FileRead => Color(0x99, 0x77, 0x55),
+        Phase::PageFault => Color(0x66, 0x44, 0x33),
+        Phase::Sleep => Color(0xcc, 0xc4, 0xa0),
+        Phase::Stopped => Color(0x33, 0x33, 0x33),
+        Phase::KernelLock => Color(0x7a, 0x5a, 0x9c),
+        Phase::Other => Color(0xa9, 0xa9, 0x88),
+        Phase::ClientSends => Color(0x44, 0x77, 0xaa),
+        Phase::ClientReads => Color(0x33, 0x55, 0x99),
+        Phase::Handover => Color(0xd9, 0xc0, 0x3a),
         Phase::ToClient => Color(0xbb, 0xaa, 0xdd),
+        Phase::InClient => Color(0x99, 0x88, 0xcc),
     }
 }
+
+/// A phase below this share of every bar is drawn with the others like it.
+const WORTH_A_COLOR: f64 = 0.002;
+/// Colour of those.
+const OTHERS: Color = Color(0xf2, 0xf2, 0xf2);
 
 /// The mean of the phases of several requests.
 struct Mean {
@@ -94,19 +115,54 @@ fn make(subject: &Subject<'_>) -> Stacked {
     Stacked {
         frame: subject.frame("where the time goes", &footnote),
         unit: Unit::Nanoseconds,
-        segments: Phase::ALL
-            .into_iter()
-            .map(|phase| {
-                let style = SeriesStyle {
-                    color: color(phase),
-                    marker: Marker::Square,
-                };
-                Series::new(phase.name(), style)
-            })
-            .collect(),
+        segments: gather_small(&mut panels),
         panels,
         normalised: false,
     }
+}
+
+/// Leaves the phases that are worth a colour somewhere, and puts the sum of the others last.
+fn gather_small(panels: &mut [StackedPanel]) -> Vec<Series> {
+    let rows = || panels.iter().flat_map(|panel| &panel.rows);
+    let is_large = |index: usize| {
+        rows().any(|row| row.values[index] > WORTH_A_COLOR * row.values.iter().sum::<f64>())
+    };
+    let shown: Vec<bool> = (0..Phase::ALL.len()).map(is_large).collect();
+    let any_small = rows().any(|row| {
+        let mut values = row.values.iter().zip(&shown);
+        values.any(|(value, shown)| !shown && *value > 0.0)
+    });
+    let segment = |name: &str, color: Color| {
+        let style = SeriesStyle {
+            color,
+            marker: Marker::Square,
+        };
+        Series::new(name, style)
+    };
+    let mut segments: Vec<Series> = Phase::ALL
+        .into_iter()
+        .zip(&shown)
+        .filter(|(_, shown)| **shown)
+        .map(|(phase, _)| segment(phase.name(), color(phase)))
+        .collect();
+    if any_small {
+        segments.push(segment("all others", OTHERS));
+    }
+    for row in panels.iter_mut().flat_map(|panel| &mut panel.rows) {
+        let (mut kept, mut rest) = (Vec::new(), 0.0);
+        for (value, shown) in row.values.iter().zip(&shown) {
+            if *shown {
+                kept.push(*value);
+            } else {
+                rest += value;
+            }
+        }
+        if any_small {
+            kept.push(rest);
+        }
+        row.values = kept;
+    }
+    segments
 }
 
 /// The requests of all repetitions, by wall time.
@@ -154,6 +210,26 @@ mod tests {
     fn no_two_phases_share_a_colour() {
         let colors: HashSet<Color> = Phase::ALL.into_iter().map(color).collect();
         assert_eq!(colors.len(), Phase::ALL.len());
+    }
+
+    #[test]
+    fn small_phases_are_gathered_and_nothing_is_lost() {
+        let mut values = vec![0.0; Phase::ALL.len()];
+        values[Phase::OnCpu as usize] = 990.0;
+        values[Phase::Futex as usize] = 8.0;
+        values[Phase::Send as usize] = 1.5;
+        values[Phase::Sleep as usize] = 0.5;
+        let mut panels = [StackedPanel {
+            title: String::new(),
+            rows: vec![StackedRow {
+                label: String::new(),
+                values,
+            }],
+        }];
+        let segments = gather_small(&mut panels);
+        let names: Vec<&str> = segments.iter().map(|series| series.name.as_str()).collect();
+        assert_eq!(names, ["on CPU", "futex", "all others"]);
+        assert_eq!(panels[0].rows[0].values, [990.0, 8.0, 2.0]);
     }
 
     #[test]

@@ -253,7 +253,7 @@ fn kernel_row(client: &ClientRow, wall_ns: u64) -> KernelRow {
         on_cpu_ns: 150_000,
         woken_wait_ns: 30_000,
         preempted_ns: 20_000,
-        blocked_ns: wall_ns - 580_000,
+        blocked_futex_ns: wall_ns - 580_000,
         ..KernelRow::default()
     }
 }
