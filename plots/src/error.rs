@@ -64,6 +64,20 @@ pub enum PlotError {
         /// Number of series.
         expected: usize,
     },
+    /// An index names a category, kind or lane that the chart does not have.
+    #[error(
+        "series \"{series}\": there is no {what} {index}; they count from 0 and there are {count}"
+    )]
+    Index {
+        /// Label of the lane or title of the group.
+        series: String,
+        /// What the index names, e.g. `category`.
+        what: &'static str,
+        /// The index.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
     /// The picture is too small to hold a chart, or too large to make.
     #[error(
         "a picture of {width}x{height} at scale {scale} cannot be made: width 480 to 4000, \

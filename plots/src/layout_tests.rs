@@ -82,7 +82,8 @@ fn every_shape_lies_on_the_page() {
 #[test]
 fn a_series_has_the_same_colour_in_every_chart() {
     for (name, scene) in scenes() {
-        if name == "empty" || name.starts_with("stacked") || name.starts_with("intervals") {
+        let others = ["empty", "stacked", "intervals", "lanes"];
+        if others.iter().any(|other| name.starts_with(other)) {
             continue;
         }
         let color = SeriesStyle::new(0).color;
@@ -136,13 +137,16 @@ fn every_kind_of_chart_can_be_empty() {
     ranked.panels.clear();
     let mut intervals = samples::intervals();
     intervals.rows.clear();
-    let charts: [&dyn Chart; 6] = [
+    let mut lanes = samples::lanes();
+    lanes.groups.clear();
+    let charts: [&dyn Chart; 7] = [
         &timeline,
         &stacked,
         &bars,
         &distribution,
         &ranked,
         &intervals,
+        &lanes,
     ];
     for chart in charts {
         let scene = scene(chart).unwrap();
@@ -170,7 +174,10 @@ fn every_kind_of_chart_names_the_series_whose_value_is_not_finite() {
     let mut intervals = samples::intervals();
     intervals.rows[1].label = "event".into();
     intervals.rows[1].estimate = Some(Estimate::new(f64::NAN, 1.0, 2.0));
-    let charts: [&dyn Chart; 7] = [
+    let mut lanes = samples::lanes();
+    lanes.groups[1].lanes[0].label = "event".into();
+    lanes.groups[1].lanes[0].spans[3].to = f64::NAN;
+    let charts: [&dyn Chart; 8] = [
         &percentiles,
         &timeline,
         &stacked,
@@ -178,6 +185,7 @@ fn every_kind_of_chart_names_the_series_whose_value_is_not_finite() {
         &distribution,
         &ranked,
         &intervals,
+        &lanes,
     ];
     for chart in charts {
         let error = scene(chart).unwrap_err();

@@ -46,6 +46,7 @@ mod flags;
 mod frame;
 mod grid;
 mod intervals;
+mod lanes;
 #[cfg(test)]
 mod layout_tests;
 mod lines;
@@ -68,6 +69,7 @@ pub use distribution::{Distribution, DistributionSeries};
 pub use error::PlotError;
 pub use frame::Frame;
 pub use intervals::{IntervalRow, Intervals};
+pub use lanes::{Lane, LaneCounter, LaneGroup, LaneLink, LaneMark, LaneSlice, LaneSpan, Lanes};
 pub use percentiles::{PercentilePoint, PercentileSeries, Percentiles};
 pub use ranked::{Ranked, RankedPanel};
 pub use stacked::{Stacked, StackedPanel, StackedRow};

@@ -25,13 +25,20 @@ pub enum Swatch {
     Line,
     /// A filled box.
     Box,
+    /// The outline of a box.
+    Outline,
+    /// A small triangle, point up.
+    Mark,
+    /// An arrow.
+    Arrow,
 }
 
 impl Swatch {
     fn width(self) -> f64 {
         match self {
-            Self::Line => 30.0,
-            Self::Box => 20.0,
+            Self::Line | Self::Arrow => 30.0,
+            Self::Box | Self::Outline => 20.0,
+            Self::Mark => 12.0,
         }
     }
 }
@@ -171,6 +178,12 @@ fn draw_entry(scene: &mut Scene, (x, y): Point, entry: &LegendEntry) {
             let swatch = Rect::new(x, y - 8.0, x + width, y + 8.0);
             scene.fill(swatch, color);
         }
+        Swatch::Outline => {
+            let swatch = Rect::new(x, y - 8.0, x + width, y + 8.0);
+            scene.outlined_box(&swatch, color);
+        }
+        Swatch::Mark => scene.point_up((x + width / 2.0, y - 5.0), color),
+        Swatch::Arrow => scene.arrow((x + 1.5, y), (x + width - 1.5, y), color),
     }
     let at = (x + width + SWATCH_GAP, y);
     scene.text(Text::new(&entry.name, at, LEGEND_SIZE));

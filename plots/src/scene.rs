@@ -4,6 +4,14 @@
 use crate::style::{Color, Marker};
 use crate::text::{Fonts, VerticalAnchor, Weight, one_line};
 
+/// Half the width and the height of the triangles that mark moments.
+const POINT_HALF_WIDTH: f64 = 4.5;
+const POINT_HEIGHT: f64 = 8.0;
+/// Width of the lines of arrows.
+pub(crate) const ARROW_WIDTH: f64 = 1.25;
+const HEAD_LENGTH: f64 = 6.0;
+const HEAD_HALF_WIDTH: f64 = 3.0;
+
 /// x to the right, y downwards, in points from the upper left corner.
 pub(crate) type Point = (f64, f64);
 
@@ -231,6 +239,56 @@ impl Scene {
             color,
             opacity: 0.18,
         });
+    }
+
+    /// A white box with a thin outline inside its edges.
+    pub(crate) fn outlined_box(&mut self, rect: &Rect, color: Color) {
+        self.fill(*rect, color);
+        let inner = Rect::new(
+            rect.left + 1.0,
+            rect.top + 1.0,
+            rect.right - 1.0,
+            rect.bottom - 1.0,
+        );
+        self.fill(inner, Color::WHITE);
+    }
+
+    /// A small triangle whose upper corner is at `tip`.
+    pub(crate) fn point_up(&mut self, (x, y): Point, color: Color) {
+        let corners = vec![
+            (x, y),
+            (x + POINT_HALF_WIDTH, y + POINT_HEIGHT),
+            (x - POINT_HALF_WIDTH, y + POINT_HEIGHT),
+        ];
+        self.shapes.push(Shape::Polygon(corners, color));
+    }
+
+    /// A disc.
+    pub(crate) fn disc(&mut self, center: Point, radius: f64, color: Color) {
+        self.shapes.push(Shape::Disc(center, radius, color));
+    }
+
+    /// A thin line with a head at `tip`.
+    pub(crate) fn arrow(&mut self, tail: Point, tip: Point, color: Color) {
+        let (dx, dy) = (tip.0 - tail.0, tip.1 - tail.1);
+        let length = dx.hypot(dy);
+        // An arrow to its own start has no direction; it points to the right.
+        let (dx, dy) = if length > 0.0 {
+            (dx / length, dy / length)
+        } else {
+            (1.0, 0.0)
+        };
+        let (neck_x, neck_y) = (tip.0 - HEAD_LENGTH * dx, tip.1 - HEAD_LENGTH * dy);
+        let (side_x, side_y) = (HEAD_HALF_WIDTH * dy, -HEAD_HALF_WIDTH * dx);
+        if length > HEAD_LENGTH {
+            self.line(&[tail, (neck_x, neck_y)], ARROW_WIDTH, color);
+        }
+        let corners = vec![
+            tip,
+            (neck_x + side_x, neck_y + side_y),
+            (neck_x - side_x, neck_y - side_y),
+        ];
+        self.shapes.push(Shape::Polygon(corners, color));
     }
 
     /// A marker with a thin white rim that sets it off from lines under it.

@@ -116,6 +116,43 @@ fn intervals_show_every_series() {
 }
 
 #[test]
+fn lanes_show_every_category() {
+    let mut chart = samples::lanes();
+    shrink(&mut chart.frame);
+    let styles: Vec<_> = chart.categories.iter().map(|c| c.style).collect();
+    assert_shows_series(&Picture::of(&chart), styles);
+}
+
+/// Two states in turn, so quickly that thousands of spans fall into each column of pixels.
+#[test]
+fn the_colours_of_crowded_lanes_are_in_proportion_to_the_time() {
+    let mut chart = samples::awkward::lanes_shares();
+    shrink(&mut chart.frame);
+    for scale in [1, 2] {
+        chart.frame.scale = scale;
+        let picture = Picture::of(&chart);
+        let [rare, common] = [0, 1].map(|i| picture.count(chart.categories[i].style.color) as f64);
+        // The legend's boxes are small beside the bar.
+        let share = rare / (rare + common);
+        assert!((0.23..0.27).contains(&share), "{share}");
+    }
+}
+
+#[test]
+fn a_lone_span_much_shorter_than_a_pixel_is_seen() {
+    let mut chart = samples::awkward::lanes_shares();
+    shrink(&mut chart.frame);
+    let lane = &mut chart.groups[0].lanes[0];
+    lane.spans.truncate(1);
+    chart.categories[0].style = SeriesStyle::new(1);
+    let legend = 20 * 16;
+    assert_eq!(
+        Picture::of(&chart).count(SeriesStyle::new(1).color),
+        legend + 1
+    );
+}
+
+#[test]
 fn a_dense_screen_gets_the_same_picture_with_four_times_the_pixels() {
     let mut chart = samples::percentiles();
     shrink(&mut chart.frame);

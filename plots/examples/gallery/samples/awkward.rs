@@ -1,10 +1,12 @@
 //! The same charts with data that is sparse, huge, crowded, long-winded or missing.
 
 use plots::{
-    BarGroup, Bars, Distribution, DistributionSeries, EventMarker, Frame, Intervals, LimitLine,
+    BarGroup, Bars, Distribution, DistributionSeries, EventMarker, Frame, Interval, Intervals,
+    Lane, LaneCounter, LaneGroup, LaneLink, LaneMark, LaneSlice, LaneSpan, Lanes, LimitLine,
     Percentiles, Ranked, SeriesStyle, Stacked, StackedRow, Timeline, TimelinePanel, Unit,
 };
 
+use super::tasks::{lanes, tasks};
 use super::{
     NAMES, Noise, bars, distribution, estimate, frame, interval_row, intervals, percentile_series,
     percentiles, phases, ranked, stacked, time_series, timeline,
@@ -156,6 +158,137 @@ pub fn differences() -> Intervals {
             .collect(),
         ..intervals()
     }
+}
+
+pub fn lanes_one() -> Lanes {
+    let mut chart = lanes();
+    chart.frame = chart.frame.size(1200, 320);
+    chart.groups.truncate(1);
+    chart.groups[0].lanes.truncate(1);
+    chart.groups[0].links.clear();
+    chart.groups[0].counter = None;
+    chart
+}
+
+pub fn lanes_many() -> Lanes {
+    Lanes {
+        groups: vec![tasks("event", 40, 200e6, 20.0), LaneGroup::new("worker")],
+        ..lanes()
+    }
+}
+
+/// Six seconds in which every task changes its state hundreds of times a second.
+pub fn lanes_crowded() -> Lanes {
+    Lanes {
+        window: None,
+        groups: vec![tasks("worker", 8, 6e9, 10.0)],
+        ..lanes()
+    }
+}
+
+/// A quarter of the time in the first state, three quarters in the second.
+pub fn lanes_shares() -> Lanes {
+    let spans = (0..400_000).map(|i| {
+        let start = f64::from(i / 2) * 400.0;
+        let (from, to) = [(0.0, 100.0), (100.0, 400.0)][i as usize % 2];
+        LaneSpan {
+            from: start + from,
+            to: start + to,
+            category: i as usize % 2,
+        }
+    });
+    let lane = Lane {
+        spans: spans.collect(),
+        ..Lane::new("1234")
+    };
+    let mut chart = lanes();
+    chart.window = Some(Interval {
+        low: 0.0,
+        high: 80e6,
+    });
+    chart.groups = vec![LaneGroup {
+        lanes: vec![lane],
+        ..LaneGroup::new("a quarter in the first state")
+    }];
+    chart
+}
+
+/// Lanes without spans, moments at both ends of the window, links cut by it, an empty counter.
+pub fn lanes_sparse() -> Lanes {
+    let mark = |at| LaneMark { at, kind: 0 };
+    let link = |from, to| LaneLink {
+        from_lane: 0,
+        from,
+        to_lane: 2,
+        to,
+        kind: 0,
+    };
+    let marked = Lane {
+        marks: vec![mark(100e6), mark(150e6), mark(200e6), mark(300e6)],
+        ..Lane::new("only marks")
+    };
+    let nested = [(90e6, 140e6), (110e6, 130e6), (195e6, 500e6)].map(|(from, to)| LaneSlice {
+        from,
+        to,
+        label: "nested".into(),
+    });
+    let nested = Lane {
+        slices: nested.to_vec(),
+        ..Lane::new("only slices")
+    };
+    let counter = |points| {
+        Some(LaneCounter {
+            name: "accept queue".into(),
+            unit: Unit::Count,
+            points,
+        })
+    };
+    let mut chart = lanes();
+    chart.frame = chart.frame.size(800, 320);
+    chart.window = Some(Interval {
+        low: 100e6,
+        high: 200e6,
+    });
+    chart.groups = vec![
+        LaneGroup {
+            title: "no spans".into(),
+            lanes: vec![marked, nested, Lane::new("nothing")],
+            links: vec![link(50e6, 120e6), link(180e6, 400e6), link(100e6, 200e6)],
+            counter: counter(vec![]),
+        },
+        LaneGroup {
+            counter: counter(vec![(0.0, 0.0)]),
+            ..LaneGroup::new("only a counter")
+        },
+        LaneGroup::new("nothing"),
+    ];
+    chart
+}
+
+pub fn lanes_long_texts() -> Lanes {
+    let mut chart = lanes();
+    chart.frame = chart.frame.size(640, 320);
+    chart.slice_name = LONG.into();
+    for group in &mut chart.groups {
+        group.title = format!("{LONG}, {LONG}");
+        if let Some(counter) = &mut group.counter {
+            counter.name = LONG.into();
+        }
+        for (i, lane) in group.lanes.iter_mut().enumerate() {
+            lane.label = if i == 1 {
+                "httpd-worker-".repeat(9)
+            } else {
+                LONG.into()
+            };
+            for slice in &mut lane.slices {
+                slice.label = LONG.into();
+            }
+        }
+    }
+    for series in &mut chart.categories {
+        series.name = format!("{} ({LONG})", series.name);
+    }
+    chart
 }
 
 pub fn long_texts() -> Bars {

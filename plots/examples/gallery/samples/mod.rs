@@ -1,6 +1,7 @@
 //! Made-up data for every kind of chart. The tests draw the same charts.
 
 pub mod awkward;
+mod tasks;
 
 use plots::{
     BarGroup, BarPanel, Bars, Chart, Distribution, DistributionSeries, Estimate, EventMarker,
@@ -11,6 +12,8 @@ use plots::{
 
 /// A chart with the name of its picture.
 pub type Sample = (&'static str, Box<dyn Chart>);
+
+pub use tasks::lanes;
 
 const NAMES: [&str; 3] = ["prefork", "worker", "event"];
 
@@ -46,6 +49,13 @@ pub fn all() -> Vec<Sample> {
         ("ranked-few", Box::new(awkward::ranked_few())),
         ("intervals", Box::new(intervals())),
         ("intervals-differences", Box::new(awkward::differences())),
+        ("lanes", Box::new(lanes())),
+        ("lanes-one", Box::new(awkward::lanes_one())),
+        ("lanes-many", Box::new(awkward::lanes_many())),
+        ("lanes-crowded", Box::new(awkward::lanes_crowded())),
+        ("lanes-shares", Box::new(awkward::lanes_shares())),
+        ("lanes-sparse", Box::new(awkward::lanes_sparse())),
+        ("lanes-long-texts", Box::new(awkward::lanes_long_texts())),
         ("long-texts", Box::new(awkward::long_texts())),
         ("small", Box::new(awkward::small())),
         ("dense-screen", Box::new(awkward::dense_screen())),
