@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 const FIRST_GUESS: Duration = Duration::from_secs(5);
 
 /// The progress of an experiment.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     /// The runs to come, by scenario.
     to_come: Vec<String>,
@@ -23,7 +23,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// For runs of these scenarios, in this order.
-    pub(super) fn new(scenarios_in_order: Vec<String>) -> Self {
+    pub(crate) fn new(scenarios_in_order: Vec<String>) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(scenarios_in_order.len() as u64);
             let style = ProgressStyle::with_template("[{bar:24}] {msg}")
@@ -43,13 +43,13 @@ impl Progress {
     }
 
     /// A run begins.
-    pub(super) fn begin(&mut self, name: &str) {
+    pub(crate) fn begin(&mut self, name: &str) {
         self.run_began = Instant::now();
         self.step(name, "starting httpd");
     }
 
     /// What the run does now.
-    pub(super) fn step(&self, name: &str, doing: &str) {
+    pub(crate) fn step(&self, name: &str, doing: &str) {
         if let Some(bar) = &self.bar {
             let (number, all) = (self.done + 1, self.to_come.len());
             let left = self.time_left();
@@ -58,7 +58,7 @@ impl Progress {
     }
 
     /// A run has ended; `result` is one line.
-    pub(super) fn end(&mut self, name: &str, result: &str) {
+    pub(crate) fn end(&mut self, name: &str, result: &str) {
         if self.done < self.to_come.len() {
             let scenario = self.to_come[self.done].clone();
             self.past
@@ -79,7 +79,7 @@ impl Progress {
     }
 
     /// The whole is over; the bar goes.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -15,5 +15,6 @@ pub use error::RecordingError;
 pub use manifest::{
     Experiment, FORMAT, LoadOutcome, Machine, Manifest, ScenarioNotes, StartOutcome, Status,
 };
+pub(crate) use manifest::{Versioned, read_json, write_json};
 pub use rows::{ClientRow, KernelRow, MemoryRow, Moment, SampleRow, StatusRow, TableRow, TaskRow};
 pub use table::{Table, TableWriter, read_table};

@@ -1,0 +1,15 @@
+//! What watching costs: measurements of the observer itself.
+//!
+//! One private httpd is put under the same load again and again, watched and not watched in turn,
+//! and the two halves of each pair are compared. Server and client have CPUs of their own, so
+//! that the client's work does not slow the server down.
+
+mod observer;
+mod profile;
+mod server_cpu;
+mod stand;
+mod watcher;
+
+pub use profile::{ProgramCost, program_costs};
+pub use stand::{Ground, OwnGround, plan};
+pub use watcher::Watcher;
