@@ -13,6 +13,8 @@ use crate::paths::Paths;
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
+    /// What watching costs httpd, in pairs, beside bpftrace and strace
+    Overhead,
     /// What each eBPF program costs per request
     Probes,
 }
@@ -20,6 +22,7 @@ pub enum Bench {
 impl Bench {
     fn name(self) -> &'static str {
         match self {
+            Self::Overhead => "overhead",
             Self::Probes => "probes",
         }
     }
@@ -30,7 +33,12 @@ impl Bench {
 pub fn run(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<ExitCode> {
     let observer = paths.observer();
     let mut command = environment::command(paths, &observer);
-    command.args(["__bench", bench.name()]).args(args);
+    command.args(["__bench", bench.name()]);
+    if bench == Bench::Overhead {
+        // What the user says later takes its place.
+        command.arg("--out").arg(paths.target.join("bench"));
+    }
+    command.args(args);
     let error = command.exec();
     Err(error).with_context(|| format!("cannot run {}", observer.display()))
 }

@@ -19,3 +19,4 @@ pub use cpus::{CpuSplit, allowed_cpus};
 pub use error::LabError;
 pub use experiment::{LabOptions, Outcome, new_directory, run_experiment};
 pub use interrupt::Interrupt;
+pub(crate) use progress::Progress;

@@ -59,6 +59,26 @@ impl Progress {
 
     /// A run has ended; `result` is one line.
     pub(crate) fn end(&mut self, name: &str, result: &str) {
+        self.note_end();
+        let line = format!("{:>3}/{} {name}: {result}", self.done, self.to_come.len());
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(self.done as u64);
+                bar.println(line);
+            }
+            None => eprintln!("{line} · {}", self.time_left()),
+        }
+    }
+
+    /// A run has ended that needs no line of its own.
+    pub(crate) fn pass(&mut self) {
+        self.note_end();
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done as u64);
+        }
+    }
+
+    fn note_end(&mut self) {
         if self.done < self.to_come.len() {
             let scenario = self.to_come[self.done].clone();
             self.past
@@ -67,15 +87,7 @@ impl Progress {
                 .push(self.run_began.elapsed());
             self.done += 1;
         }
-        let line = format!("{:>3}/{} {name}: {result}", self.done, self.to_come.len());
         self.run_began = Instant::now();
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(self.done as u64);
-                bar.println(line);
-            }
-            None => eprintln!("{line} · {}", self.time_left()),
-        }
     }
 
     /// The whole is over; the bar goes.

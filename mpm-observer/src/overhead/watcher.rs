@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{observer::Observing, stand::Stand};
+use super::{observer::Observing, stand::Stand, tracer::Tracing};
 use crate::lab::LabError;
 
 /// Who watches httpd while it is under load.
@@ -19,6 +19,10 @@ pub enum Watcher {
     /// The observer without the probe of `accept`, whose classic system call tracepoint makes the
     /// kernel take the slow way through every system call.
     WithoutAccept,
+    /// bpftrace with a script that comes nearest to what the observer does.
+    Bpftrace,
+    /// `strace -f -c` on all of httpd's tasks, for scale.
+    Strace,
 }
 
 impl Watcher {
@@ -29,6 +33,8 @@ impl Watcher {
             Self::Nothing => "nothing",
             Self::Observer => "observer",
             Self::WithoutAccept => "without-accept",
+            Self::Bpftrace => "bpftrace",
+            Self::Strace => "strace",
         }
     }
 
@@ -38,6 +44,8 @@ impl Watcher {
             Self::Nothing => Box::new(Nobody),
             Self::Observer => Box::new(Observing::start(stand, &[])?),
             Self::WithoutAccept => Box::new(Observing::start(stand, &["sys_exit_accept4"])?),
+            Self::Bpftrace => Box::new(Tracing::bpftrace(stand)?),
+            Self::Strace => Box::new(Tracing::strace(stand)?),
         })
     }
 }

@@ -3,6 +3,7 @@
 //! They are subcommands and no benches of cargo, because httpd's guard and the client are this
 //! program's hidden subcommands too; and another executable would link all libraries once more.
 
+mod overhead;
 mod probes;
 
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub(super) struct BenchArguments {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// What watching costs httpd, in pairs, beside bpftrace and strace
+    Overhead(overhead::OverheadArguments),
     /// What each eBPF program costs per request
     Probes(probes::ProbesArguments),
 }
@@ -58,6 +61,7 @@ impl Common {
 /// Runs it.
 pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
     match &arguments.bench {
+        Bench::Overhead(arguments) => overhead::run(arguments),
         Bench::Probes(arguments) => probes::run(arguments),
     }
 }
