@@ -46,6 +46,9 @@ pub(super) struct LabArguments {
     /// CPUs of the load generator and the observer [default: the second half]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     client_cpus: Option<Vec<usize>>,
+    /// Do not measure the observer's own cost after the runs
+    #[arg(long)]
+    no_overhead: bool,
     /// List the built-in scenarios and end
     #[arg(long)]
     list: bool,
@@ -83,6 +86,7 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
         user: arguments.user,
         server_cpus: arguments.server_cpus,
         client_cpus: arguments.client_cpus,
+        overhead: !arguments.no_overhead,
         command: std::env::args().collect(),
     };
     let outcome = run_experiment(&options, &interrupt).map_err(|error| {

@@ -4,6 +4,7 @@
 //! and the two halves of each pair are compared. Server and client have CPUs of their own, so
 //! that the client's work does not slow the server down.
 
+mod collector;
 mod cost;
 mod file;
 mod observer;
@@ -15,6 +16,9 @@ mod table;
 mod tracer;
 mod watcher;
 
+pub use collector::{
+    CollectorCost, GOAL_CPU_SHARE, GOAL_PEAK_BYTES, GOAL_RATE_PER_S, collector_cost,
+};
 pub use cost::{Case, Costs, Goal, Half, Overhead, Pair, Verdict};
 pub use pairs::{Lines, PairsPlan, measure};
 pub use profile::{ProgramCost, program_costs};

@@ -15,6 +15,7 @@ use crate::{
 pub(crate) struct Observing {
     collector: Collector,
     dir: PathBuf,
+    connections: u64,
 }
 
 impl Observing {
@@ -33,7 +34,11 @@ impl Observing {
         fs::create_dir_all(&dir).map_err(system("the recording's directory cannot be made"))?;
         // Trouble shows when it is stopped: the load does not depend on the recording.
         let collector = Collector::start(watch, &dir, Arc::default())?;
-        Ok(Self { collector, dir })
+        Ok(Self {
+            collector,
+            dir,
+            connections: stand.plan.load.concurrency.into(),
+        })
     }
 
     /// What watching took so far.
@@ -54,7 +59,16 @@ impl Watching for Observing {
         Ok(self.effort().cpu_ns)
     }
 
-    fn stop(self: Box<Self>) -> Result<(), LabError> {
-        self.finish().map(drop)
+    fn stop(self: Box<Self>, answered: u64) -> Result<(), LabError> {
+        // Each connection's last request is recorded at its end, which may be to come.
+        let open = self.connections;
+        let seen = self.finish()?.requests_sent();
+        if seen + open < answered {
+            return Err(LabError::Run {
+                run: "overhead".to_owned(),
+                message: format!("the observer saw {seen} of {answered} requests"),
+            });
+        }
+        Ok(())
     }
 }

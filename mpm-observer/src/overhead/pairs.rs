@@ -13,7 +13,7 @@ use super::{
 use crate::{
     lab::{LabError, Progress},
     recording::FORMAT,
-    scenario::Mpm,
+    scenario::{Mpm, Size},
 };
 
 /// How much is told while it goes on.
@@ -38,6 +38,25 @@ pub struct PairsPlan {
     pub half: Duration,
     /// How much is told.
     pub lines: Lines,
+}
+
+impl PairsPlan {
+    /// A short look at the observer alone, some 20 s for three MPMs in the quick size: enough
+    /// for an interval that says how little it knows.
+    #[must_use]
+    pub fn short(mpms: Vec<Mpm>, size: Size) -> Self {
+        let (pairs, half_ms) = match size {
+            Size::Quick => (6, 150),
+            Size::Full => (15, 400),
+        };
+        Self {
+            mpms,
+            watchers: vec![Watcher::Observer],
+            pairs,
+            half: Duration::from_millis(half_ms),
+            lines: Lines::EachMpm,
+        }
+    }
 }
 
 /// A step of a round: which case, and which half of its pair comes first.
@@ -216,7 +235,7 @@ fn make_half(
     let (server_before, watcher_before_ns) = (stand.server_cpu()?, watching.cpu_ns()?);
     let loaded = stand.load(keep_alive, duration)?;
     let (server_after, watcher_after_ns) = (stand.server_cpu()?, watching.cpu_ns()?);
-    watching.stop()?;
+    watching.stop(loaded.as_ref().map_or(0, Summary::answered))?;
     Ok(loaded.map(|summary| {
         half_of(
             &summary,

@@ -35,6 +35,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct Tracing {
     child: Child,
     name: &'static str,
+    /// Where it writes what it saw.
+    result: PathBuf,
+    /// What is in there if it saw something.
+    proof: &'static str,
 }
 
 impl Tracing {
@@ -46,7 +50,8 @@ impl Tracing {
         let output = stand.dir().join("bpftrace.out");
         let mut command = Command::new("bpftrace");
         command.args(["-B", "line"]).arg(&script);
-        let mut tracing = Self::start("bpftrace", command, &output)?;
+        let mut tracing =
+            Self::start("bpftrace", command, &output, output.clone(), "@latency_us:")?;
         tracing.wait_until(|| {
             let said = fs::read_to_string(&output).unwrap_or_default();
             Ok(said.lines().any(|line| line == "ready"))
@@ -60,14 +65,14 @@ impl Tracing {
             .httpd()
             .tasks()
             .map_err(system("httpd's tasks cannot be read"))?;
+        let result = stand.dir().join("strace.txt");
         let mut command = Command::new("strace");
-        command
-            .args(["-f", "-c", "-o"])
-            .arg(stand.dir().join("strace.txt"));
+        command.args(["-f", "-c", "-o"]).arg(&result);
         for process in tasks.iter().filter(|task| task.tid == task.pid) {
             command.args(["-p", &process.pid.to_string()]);
         }
-        let mut tracing = Self::start("strace", command, &stand.dir().join("strace.out"))?;
+        let output = stand.dir().join("strace.out");
+        let mut tracing = Self::start("strace", command, &output, result, " writev")?;
         tracing.wait_until(|| {
             for task in &tasks {
                 if !is_traced(task)? {
@@ -79,7 +84,13 @@ impl Tracing {
         Ok(tracing)
     }
 
-    fn start(name: &'static str, mut command: Command, output: &PathBuf) -> Result<Self, LabError> {
+    fn start(
+        name: &'static str,
+        mut command: Command,
+        output: &Path,
+        result: PathBuf,
+        proof: &'static str,
+    ) -> Result<Self, LabError> {
         let file = File::create(output).map_err(system("a tracer's output cannot be written"))?;
         let errors = file
             .try_clone()
@@ -99,7 +110,12 @@ impl Tracing {
             io::ErrorKind::NotFound => LabError::Missing(name),
             _ => LabError::System { what: name, source },
         })?;
-        Ok(Self { child, name })
+        Ok(Self {
+            child,
+            name,
+            result,
+            proof,
+        })
     }
 
     fn wait_until(&mut self, ready: impl Fn() -> io::Result<bool>) -> Result<(), LabError> {
@@ -143,12 +159,17 @@ impl Watching for Tracing {
         process_cpu_ns(self.child.id()).map_err(system(self.name))
     }
 
-    fn stop(mut self: Box<Self>) -> Result<(), LabError> {
-        if self.end().map_err(system(self.name))? {
-            return Ok(());
+    fn stop(mut self: Box<Self>, answered: u64) -> Result<(), LabError> {
+        let name = self.name;
+        let failed = |what: &str| Err(system(name)(io::Error::other(what.to_owned())));
+        if !self.end().map_err(system(name))? {
+            return failed("it did not end and was killed");
         }
-        let source = io::Error::other("it did not end and was killed");
-        Err(system(self.name)(source))
+        let seen = fs::read_to_string(&self.result).unwrap_or_default();
+        if answered > 0 && !seen.contains(self.proof) {
+            return failed("it saw no request");
+        }
+        Ok(())
     }
 }
 

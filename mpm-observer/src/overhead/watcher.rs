@@ -55,8 +55,9 @@ pub(crate) trait Watching {
     /// CPU time that it has used in user space and in system calls of its own, nanoseconds.
     fn cpu_ns(&self) -> Result<u64, LabError>;
 
-    /// Ends it; returns when everything is detached.
-    fn stop(self: Box<Self>) -> Result<(), LabError>;
+    /// Ends it; returns when everything is detached. Of so many answered requests it must have
+    /// seen something, or nothing was measured.
+    fn stop(self: Box<Self>, answered: u64) -> Result<(), LabError>;
 }
 
 struct Nobody;
@@ -66,7 +67,7 @@ impl Watching for Nobody {
         Ok(0)
     }
 
-    fn stop(self: Box<Self>) -> Result<(), LabError> {
+    fn stop(self: Box<Self>, _answered: u64) -> Result<(), LabError> {
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! They are subcommands and no benches of cargo, because httpd's guard and the client are this
 //! program's hidden subcommands too; and another executable would link all libraries once more.
 
+mod collector;
 mod overhead;
 mod probes;
 
@@ -27,6 +28,8 @@ pub(super) struct BenchArguments {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// What the collector takes, and whether it keeps up
+    Collector(collector::CollectorArguments),
     /// What watching costs httpd, in pairs, beside bpftrace and strace
     Overhead(overhead::OverheadArguments),
     /// What each eBPF program costs per request
@@ -61,6 +64,7 @@ impl Common {
 /// Runs it.
 pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
     match &arguments.bench {
+        Bench::Collector(arguments) => collector::run(arguments),
         Bench::Overhead(arguments) => overhead::run(arguments),
         Bench::Probes(arguments) => probes::run(arguments),
     }
