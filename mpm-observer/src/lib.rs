@@ -14,3 +14,4 @@ pub mod report;
 pub mod resources;
 pub mod scenario;
 pub mod statistics;
+mod text_table;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
@@ -18,6 +19,8 @@ const TRACERS: [&str; 2] = ["bpftrace", "strace"];
 pub enum Bench {
     /// What the collector takes, and whether it keeps up
     Collector,
+    /// Whether the time of every request adds up, every request is seen, every count is right
+    Conservation,
     /// What watching costs httpd, in pairs, beside bpftrace and strace
     Overhead,
     /// What each eBPF program costs per request
@@ -28,6 +31,7 @@ impl Bench {
     fn name(self) -> &'static str {
         match self {
             Self::Collector => "collector",
+            Self::Conservation => "conservation",
             Self::Overhead => "overhead",
             Self::Probes => "probes",
         }
@@ -65,9 +69,18 @@ pub fn run(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<ExitCode> {
     let observer = paths.observer();
     let mut command = environment::command(paths, &observer);
     command.args(["__bench", bench.name()]);
-    if bench == Bench::Overhead {
-        // What the user says later takes its place.
-        command.arg("--out").arg(paths.target.join("bench"));
+    // What the user says later takes their place.
+    let results = paths.target.join("bench");
+    match bench {
+        Bench::Overhead => {
+            command.arg("--out").arg(results);
+        }
+        Bench::Conservation => {
+            let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+            let out = results.join(format!("conservation-{seconds}"));
+            command.arg("--out").arg(out);
+        }
+        Bench::Collector | Bench::Probes => {}
     }
     command.args(args);
     let error = command.exec();

@@ -1,9 +1,10 @@
 //! Joins each request's client row with its kernel row: same four-tuple, same connection, same
 //! ordinal in it.
 //!
-//! Ports recur within seconds, so a four-tuple alone names several connections. On one four-tuple
-//! connections follow one another: the kernel's connection is the client's last one that was
-//! begun before it was established.
+//! Ports recur within seconds, so a four-tuple alone names several connections, and not only the
+//! client's: the observer's own requests may use a port that the client has used before. On one
+//! four-tuple connections follow one another: the kernel's connection is the client's last one that
+//! was begun before it was established, if that had not ended by then.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -75,16 +76,15 @@ fn kernel_ends(row: &KernelRow) -> Ends<'_> {
 /// `own_ports` are the ports from which the observer itself sent requests.
 #[must_use]
 pub fn join(client: &[ClientRow], kernel: &[KernelRow], own_ports: &HashSet<u16>) -> Join {
-    let mut begins: HashMap<Ends<'_>, Vec<u64>> = HashMap::new();
+    // For each four-tuple when the client's connections began and ended, in order of time.
+    let mut spans: HashMap<Ends<'_>, BTreeMap<u64, u64>> = HashMap::new();
     for row in client.iter().filter(|row| row.connect_start_ns != 0) {
-        begins
+        let end_ns = spans
             .entry(client_ends(row))
             .or_default()
-            .push(row.connect_start_ns);
-    }
-    for connects in begins.values_mut() {
-        connects.sort_unstable();
-        connects.dedup();
+            .entry(row.connect_start_ns)
+            .or_default();
+        *end_ns = row.end_ns.max(*end_ns);
     }
 
     let mut by_request: HashMap<(Ends<'_>, u64, u32), usize> = HashMap::new();
@@ -93,9 +93,9 @@ pub fn join(client: &[ClientRow], kernel: &[KernelRow], own_ports: &HashSet<u16>
     let mut ownerless = Vec::new();
     for (index, row) in kernel.iter().enumerate() {
         let ends = kernel_ends(row);
-        let connect_ns = begins.get(&ends).and_then(|connects| {
-            let later = connects.partition_point(|&begin| begin <= row.established_ns);
-            later.checked_sub(1).map(|last| connects[last])
+        let connect_ns = spans.get(&ends).and_then(|spans| {
+            let (&begin_ns, &end_ns) = spans.range(..=row.established_ns).next_back()?;
+            (row.established_ns <= end_ns).then_some(begin_ns)
         });
         match connect_ns {
             Some(connect_ns) => {
@@ -147,6 +147,15 @@ impl Join {
     pub fn missing_count(&self) -> u64 {
         self.missing.values().sum()
     }
+
+    /// Requests that the kernel saw and neither the client nor the observer knows of.
+    #[must_use]
+    pub fn strangers(&self) -> u64 {
+        self.kernel_only
+            .get(&KernelOnly::Other)
+            .copied()
+            .unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +171,7 @@ mod tests {
             remote_port: 80,
             connect_start_ns: connect_ns,
             ordinal,
+            end_ns: connect_ns + 8,
             outcome: "ok".into(),
             ..ClientRow::default()
         }
@@ -224,6 +234,25 @@ mod tests {
                     kernel: 0
                 }
             ]
+        );
+    }
+
+    #[test]
+    fn a_port_used_again_by_the_observer_itself_is_not_taken_for_the_client() {
+        let clients = [client(1000, 10, 0)];
+        // The observer's connection comes after the client's has ended.
+        let kernels = [kernel(1000, 12, 0), kernel(1000, 40, 0)];
+        let result = join(&clients, &kernels, &HashSet::from([1000]));
+        assert_eq!(
+            result.pairs,
+            [Pair {
+                client: 0,
+                kernel: 0
+            }]
+        );
+        assert_eq!(
+            result.kernel_only,
+            BTreeMap::from([(KernelOnly::Observer, 1)])
         );
     }
 

@@ -1,11 +1,15 @@
 //! The correlate stage: brings the client's and the kernel's view of each request together and
 //! accounts for its time. Pure: rows in, plain values out.
 
+mod conservation;
 mod join;
 mod phases;
 mod run;
 mod tasks;
 
+pub use conservation::{
+    Conservation, CountCheck, GOAL_JOINED, GOAL_RESIDUAL_MEDIAN, GOAL_RESIDUAL_P99,
+};
 pub use join::{Join, KernelOnly, Missing, Pair, join};
 pub use phases::{Phase, Phases, phases};
 pub use run::{RunAnalysis, SampleSummary, analyse, load_run};

@@ -143,6 +143,8 @@ pub struct Phases {
     by_phase: [u64; Phase::ALL.len()],
     /// From begin to last byte.
     pub wall_ns: u64,
+    /// Phases whose end lies before their begin; each counts as no time.
+    pub negative: u32,
 }
 
 impl Phases {
@@ -183,6 +185,12 @@ impl Phases {
         self.by_phase[phase as usize] = length_ns;
     }
 
+    /// A phase by its two ends.
+    fn set_between(&mut self, phase: Phase, from_ns: u64, to_ns: u64) {
+        self.negative += u32::from(to_ns < from_ns);
+        self.set(phase, between(from_ns, to_ns));
+    }
+
     /// Takes up to `length_ns` off a phase; returns what is left to take.
     fn take(&mut self, phase: Phase, length_ns: u64) -> u64 {
         let taken_ns = length_ns.min(self.get(phase));
@@ -211,18 +219,15 @@ pub fn phases(client: &ClientRow, kernel: &KernelRow) -> Phases {
 
 fn before_the_server(phases: &mut Phases, client: &ClientRow, kernel: &KernelRow) {
     if client.reused {
-        phases.set(Phase::ClientDelay, between(client.start_ns, client.sent_ns));
+        phases.set_between(Phase::ClientDelay, client.start_ns, client.sent_ns);
     } else {
         // A retry keeps the begin of its first attempt.
         let connect_ns = client.connect_start_ns.max(client.start_ns);
-        phases.set(Phase::StaleAttempt, between(client.start_ns, connect_ns));
-        phases.set(Phase::Connect, between(connect_ns, client.connected_ns));
-        phases.set(
-            Phase::ClientDelay,
-            between(client.connected_ns, client.sent_ns),
-        );
+        phases.set_between(Phase::StaleAttempt, client.start_ns, connect_ns);
+        phases.set_between(Phase::Connect, connect_ns, client.connected_ns);
+        phases.set_between(Phase::ClientDelay, client.connected_ns, client.sent_ns);
     }
-    phases.set(Phase::ToServer, between(client.sent_ns, kernel.arrival_ns));
+    phases.set_between(Phase::ToServer, client.sent_ns, kernel.arrival_ns);
 }
 
 /// From the arrival to the pick-up.
@@ -234,9 +239,9 @@ fn slot_wait(phases: &mut Phases, kernel: &KernelRow) {
     } else {
         kernel.arrival_ns
     };
-    phases.set(Phase::AcceptQueue, between(kernel.arrival_ns, accepted_ns));
+    phases.set_between(Phase::AcceptQueue, kernel.arrival_ns, accepted_ns);
     let free_ns = kernel.worker_free_ns.clamp(accepted_ns, pickup_ns);
-    phases.set(Phase::NoFreeWorker, between(accepted_ns, free_ns));
+    phases.set_between(Phase::NoFreeWorker, accepted_ns, free_ns);
     // Of the rest, what lies between the worker's last wake-up and its running, and what it was
     // preempted since.
     let woken_ns = kernel.worker_woken_ns.clamp(free_ns, pickup_ns);
@@ -288,8 +293,8 @@ fn after_the_server(phases: &mut Phases, client: &ClientRow, kernel: &KernelRow)
     } else {
         client.last_byte_ns
     };
-    phases.set(Phase::ToClient, between(kernel.last_send_ns, looked_ns));
-    phases.set(Phase::InClient, between(looked_ns, client.last_byte_ns));
+    phases.set_between(Phase::ToClient, kernel.last_send_ns, looked_ns);
+    phases.set_between(Phase::InClient, looked_ns, client.last_byte_ns);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Join, Phases, TaskDeltas, join, phases, task_deltas};
+use super::{CountCheck, Join, Phases, TaskDeltas, join, phases, task_deltas};
 use crate::{
     httpd::Role,
     recording::{
@@ -68,6 +68,8 @@ pub struct RunAnalysis {
     pub run_queue_waits_ns: Vec<u64>,
     /// What the samples come to.
     pub sampled: SampleSummary,
+    /// The probes' counts of each task beside the kernel's.
+    pub counts: CountCheck,
     /// Parts of tables that could not be read.
     pub unreadable: Vec<String>,
 }
@@ -247,6 +249,7 @@ pub fn analyse(
         .collect();
     run_queue_waits_ns.sort_unstable();
     RunAnalysis {
+        counts: CountCheck::of(tasks),
         tasks: task_deltas(tasks, load, manifest.plan.mpm),
         sampled: summarise(&samples, &memory, status, load),
         manifest,

@@ -4,6 +4,7 @@
 //! program's hidden subcommands too; and another executable would link all libraries once more.
 
 mod collector;
+mod conservation;
 mod overhead;
 mod probes;
 
@@ -30,6 +31,8 @@ pub(super) struct BenchArguments {
 enum Bench {
     /// What the collector takes, and whether it keeps up
     Collector(collector::CollectorArguments),
+    /// Whether the time of every request adds up, every request is seen, every count is right
+    Conservation(conservation::ConservationArguments),
     /// What watching costs httpd, in pairs, beside bpftrace and strace
     Overhead(overhead::OverheadArguments),
     /// What each eBPF program costs per request
@@ -65,6 +68,7 @@ impl Common {
 pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
     match &arguments.bench {
         Bench::Collector(arguments) => collector::run(arguments),
+        Bench::Conservation(arguments) => conservation::run(arguments),
         Bench::Overhead(arguments) => overhead::run(arguments),
         Bench::Probes(arguments) => probes::run(arguments),
     }
