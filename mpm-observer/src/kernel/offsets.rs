@@ -1,6 +1,6 @@
 //! Where the running kernel keeps the fields that the programs read, from its BTF.
 
-use btf_rs::{Btf, BtfType, Struct, Type};
+use btf_rs::{Backend, Btf, BtfType, Struct, Type};
 use mpm_observer_common::Offsets;
 
 use super::KernelError;
@@ -18,7 +18,10 @@ impl KernelTypes {
     /// # Errors
     /// [`KernelError::NoBtf`] where there is none.
     pub fn of_running_kernel() -> Result<Self, KernelError> {
-        Btf::from_file(BTF_PATH)
+        // Parsing all of it into memory takes some 40 MB for two dozen questions. Kernels before
+        // 6.16 do not let it be mapped.
+        Btf::from_file_with_backend(BTF_PATH, Backend::Mmap)
+            .or_else(|_| Btf::from_file_with_backend(BTF_PATH, Backend::Cache))
             .map(|btf| Self { btf })
             .map_err(|error| KernelError::NoBtf(error.to_string()))
     }

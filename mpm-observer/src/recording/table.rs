@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    marker::PhantomData,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -12,25 +13,32 @@ use parquet::{
     basic::{Compression, ZstdLevel},
     file::properties::WriterProperties,
 };
-use serde_arrow::schema::{SchemaLike, TracingOptions};
+use serde_arrow::{
+    ArrayBuilder,
+    schema::{SchemaLike, TracingOptions},
+};
 
 use super::{RecordingError, TableRow};
 
 /// A file is closed after this time, so that what came before is safe.
 const PART_TIME: Duration = Duration::from_secs(1);
-/// … or after this many rows, so that memory stays bounded.
-const PART_ROWS: usize = 32_768;
+/// … or after this many rows, so that memory stays bounded: columns and the encoder's buffers of
+/// a part of the widest table take some 10 MB.
+const PART_ROWS: usize = 8192;
+/// A column with more different values than fit this gets no dictionary.
+const DICTIONARY_BYTES: usize = 16 << 10;
 /// Ending of a file that is being written. Readers pass over it.
 const UNFINISHED: &str = "tmp";
 
 /// Appends rows to a table.
 pub struct TableWriter<R: TableRow> {
     dir: PathBuf,
-    fields: Vec<FieldRef>,
-    rows: Vec<R>,
+    columns: ArrayBuilder,
+    rows: usize,
     part_began: Instant,
     parts: u32,
     written: u64,
+    row: PhantomData<R>,
 }
 
 impl<R: TableRow> TableWriter<R> {
@@ -44,12 +52,13 @@ impl<R: TableRow> TableWriter<R> {
         let fields =
             Vec::<FieldRef>::from_type::<R>(tracing_options()).map_err(columns_error(&dir))?;
         Ok(Self {
+            columns: ArrayBuilder::from_arrow(&fields).map_err(columns_error(&dir))?,
             dir,
-            fields,
-            rows: Vec::new(),
+            rows: 0,
             part_began: Instant::now(),
             parts: 0,
             written: 0,
+            row: PhantomData,
         })
     }
 
@@ -58,11 +67,12 @@ impl<R: TableRow> TableWriter<R> {
     /// # Errors
     /// When a part that was due could not be written.
     pub fn push(&mut self, row: R) -> Result<(), RecordingError> {
-        if self.rows.is_empty() {
+        if self.rows == 0 {
             self.part_began = Instant::now();
         }
-        self.rows.push(row);
-        if self.rows.len() >= PART_ROWS {
+        self.columns.push(&row).map_err(columns_error(&self.dir))?;
+        self.rows += 1;
+        if self.rows >= PART_ROWS {
             self.flush()?;
         }
         Ok(())
@@ -73,7 +83,7 @@ impl<R: TableRow> TableWriter<R> {
     /// # Errors
     /// When the part could not be written.
     pub fn tick(&mut self) -> Result<(), RecordingError> {
-        if !self.rows.is_empty() && self.part_began.elapsed() >= PART_TIME {
+        if self.rows > 0 && self.part_began.elapsed() >= PART_TIME {
             self.flush()?;
         }
         Ok(())
@@ -85,7 +95,7 @@ impl<R: TableRow> TableWriter<R> {
     /// # Errors
     /// When the part could not be written.
     pub fn finish(mut self) -> Result<u64, RecordingError> {
-        if !self.rows.is_empty() || self.parts == 0 {
+        if self.rows > 0 || self.parts == 0 {
             self.flush()?;
         }
         Ok(self.written)
@@ -94,11 +104,15 @@ impl<R: TableRow> TableWriter<R> {
     fn flush(&mut self) -> Result<(), RecordingError> {
         let path = self.dir.join(format!("part-{:05}.parquet", self.parts));
         let unfinished = path.with_extension(UNFINISHED);
-        let batch = serde_arrow::to_record_batch(&self.fields, &self.rows)
+        let batch = self
+            .columns
+            .to_record_batch()
             .map_err(columns_error(&self.dir))?;
         let file = File::create(&unfinished).map_err(RecordingError::io(&unfinished))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            // No part outlives it, and the default is a buffer of 1 MB for each column.
+            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .build();
         let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))
             .map_err(parquet_error(&unfinished))?;
@@ -108,8 +122,8 @@ impl<R: TableRow> TableWriter<R> {
             .map_err(parquet_error(&unfinished))?;
         fs::rename(&unfinished, &path).map_err(RecordingError::io(&path))?;
         self.parts += 1;
-        self.written += self.rows.len() as u64;
-        self.rows.clear();
+        self.written += self.rows as u64;
+        self.rows = 0;
         Ok(())
     }
 }
