@@ -180,7 +180,7 @@ mod tests {
     fn it_is_read_back_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Overhead::read(dir.path()).unwrap(), None);
-        let overhead = overhead(&[0.9, 1.1, 0.97, 0.98, 0.99, 1.0]);
+        let overhead = overhead(&[0.5, 2.0, 0.25, 0.5, 1.0, 4.0]);
         overhead.write(dir.path()).unwrap();
         assert_eq!(Overhead::read(dir.path()).unwrap(), Some(overhead));
     }
