@@ -1,0 +1,161 @@
+//! Things that the client does, and waits for a slot.
+
+use std::time::Duration;
+
+use mpm_observer::{
+    correlate::Phase,
+    scenario::{Mpm, RunPlan},
+};
+
+use crate::{
+    Case, REPETITIONS,
+    client::{Client, Reading},
+    settle,
+    stand::{Stand, until, until_busy},
+};
+
+const PAUSE: Duration = Duration::from_millis(50);
+/// Long against the time in which a whole body is sent, which differs by milliseconds.
+const READING_PAUSE: Duration = Duration::from_millis(400);
+/// More than the socket's buffers on both ends hold.
+const LARGE_BYTES: u64 = 16 << 20;
+/// The client's end of them.
+const CLIENT_BUFFER: usize = 128 << 10;
+const SLOTS: usize = 10;
+
+fn nothing(client: &mut Client) -> Vec<Case> {
+    (0..2 * REPETITIONS)
+        .map(|_| Case::plain("nothing", client.get("/truth?do=nothing")))
+        .collect()
+}
+
+pub fn a_slow_client_is_seen_as_that(mpm: Mpm) {
+    let Some(stand) = Stand::start(mpm) else {
+        return;
+    };
+    let (mut client, _) = stand.connect();
+    let mut cases = nothing(&mut client);
+    for _ in 0..REPETITIONS {
+        client.send_in_parts("/truth?do=nothing", PAUSE);
+        let exchange = client.receive(Reading::AtOnce);
+        let carries = vec![(Phase::ClientSends, exchange.paused_ns)];
+        let case = Case::new("request in two parts", "nothing", exchange, carries, vec![]);
+        cases.push(case);
+    }
+    for _ in 0..REPETITIONS {
+        client.send("/truth?do=nothing");
+        let exchange = client.receive(Reading::Late(PAUSE));
+        let carries = vec![(Phase::ToClient, exchange.paused_ns)];
+        let case = Case::new("answer read late", "nothing", exchange, carries, vec![]);
+        cases.push(case);
+    }
+    drop(client);
+    settle(stand, cases);
+}
+
+/// A large body, of which the client reads nothing for a while.
+fn slow_reader(mpm: Mpm, what: &str, change: impl FnOnce(&mut RunPlan)) {
+    let stand = Stand::start_as(mpm, |plan| {
+        plan.load.body_bytes = LARGE_BYTES;
+        change(plan);
+    });
+    let Some(stand) = stand else { return };
+    let path = format!("/body-{LARGE_BYTES}.bin");
+    let (mut client, _) = stand.connect_with_buffer(CLIENT_BUFFER);
+    client.get(&path);
+    let mut cases = Vec::new();
+    for _ in 0..2 * REPETITIONS {
+        cases.push(Case::plain("large file", client.get(&path)));
+        client.send(&path);
+        let exchange = client.receive(Reading::Pausing(READING_PAUSE));
+        let carries = vec![(Phase::ClientReads, exchange.paused_ns)];
+        cases.push(Case::new(what, "large file", exchange, carries, vec![]));
+    }
+    drop(client);
+    settle(stand, cases);
+}
+
+pub fn a_slow_reader_is_seen_as_that(mpm: Mpm) {
+    slow_reader(mpm, "large file, reading paused", |_| {});
+}
+
+/// Event then lets the worker go, and another one goes on.
+pub fn a_slow_reader_of_sendfile_is_seen_as_that(mpm: Mpm) {
+    slow_reader(mpm, "large file by sendfile, reading paused", |plan| {
+        plan.server.sendfile = true;
+    });
+}
+
+pub fn an_idle_time_between_requests_is_in_none(mpm: Mpm) {
+    let Some(stand) = Stand::start(mpm) else {
+        return;
+    };
+    let (mut client, _) = stand.connect();
+    let mut cases = nothing(&mut client);
+    for _ in 0..REPETITIONS {
+        // Nothing is carried, so that no phase may have got anything.
+        for what in ["before idling", "after idling"] {
+            let exchange = client.get("/truth?do=nothing");
+            cases.push(Case::new(what, "nothing", exchange, vec![], vec![]));
+            if what == "before idling" {
+                std::thread::sleep(4 * PAUSE);
+            }
+        }
+    }
+    drop(client);
+    settle(stand, cases);
+}
+
+pub fn a_request_that_finds_all_slots_held_waits_in_the_accept_queue(mpm: Mpm) {
+    let Some(stand) = Stand::start(mpm) else {
+        return;
+    };
+    let (mut client, _) = stand.connect();
+    let mut cases = nothing(&mut client);
+    drop(client);
+    for _ in 0..REPETITIONS {
+        let mut holders: Vec<Client> = (0..SLOTS).map(|_| stand.connect_anew()).collect();
+        for (index, holder) in holders.iter_mut().enumerate() {
+            let length = if index == 0 { 6 * PAUSE } else { 12 * PAUSE };
+            holder.send(&format!("/truth?do=sleep&ns={}", length.as_nanos()));
+        }
+        until("all slots are held", || stand.busy() == SLOTS);
+        let mut further = stand.connect_anew();
+        further.send("/truth?do=nothing");
+        // Its slot is free only when the connection has ended.
+        let mut first = holders.remove(0);
+        first.receive(Reading::AtOnce);
+        drop(first);
+        let exchange = further.receive(Reading::AtOnce);
+        let waited_ns = exchange.told("Begin") - exchange.row.sent_ns;
+        let carries = vec![(Phase::AcceptQueue, waited_ns)];
+        let case = Case::new("all slots held", "nothing", exchange, carries, vec![]);
+        cases.push(case);
+        for mut holder in holders {
+            holder.receive(Reading::AtOnce);
+        }
+    }
+    settle(stand, cases);
+}
+
+pub fn a_request_behind_another_waits_for_its_worker(mpm: Mpm) {
+    let Some(stand) = Stand::start(mpm) else {
+        return;
+    };
+    let (mut client, pid) = stand.connect();
+    let mut cases = nothing(&mut client);
+    for _ in 0..REPETITIONS {
+        // Flushed, or httpd would keep the answer until it has the next one.
+        client.send(&format!("/truth?do=sleep&ns={}&flush=1", PAUSE.as_nanos()));
+        until_busy(pid, None);
+        client.send("/truth?do=nothing");
+        let first = client.receive(Reading::AtOnce);
+        let exchange = client.receive(Reading::AtOnce);
+        let waited_ns = first.told("End") - exchange.row.sent_ns;
+        let carries = vec![(Phase::NoFreeWorker, waited_ns)];
+        let case = Case::new("behind another", "nothing", exchange, carries, vec![]);
+        cases.push(case);
+    }
+    drop(client);
+    settle(stand, cases);
+}

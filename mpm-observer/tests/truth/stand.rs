@@ -1,0 +1,192 @@
+//! A watched httpd with mod_truth on a CPU of its own, and looks at what its tasks are doing.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use mpm_observer::{
+    correlate::{Phases, join, phases},
+    kernel::Options,
+    recording::{ClientRow, KernelRow},
+    scenario::{Mpm, RunPlan},
+};
+use nix::{
+    libc::c_long,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    client::Client,
+    common::{
+        Place, have, small,
+        watched::{Seen, Watched},
+    },
+    hog::Pinned,
+    module,
+};
+
+/// What is measured here would be disturbed by another test beside it.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Where files lie on a disk: the temporary directory often lies in memory.
+const ON_DISK: &str = "/var/tmp";
+
+pub struct Stand {
+    pub mpm: Mpm,
+    /// The CPU of httpd.
+    pub cpu: usize,
+    /// A directory that httpd's user can read.
+    pub dir: PathBuf,
+    watched: Watched,
+    _pinned: Pinned,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// A request from both sides.
+#[derive(Debug)]
+pub struct Joined {
+    pub phases: Phases,
+    pub kernel: KernelRow,
+}
+
+impl Stand {
+    pub fn start(mpm: Mpm) -> Option<Self> {
+        Self::start_as(mpm, |_| {})
+    }
+
+    /// With a changed plan.
+    pub fn start_as(mpm: Mpm, change: impl FnOnce(&mut RunPlan)) -> Option<Self> {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let pinned = Pinned::beside_another();
+        if !have("a second CPU", pinned.is_some()) {
+            return None;
+        }
+        let (pinned, cpu) = pinned?;
+        let place = Place::new_in(Path::new(ON_DISK))?;
+        let dir = place.dir.path().to_owned();
+        let module = module::build(&dir)?;
+        let mut plan = small(mpm, "warm", "");
+        plan.server.extra_directives = vec![
+            format!("LoadModule truth_module \"{}\"", module.display()),
+            "<Location \"/truth\">".into(),
+            "SetHandler truth".into(),
+            "</Location>".into(),
+        ];
+        change(&mut plan);
+        let watched = Watched::start_as(place, &plan, &[cpu], Options::for_port)?;
+        Some(Self {
+            mpm,
+            cpu,
+            dir,
+            watched,
+            _pinned: pinned,
+            _turn: turn,
+        })
+    }
+
+    /// A kept connection to a process that has served already, and that process.
+    pub fn connect(&self) -> (Client, u32) {
+        self.warm(Client::connect(self.watched.addr))
+    }
+
+    /// The same with a receive buffer of that size.
+    pub fn connect_with_buffer(&self, bytes: usize) -> (Client, u32) {
+        self.warm(Client::connect_with_buffer(self.watched.addr, bytes))
+    }
+
+    /// A connection of which nothing is known yet.
+    pub fn connect_anew(&self) -> Client {
+        Client::connect(self.watched.addr)
+    }
+
+    /// Event changes threads, so more than one request is needed.
+    fn warm(&self, mut client: Client) -> (Client, u32) {
+        let pids: Vec<u64> = (0..10)
+            .map(|_| client.get("/truth?do=touch&pages=1").told("Pid"))
+            .collect();
+        (client, pids[0].try_into().unwrap())
+    }
+
+    /// How many of httpd's tasks are doing mod_truth's thing.
+    pub fn busy(&self) -> usize {
+        let tasks = self.watched.httpd().tasks().unwrap();
+        tasks
+            .iter()
+            .filter(|task| is_busy(&format!("/proc/{}/task/{}", task.pid, task.tid)))
+            .count()
+    }
+
+    /// Ends httpd, joins the client's rows with the kernel's, and returns both of each in the
+    /// order of `rows`.
+    pub fn finish(self, rows: &[ClientRow]) -> Vec<Joined> {
+        let mut seen = Seen::default();
+        let own_ports = self.watched.own_ports.clone();
+        let counters = self.watched.finish(&mut seen);
+        assert!(counters.balanced() && counters.lost() == 0, "{counters:?}");
+        let kernel: Vec<KernelRow> = seen.requests.iter().map(KernelRow::from).collect();
+        let joined = join(rows, &kernel, &own_ports);
+        assert_eq!(joined.missing, [].into());
+        let by_client: HashMap<usize, usize> = joined
+            .pairs
+            .iter()
+            .map(|pair| (pair.client, pair.kernel))
+            .collect();
+        let of_row = |(index, row)| {
+            let kernel = kernel[by_client[&index]].clone();
+            assert!(kernel.is_whole(), "{kernel:?}");
+            Joined {
+                phases: phases(row, &kernel),
+                kernel,
+            }
+        };
+        rows.iter().enumerate().map(of_row).collect()
+    }
+}
+
+/// Whether the task whose directory in /proc this is does mod_truth's thing.
+fn is_busy(task: &str) -> bool {
+    fs::read_to_string(format!("{task}/comm")).is_ok_and(|name| name == "truth\n")
+}
+
+/// Waits until a task of the process does mod_truth's thing, and in this system call, if any.
+pub fn until_busy(pid: u32, call: Option<c_long>) {
+    let in_call = |task: &str| {
+        let call = call.map(|number| format!("{number} "));
+        let now = || fs::read_to_string(format!("{task}/syscall")).unwrap_or_default();
+        call.is_none_or(|call| now().starts_with(&call))
+    };
+    until("a request is in its midst", || {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks.flatten().any(|task| {
+            let task = task.path().display().to_string();
+            is_busy(&task) && in_call(&task)
+        })
+    });
+}
+
+/// Waits until the process is stopped by a signal.
+pub fn until_stopped(pid: u32) {
+    until("the process is stopped", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('T'))
+    });
+}
+
+/// Without sleeping: what is waited for lasts only some milliseconds.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+    }
+}
+
+pub fn signal(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+}
