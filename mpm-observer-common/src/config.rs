@@ -60,6 +60,8 @@ pub struct Offsets {
     pub task_maj_flt: u32,
     /// `task_struct.sched_info.run_delay`
     pub task_run_delay: u32,
+    /// `task_struct.sched_info.last_arrival`
+    pub task_last_arrival: u32,
     /// The byte of `task_struct.in_iowait`
     pub task_iowait: u32,
     /// Its bit in that byte, as a mask.

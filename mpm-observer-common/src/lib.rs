@@ -54,7 +54,7 @@ mod tests {
         const BLOCKED: usize = 8 * BlockedIn::COUNT;
         assert_eq!(size_of::<Settings>(), 2 + 2 + 4 + SYSCALLS);
         assert_eq!(size_of::<TraceWindow>(), 2 * 8);
-        assert_eq!(size_of::<Offsets>(), 26 * 4);
+        assert_eq!(size_of::<Offsets>(), 27 * 4);
         assert_eq!(
             size_of::<RequestRecord>(),
             8 + 32 + 8 + 20 * 8 + BLOCKED + 10 * 4
@@ -71,7 +71,7 @@ mod tests {
         );
         assert_eq!(
             size_of::<TaskState>(),
-            size_of::<TaskRecord>() + 3 * 8 + 4 * 8 + 4 * 8 + 4 * 4
+            size_of::<TaskRecord>() + 3 * 8 + 4 * 8 + 4 * 8 + 4 * 4 + 2 * 8
         );
         assert_eq!(
             size_of::<ConnState>(),

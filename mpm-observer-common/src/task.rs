@@ -55,8 +55,12 @@ pub struct TaskState {
     pub blocked_in: u32,
     /// 1 while a fault on a page that is not present waits to be told what was mapped.
     pub fault_open: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 while `since_ns` is the moment at which it was seen to get its CPU.
+    pub just_arrived: u32,
+    /// `last_arrival` when it was last read: the kernel's scheduler's clock.
+    pub last_arrival_ns: u64,
+    /// CLOCK_MONOTONIC minus that clock.
+    pub clock_offset_ns: u64,
     /// What is emitted at its end; `totals` is kept up to date in place.
     pub record: TaskRecord,
     /// The kernel's counters when the watch began.
@@ -78,6 +82,29 @@ impl TaskState {
             off_cpu: OffCpu::Blocked as u32,
             ..Self::default()
         }
+    }
+
+    /// Compares with the kernel when a task that acts, and so is on a CPU, got that CPU
+    /// (`last_arrival_ns`, by the scheduler's clock). Not every switch is traced: on some kernels
+    /// those away from an idle CPU or from some tasks of the system are not. Goes before
+    /// everything that a task is seen to do.
+    #[inline(always)]
+    pub fn arrive(&mut self, now_ns: u64, last_arrival_ns: u64) {
+        let is_new = last_arrival_ns != self.last_arrival_ns;
+        self.last_arrival_ns = last_arrival_ns;
+        if self.off_cpu != OffCpu::Running as u32 {
+            let arrived_ns = last_arrival_ns.wrapping_add(self.clock_offset_ns);
+            let is_known = is_new && self.clock_offset_ns != 0;
+            let is_within = arrived_ns >= self.since_ns && arrived_ns <= now_ns;
+            self.switch_in(if is_known && is_within {
+                arrived_ns
+            } else {
+                now_ns
+            });
+        } else if self.just_arrived != 0 && is_new {
+            self.clock_offset_ns = self.since_ns.wrapping_sub(last_arrival_ns);
+        }
+        self.just_arrived = 0;
     }
 
     /// Brings the totals of a task that is on a CPU up to `now_ns`. `run_delay_ns` is the
@@ -130,6 +157,7 @@ impl TaskState {
         }
         self.off_cpu = OffCpu::Running as u32;
         self.since_ns = now_ns;
+        self.just_arrived = 1;
     }
 
     /// Whether the kernel's counters are still to be taken with [`TaskState::set_base`].

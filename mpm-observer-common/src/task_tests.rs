@@ -136,6 +136,40 @@ fn a_lost_switch_out_is_not_taken_for_blocking() {
 }
 
 #[test]
+fn a_lost_switch_in_is_made_up_from_the_kernels_arrival() {
+    let mut task = running();
+    // The scheduler's clock is 600 behind.
+    task.arrive(1010, 400);
+    task.switch_out(1010, 0, Some(FUTEX));
+    // It got its CPU at 1110, after a wait of 30, and was not seen to.
+    task.arrive(1150, 510);
+    task.switch_out(1150, 30, None);
+    assert_eq!(sched(&task).blocked_ns[FUTEX as usize], 70);
+    assert_eq!(sched(&task).woken_wait_ns, 30);
+    assert_eq!(sched(&task).on_cpu_ns, 50);
+    assert_eq!((task.woken_ns, task.running_ns), (1080, 1110));
+    // The same after a preemption.
+    task.arrive(1200, 580);
+    task.account(1200, 60);
+    assert_eq!(sched(&task).preempted_ns, 30);
+    assert_eq!(sched(&task).on_cpu_ns, 70);
+    assert_eq!(sum(sched(&task)), 200);
+}
+
+#[test]
+fn a_lost_switch_in_at_an_impossible_time_leaves_the_task_off_its_cpu() {
+    for last_arrival_ns in [0, 400, 9000] {
+        let mut task = running();
+        task.arrive(1010, 400);
+        task.switch_out(1010, 0, None);
+        task.arrive(1150, last_arrival_ns);
+        task.account(1150, 0);
+        assert_eq!(sched(&task).preempted_ns, 140, "{last_arrival_ns}");
+        assert_eq!(sum(sched(&task)), 150);
+    }
+}
+
+#[test]
 fn a_task_that_was_there_before_counts_from_its_base() {
     let mut task = TaskState::begin(5000);
     task.record.flags |= TaskFlags::BASE_WANTED;

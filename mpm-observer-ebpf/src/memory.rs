@@ -16,6 +16,7 @@ static OFFSETS: Offsets = Offsets {
     task_min_flt: 0,
     task_maj_flt: 0,
     task_run_delay: 0,
+    task_last_arrival: 0,
     task_iowait: 0,
     task_iowait_mask: 0,
     regs_syscall: 0,

@@ -41,6 +41,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         let prev_state: u32 = ctx.arg(3);
         let blocked = (preempt & 0xff == 0 && prev_state != 0)
             .then(|| blocked_in(prev_state, in_iowait(prev), call(prev)));
+        state.arrive(now_ns, field(prev, offset!(task_last_arrival)));
         state.switch_out(now_ns, field(prev, offset!(task_run_delay)), blocked);
         Traced {
             pid: prev_pid,
@@ -104,5 +105,6 @@ pub(crate) fn kernel_counts(task: *const c_void) -> KernelCounts {
 /// Brings the totals of the running task up to `now_ns`.
 #[inline(always)]
 pub(crate) fn account(state: &mut TaskState, current: *const c_void, now_ns: u64) {
+    state.arrive(now_ns, field(current, offset!(task_last_arrival)));
     state.account(now_ns, field(current, offset!(task_run_delay)));
 }

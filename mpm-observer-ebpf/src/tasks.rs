@@ -67,6 +67,7 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     };
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
+    state.arrive(now_ns, field(ended, offset!(task_last_arrival)));
     state.end(
         now_ns,
         field(ended, offset!(task_run_delay)),

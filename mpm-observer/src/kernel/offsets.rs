@@ -50,6 +50,7 @@ impl KernelTypes {
             task_min_flt: self.offset("task_struct", "min_flt")?,
             task_maj_flt: self.offset("task_struct", "maj_flt")?,
             task_run_delay: self.offset("task_struct", "sched_info.run_delay")?,
+            task_last_arrival: self.offset("task_struct", "sched_info.last_arrival")?,
             task_iowait: iowait_bit / 8,
             task_iowait_mask: 1 << (iowait_bit % 8),
             regs_syscall: self.offset("pt_regs", "orig_ax")?,
