@@ -14,7 +14,8 @@ pub struct Settings {
     /// Where `ret` lies in the `sys_exit_accept4` record, from tracefs's `format` file.
     pub accept_ret_offset: u32,
     /// By number of the system call: the [`BlockedIn`](crate::BlockedIn) of a task that blocks
-    /// in it, as long as its state does not say otherwise.
+    /// in it, as long as its state does not say otherwise; [`RESTARTED`](crate::RESTARTED) of
+    /// `restart_syscall`.
     pub syscalls: [u8; SYSCALLS],
 }
 

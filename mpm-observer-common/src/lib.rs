@@ -21,7 +21,7 @@ pub use record::{
     Address, BlockedIn, RecordKind, RequestFlags, RequestRecord, SchedTotals, TaskFlags,
     TaskRecord, TaskTotals,
 };
-pub use task::{KernelCounts, OffCpu, TaskState, blocked_in};
+pub use task::{KernelCounts, OffCpu, RESTARTED, TaskState, blocked_in};
 pub use trace::{TraceEvent, TraceKind, TraceSource, WakeContext};
 
 /// Most connections of the server that can be followed at once.
@@ -71,7 +71,7 @@ mod tests {
         );
         assert_eq!(
             size_of::<TaskState>(),
-            size_of::<TaskRecord>() + 3 * 8 + 4 * 8 + 4 * 8 + 4 * 4 + 2 * 8
+            size_of::<TaskRecord>() + 3 * 8 + 4 * 8 + 4 * 8 + 4 * 4 + 2 * 8 + 2 * 4
         );
         assert_eq!(
             size_of::<ConnState>(),

@@ -61,6 +61,10 @@ pub struct TaskState {
     pub last_arrival_ns: u64,
     /// CLOCK_MONOTONIC minus that clock.
     pub clock_offset_ns: u64,
+    /// What the last system call in which it was switched out says of its blocking.
+    pub call: u32,
+    /// Zero.
+    pub reserved: u32,
     /// What is emitted at its end; `totals` is kept up to date in place.
     pub record: TaskRecord,
     /// The kernel's counters when the watch began.
@@ -160,6 +164,19 @@ impl TaskState {
         self.just_arrived = 1;
     }
 
+    /// What the system call that it is in says of its blocking, `by_call` being what the call's
+    /// number says. A call that goes on after a signal is the one that the signal interrupted.
+    #[inline(always)]
+    pub fn in_call(&mut self, by_call: Option<u32>) -> Option<u32> {
+        if by_call == Some(RESTARTED) {
+            return Some(self.call);
+        }
+        if let Some(call) = by_call {
+            self.call = call;
+        }
+        by_call
+    }
+
     /// Whether the kernel's counters are still to be taken with [`TaskState::set_base`].
     #[inline(always)]
     #[must_use]
@@ -187,6 +204,9 @@ impl TaskState {
         record.kernel_faults_major = kernel.faults_major - self.base.faults_major;
     }
 }
+
+/// What [`Settings::syscalls`](crate::Settings) says of `restart_syscall`.
+pub const RESTARTED: u32 = BlockedIn::COUNT as u32;
 
 /// Bits of `task_struct.__state`: not to be woken by signals.
 const TASK_UNINTERRUPTIBLE: u32 = 2;

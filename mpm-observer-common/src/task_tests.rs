@@ -257,6 +257,15 @@ fn what_a_task_is_blocked_in_follows_from_state_and_call() {
 }
 
 #[test]
+fn a_restarted_call_is_the_one_that_was_interrupted() {
+    let mut task = running();
+    assert_eq!(task.in_call(Some(FUTEX)), Some(FUTEX));
+    assert_eq!(task.in_call(None), None);
+    assert_eq!(task.in_call(Some(RESTARTED)), Some(FUTEX));
+    assert_eq!(task.in_call(Some(RESTARTED)), Some(FUTEX));
+}
+
+#[test]
 fn each_kind_of_blocking_is_at_its_number() {
     for (index, kind) in BlockedIn::ALL.into_iter().enumerate() {
         assert_eq!(kind as usize, index);

@@ -40,7 +40,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         let preempt: c_int = ctx.arg(0);
         let prev_state: u32 = ctx.arg(3);
         let blocked = (preempt & 0xff == 0 && prev_state != 0)
-            .then(|| blocked_in(prev_state, in_iowait(prev), call(prev)));
+            .then(|| blocked_in(prev_state, in_iowait(prev), state.in_call(call(prev))));
         state.arrive(now_ns, field(prev, offset!(task_last_arrival)));
         state.switch_out(now_ns, field(prev, offset!(task_run_delay)), blocked);
         Traced {

@@ -1,6 +1,6 @@
 //! What a task that blocks in a system call is blocked in.
 
-use mpm_observer_common::{BlockedIn, SYSCALLS};
+use mpm_observer_common::{BlockedIn, RESTARTED, SYSCALLS};
 use nix::libc;
 
 /// The system calls that httpd blocks in, by what they wait for. Reads and writes are taken for
@@ -53,9 +53,10 @@ const KINDS: &[(BlockedIn, &[libc::c_long])] = &[
     ),
 ];
 
-/// By number of the system call, a number of [`BlockedIn`].
+/// By number of the system call, a number of [`BlockedIn`] or [`RESTARTED`].
 pub(super) fn syscall_kinds() -> [u8; SYSCALLS] {
     let mut kinds = [BlockedIn::Other as u8; SYSCALLS];
+    kinds[libc::SYS_restart_syscall as usize] = RESTARTED as u8;
     for (kind, calls) in KINDS {
         for &call in *calls {
             if let Some(entry) = usize::try_from(call).ok().and_then(|n| kinds.get_mut(n)) {
@@ -78,11 +79,12 @@ mod tests {
                 assert_eq!(kinds[call as usize], *kind as u8, "call {call}");
             }
         }
+        assert_eq!(kinds[libc::SYS_restart_syscall as usize], RESTARTED as u8);
         let known: usize = KINDS.iter().map(|(_, calls)| calls.len()).sum();
         let set = kinds
             .iter()
             .filter(|&&kind| kind != BlockedIn::Other as u8)
             .count();
-        assert_eq!(set, known);
+        assert_eq!(set, known + 1);
     }
 }
