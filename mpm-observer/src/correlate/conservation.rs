@@ -62,10 +62,10 @@ impl Conservation {
     }
 
     /// Takes in another run.
-    pub fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: &Self) {
         self.ok += other.ok;
         self.joined += other.joined;
-        for (cause, count) in other.missing {
+        for (&cause, count) in &other.missing {
             *self.missing.entry(cause).or_default() += count;
         }
         self.touched += other.touched;
@@ -73,7 +73,7 @@ impl Conservation {
         self.skipped += other.skipped;
         self.negative += other.negative;
         self.too_long += other.too_long;
-        self.residuals.extend(other.residuals);
+        self.residuals.extend(&other.residuals);
         self.residuals.sort_by(f64::total_cmp);
     }
 
@@ -207,7 +207,7 @@ mod tests {
         let mut other = with_residuals(vec![0.1]);
         other.missing.insert(Missing::Request, 2);
         other.lost = 4;
-        sum.add(other);
+        sum.add(&other);
         assert_eq!((sum.ok, sum.lost), (3, 4));
         assert_eq!(sum.missing[&Missing::Request], 3);
         assert_eq!(sum.residual(0.5), Some(0.1));

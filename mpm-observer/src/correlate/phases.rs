@@ -137,6 +137,43 @@ impl Phase {
     }
 }
 
+impl Phase {
+    /// What it is, in a few words.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::StaleAttempt => "an attempt on a kept connection that the server had closed",
+            Self::Connect => "the client connects",
+            Self::ClientDelay => "connected, and the request not yet written",
+            Self::ToServer => "from the client's write to the arrival at the server's socket",
+            Self::AcceptQueue => "arrived, and no task has accepted the connection",
+            Self::NoFreeWorker => {
+                "arrived and accepted, and the task that will read it busy with another request"
+            }
+            Self::HandOff => "on the way to a free worker, such as from the listener",
+            Self::WorkerRunQueue => "the free worker is woken and waits for a CPU",
+            Self::OnCpu => "a task serves it and runs",
+            Self::Woken => "the serving task is woken and waits for a CPU",
+            Self::Preempted => "the serving task was preempted and waits for a CPU",
+            Self::Futex => "the serving task is blocked in a mutex or condition variable",
+            Self::Poll => "the serving task polls, and not for this client",
+            Self::Send => "the serving task is blocked in a write to a socket or pipe",
+            Self::Receive => "the serving task is blocked in a read from a socket or pipe",
+            Self::FileRead => "the serving task waits for a device that reads a file",
+            Self::PageFault => "the serving task waits for a device in a page fault",
+            Self::Sleep => "the serving task sleeps for a time",
+            Self::Stopped => "the serving task is stopped by a signal",
+            Self::KernelLock => "the serving task waits for a lock in the kernel",
+            Self::Other => "the serving task is blocked in something else",
+            Self::ClientSends => "the server waits for the rest of the request",
+            Self::ClientReads => "the server waits for the client to read what was sent",
+            Self::Handover => "between two tasks that serve it",
+            Self::ToClient => "from the last send until the client looks for the answer",
+            Self::InClient => "from the client's look to its last byte",
+        }
+    }
+}
+
 /// The phases of one request in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {

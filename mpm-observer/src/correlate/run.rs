@@ -237,7 +237,7 @@ pub fn analyse(
         .pairs
         .iter()
         .map(|pair| &kernel[pair.kernel])
-        .filter(|row| row.ordinal == 0 && row.accepted_ns != 0)
+        .filter(|row| row.is_whole() && row.ordinal == 0 && row.accepted_ns != 0)
         .map(|row| row.accepted_ns.saturating_sub(row.queued_ns))
         .collect();
     accept_waits_ns.sort_unstable();
@@ -245,6 +245,7 @@ pub fn analyse(
         .pairs
         .iter()
         .map(|pair| &kernel[pair.kernel])
+        .filter(|row| row.is_whole())
         .map(|row| row.woken_wait_ns + row.preempted_ns)
         .collect();
     run_queue_waits_ns.sort_unstable();

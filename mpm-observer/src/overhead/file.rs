@@ -60,14 +60,18 @@ impl Overhead {
     pub fn lines(&self) -> Vec<String> {
         [true, false]
             .into_iter()
-            .filter_map(|keep_alive| {
-                let cases = self.observer().filter(|case| case.keep_alive == keep_alive);
-                let pairs: usize = cases.map(|case| case.pairs.len()).sum();
-                let gist = gist(&self.of_all_mpms(keep_alive));
-                let load = load_name(keep_alive);
-                (pairs > 0).then(|| format!("observer's cost, {load}: {gist} ({pairs} pairs)"))
-            })
+            .filter_map(|keep_alive| self.line(keep_alive))
             .collect()
+    }
+
+    /// The line on one kind of load; `None` if it was not measured.
+    #[must_use]
+    pub fn line(&self, keep_alive: bool) -> Option<String> {
+        let cases = self.observer().filter(|case| case.keep_alive == keep_alive);
+        let pairs: usize = cases.map(|case| case.pairs.len()).sum();
+        let gist = gist(&self.of_all_mpms(keep_alive));
+        let load = load_name(keep_alive);
+        (pairs > 0).then(|| format!("observer's cost, {load}: {gist} ({pairs} pairs)"))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{ReportError, text::plural};
 use crate::{
+    overhead::Overhead,
     recording::{Experiment, Manifest, RunDir, ScenarioNotes, Status},
     scenario::Mpm,
 };
@@ -70,6 +71,8 @@ pub(super) struct Contents {
     pub left_out: Vec<LeftOut>,
     /// What the manifests say.
     pub setting: Setting,
+    /// What watching cost on this machine, if it was measured.
+    pub overhead: Option<Overhead>,
 }
 
 /// Reads the manifests of all runs. One that cannot be read leaves its run out.
@@ -123,6 +126,7 @@ pub(super) fn read_contents(dir: &Path) -> Result<Contents, ReportError> {
         groups,
         left_out,
         setting,
+        overhead: Overhead::read(dir)?,
     })
 }
 

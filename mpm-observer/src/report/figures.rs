@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::{
     data::{Group, RunRef},
     metrics::{METRICS, Metric},
+    phase_table::PhaseSums,
 };
 use crate::{
-    correlate::{KernelOnly, Missing, RunAnalysis},
+    correlate::{Conservation, KernelOnly, Missing, RunAnalysis},
     kernel::Counters,
     recording::{ScenarioNotes, Status},
     scenario::{Mpm, RunPlan},
@@ -33,6 +34,10 @@ pub(super) struct RunFigures {
     pub outcomes: BTreeMap<String, u64>,
     /// Requests seen from both sides.
     pub joined: u64,
+    /// How well its requests' time adds up.
+    pub conservation: Conservation,
+    /// Where their time went.
+    pub phases: PhaseSums,
     /// Successful requests without a kernel row, by cause.
     pub missing: BTreeMap<Missing, u64>,
     /// Kernel rows without a client row, by cause.
@@ -64,6 +69,8 @@ impl RunFigures {
             values: METRICS.iter().map(|metric| (metric.of)(run)).collect(),
             outcomes: run.outcomes.clone(),
             joined: run.join.pairs.len() as u64,
+            conservation: Conservation::of(run),
+            phases: PhaseSums::of(&run.phases()),
             missing: run.join.missing.clone(),
             kernel_only: run.join.kernel_only.clone(),
             counters: manifest.counters.clone(),

@@ -51,6 +51,7 @@ impl Exporter for Json {
                 "sizes": setting.sizes,
                 "absent_programs": setting.absent_programs,
             },
+            "overhead": contents.overhead,
             "metrics": METRICS.iter().map(|metric| json!({
                 "key": metric.key,
                 "label": metric.label,
@@ -137,6 +138,12 @@ fn run(run: &RunFigures) -> Value {
             "joined": run.joined,
             "missing": missing,
             "kernel_only": kernel_only,
+            "touched_by_a_loss": run.conservation.touched,
+        },
+        "residual": {
+            "median": run.conservation.residual(0.5),
+            "p99": run.conservation.residual(0.99),
+            "max": run.conservation.residual(1.0),
         },
         "probes": run.counters,
         "probes_lost": run.counters.lost(),

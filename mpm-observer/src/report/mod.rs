@@ -4,6 +4,7 @@
 //! after the other is read and drawn, so that the rows of only one are in memory.
 
 mod answers;
+mod basis;
 mod charts;
 mod data;
 mod export;
@@ -15,6 +16,7 @@ mod made_up;
 mod markdown;
 pub mod metrics;
 mod page;
+mod phase_table;
 mod pictures;
 mod summary;
 mod tables;

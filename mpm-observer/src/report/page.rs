@@ -4,17 +4,22 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
 use super::{
+    basis,
     charts::{OverviewChart, ScenarioChart, conditions},
     data::{Contents, LeftOut},
     figures::ScenarioFigures,
     metrics::{METRICS, Metric},
+    phase_table::phase_table,
     pictures::Picture,
     summary::{Tested, one_line, tested, warnings},
     tables::{self, Cell, Table},
     text::plural,
     utc,
 };
-use crate::scenario::{Mpm, SummaryRow};
+use crate::{
+    overhead::Overhead,
+    scenario::{Mpm, SummaryRow},
+};
 
 /// Everything that a page shows.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +30,8 @@ pub(super) struct Page {
     pub warnings: Vec<String>,
     /// The rows of the tutorial's summary table.
     pub rows: Vec<ClaimRow>,
+    /// What the figures of `rows` rest on.
+    pub basis: String,
     /// The MPMs of the columns of `rows`.
     pub mpms: Vec<String>,
     /// Names and values of the setting.
@@ -175,6 +182,7 @@ pub(super) fn build(
                     .collect(),
             })
             .collect(),
+        basis: basis::of_all(scenarios, contents.overhead.as_ref()),
         mpms: mpms.iter().map(Mpm::to_string).collect(),
         facts: facts(contents, scenarios),
         overview,
@@ -182,7 +190,9 @@ pub(super) fn build(
             .iter()
             .zip(charts)
             .enumerate()
-            .map(|(index, (figures, charts))| section(index, figures, charts))
+            .map(|(index, (figures, charts))| {
+                section(index, figures, charts, contents.overhead.as_ref())
+            })
             .collect(),
         glossary: METRICS
             .iter()
@@ -232,9 +242,19 @@ fn claim(tested: &Tested<'_>, scenarios: &[ScenarioFigures], mpms: &[Mpm]) -> Cl
     }
 }
 
-fn section(index: usize, figures: &ScenarioFigures, charts: Vec<Figure>) -> Section {
+fn section(
+    index: usize,
+    figures: &ScenarioFigures,
+    charts: Vec<Figure>,
+    overhead: Option<&Overhead>,
+) -> Section {
     let notes = &figures.notes;
     let tutorial = notes.tutorial.as_ref();
+    let basis = basis::of_scenario(figures, overhead);
+    let on_its_basis = |mut table: Table| {
+        table.notes.push(basis.clone());
+        table
+    };
     Section {
         anchor: anchor(index),
         title: notes.title.clone(),
@@ -242,15 +262,19 @@ fn section(index: usize, figures: &ScenarioFigures, charts: Vec<Figure>) -> Sect
         conditions: conditions(figures),
         tutorial: tutorial.map(|tutorial| (tutorial.section, tutorial.command.clone())),
         expects: tutorial.map_or_else(String::new, |tutorial| tutorial.expects.overall.clone()),
-        key_figures: tables::key_figures(figures),
+        key_figures: on_its_basis(tables::key_figures(figures)),
         charts,
-        further_figures: tables::further_figures(figures),
-        tables: vec![
+        further_figures: on_its_basis(tables::further_figures(figures)),
+        tables: [
+            phase_table(figures),
             tables::outcomes(figures),
             tables::messages(figures),
             tables::join(figures),
             tables::losses(figures),
-        ],
+        ]
+        .into_iter()
+        .map(on_its_basis)
+        .collect(),
     }
 }
 
@@ -281,6 +305,8 @@ fn facts(contents: &Contents, scenarios: &[ScenarioFigures]) -> Vec<(String, Str
     add("httpd", setting.httpd.join("; "));
     add("User of httpd's children", setting.users.join(", "));
     add("mpm-observer", setting.observer.join(", "));
+    let costs = contents.overhead.as_ref().map(Overhead::lines);
+    add("Cost of watching", costs.unwrap_or_default().join("; "));
     add("Command", contents.experiment.command.join(" "));
     facts
 }

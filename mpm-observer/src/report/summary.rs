@@ -190,6 +190,16 @@ fn doubts(figures: &ScenarioFigures) -> Vec<String> {
     if lost > 0 {
         doubts.push(format!("{title}: {} were lost.", plural(lost, "event")));
     }
+    let touched = figures.total(|run| run.conservation.touched);
+    if touched > 0 {
+        doubts.push(format!(
+            "{title}: {} touched by a loss and left out of all figures of phases.",
+            match touched {
+                1 => "1 request was".to_owned(),
+                touched => format!("{} requests were", whole(touched)),
+            }
+        ));
+    }
     let unbalanced = figures.total(|run| u64::from(!run.counters.balanced()));
     if unbalanced > 0 {
         doubts.push(format!(
@@ -292,12 +302,14 @@ mod tests {
             lost: 2,
             received: 6,
         });
+        figures.runs[1].conservation.touched = 3;
         figures.runs[2].unreadable.push("part".into());
         figures.runs[3].server_gone = false;
         let doubts = doubts(&figures).join("\n");
         for expected in [
             "the client was the bottleneck (prefork 1 of 3)",
             "2 events were lost",
+            "3 requests were touched by a loss and left out",
             "the probes' books do not close in 1 of 9 runs",
             "only 99.00 % of the successful requests",
             "1 part of the recording cannot be read",

@@ -66,7 +66,7 @@ pub(super) enum Mark {
 }
 
 impl Cell {
-    fn plain(text: impl Into<String>) -> Self {
+    pub(super) fn plain(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             ..Self::default()
@@ -131,7 +131,7 @@ fn of_metrics(figures: &ScenarioFigures, title: &str, wanted: fn(&Metric) -> boo
     }
 }
 
-fn columns(figures: &ScenarioFigures) -> Vec<String> {
+pub(super) fn columns(figures: &ScenarioFigures) -> Vec<String> {
     let heading = |mpm: Mpm| format!("{mpm} (n = {})", figures.runs_of(mpm).count());
     figures.mpms().into_iter().map(heading).collect()
 }

@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &ConservationArguments) -> CommandResult {
         let plan = &run.manifest.plan;
         let line = lines.entry((plan.scenario.clone(), plan.mpm)).or_default();
         line.strangers += run.join.strangers();
-        line.conservation.add(Conservation::of(&run));
+        line.conservation.add(&Conservation::of(&run));
         line.counts.add(run.counts);
         line.runs += 1;
     }
