@@ -25,6 +25,9 @@ pub struct Half {
     pub client_cpu_ns: f64,
     /// CPU time of the watcher itself per request, nanoseconds.
     pub watcher_cpu_ns: f64,
+    /// The share of the CPUs of httpd and client that all other programs took, 0 to 1 (to about a
+    /// clock tick). The more, the less the half tells.
+    pub others_cpu_share: f64,
 }
 
 /// Two halves, one right after the other.
@@ -188,6 +191,7 @@ pub(super) mod tests {
             server_cpu_ns: Some(8e4 / factor),
             client_cpu_ns: 2e4 / factor,
             watcher_cpu_ns: 0.0,
+            others_cpu_share: 0.25,
         };
         Pair {
             off: half(1.0),

@@ -7,6 +7,7 @@
 mod collector;
 mod cost;
 mod file;
+mod machine;
 mod observer;
 mod pairs;
 mod profile;

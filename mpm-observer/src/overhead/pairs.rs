@@ -1,6 +1,9 @@
 //! The paired measurement: watched and not watched in turn.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use loadgen::Summary;
 use nix::sys::utsname::uname;
@@ -8,7 +11,8 @@ use nix::sys::utsname::uname;
 use super::{
     Case, Costs, Ground, Half, Overhead, Pair, Watcher,
     file::load_name,
-    stand::{Stand, plan},
+    machine,
+    stand::{Stand, plan, system},
 };
 use crate::{
     lab::{LabError, Progress},
@@ -231,17 +235,28 @@ fn make_half(
     keep_alive: bool,
     duration: Duration,
 ) -> Result<Option<Half>, LabError> {
+    let cpus = stand.ground.cpus;
+    let cpus: BTreeSet<usize> = cpus.server.iter().chain(&cpus.client).copied().collect();
+    let cpus: Vec<usize> = cpus.into_iter().collect();
+    let busy_ns = || machine::busy_ns(&cpus).map_err(system("/proc/stat"));
     let watching = watcher.start(stand)?;
+    let (began, busy_before_ns) = (Instant::now(), busy_ns()?);
     let (server_before, watcher_before_ns) = (stand.server_cpu()?, watching.cpu_ns()?);
     let loaded = stand.load(keep_alive, duration)?;
     let (server_after, watcher_after_ns) = (stand.server_cpu()?, watching.cpu_ns()?);
+    let busy_ns = busy_ns()?.saturating_sub(busy_before_ns) as f64;
+    let all_ns = began.elapsed().as_nanos() as f64 * cpus.len() as f64;
     watching.stop(loaded.as_ref().map_or(0, Summary::answered))?;
     Ok(loaded.map(|summary| {
-        half_of(
+        let mut half = half_of(
             &summary,
             server_after.since(&server_before),
             watcher_after_ns.saturating_sub(watcher_before_ns),
-        )
+        );
+        let known_ns = half.server_cpu_ns.unwrap_or(0.0) + half.client_cpu_ns + half.watcher_cpu_ns;
+        let others_ns = busy_ns - known_ns * half.answered as f64;
+        half.others_cpu_share = (others_ns / all_ns).clamp(0.0, 1.0);
+        half
     }))
 }
 
@@ -258,6 +273,7 @@ fn half_of(summary: &Summary, server_cpu_ns: Option<u64>, watcher_cpu_ns: u64) -
         server_cpu_ns: server_cpu_ns.map(|ns| per_request(ns as f64)),
         client_cpu_ns: per_request(summary.cpu_seconds() * 1e9),
         watcher_cpu_ns: per_request(watcher_cpu_ns as f64),
+        others_cpu_share: 0.0,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The result as a table in plain text.
 
+use crate::statistics::Spread;
+
 use super::{
     Goal, Overhead,
     file::{load_name, percent},
@@ -21,6 +23,7 @@ pub fn table(overhead: &Overhead) -> String {
         "server CPU/request",
         "client CPU/request",
         "watcher CPU",
+        "others' CPU",
     ];
     let mut rows = vec![head.map(str::to_owned)];
     for case in &overhead.cases {
@@ -31,6 +34,8 @@ pub fn table(overhead: &Overhead) -> String {
             .map(|pair| pair.on.watcher_cpu_ns / 1e3)
             .collect();
         let watcher_us = watcher_us.iter().sum::<f64>() / watcher_us.len().max(1) as f64;
+        let halves = case.pairs.iter().flat_map(|pair| [&pair.off, &pair.on]);
+        let others = Spread::of(halves.map(|half| half.others_cpu_share * 100.0));
         rows.push([
             case.mpm.to_string(),
             load_name(case.keep_alive).to_owned(),
@@ -43,6 +48,12 @@ pub fn table(overhead: &Overhead) -> String {
             percent(costs.server_cpu),
             percent(costs.client_cpu),
             format!("{watcher_us:.1} µs/request"),
+            others.map_or_else(String::new, |others| {
+                format!(
+                    "{:.0} % [{:.0}, {:.0}]",
+                    others.median, others.low, others.high
+                )
+            }),
         ]);
     }
     aligned(&rows)
@@ -83,6 +94,7 @@ mod tests {
             "worker  new connections  bpftrace  6",
             "\u{2212}10.0 % [\u{2212}10.0, \u{2212}10.0]  not reached",
             "+11.1 % [+11.1, +11.1]",
+            "25 % [25, 25]",
         ] {
             assert!(row.contains(part), "{part:?} is not in {row:?}");
         }

@@ -111,7 +111,7 @@ impl<R: TableRow> TableWriter<R> {
         let file = File::create(&unfinished).map_err(RecordingError::io(&unfinished))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            // No part outlives it, and the default is a buffer of 1 MB for each column.
+            // By default each column gathers a megabyte before it gives its dictionary up.
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .build();
         let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))
