@@ -83,7 +83,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             return lab::run(&paths, &args);
         }
         Command::Test { filters } => {
-            let tools = setup::ensure(&paths, Extent::Build)?;
+            let tools = setup::ensure(&paths, Extent::Test)?;
             build::ebpf(&paths, &tools)?;
             return test::run(&paths, &filters);
         }
@@ -115,6 +115,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ci => {
             let tools = setup::ensure(&paths, Extent::Check)?;
             check::run(&paths, &tools)?;
+            setup::ensure(&paths, Extent::Test)?;
             return test::run(&paths, &[]);
         }
     }

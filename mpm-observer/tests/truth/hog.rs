@@ -48,14 +48,19 @@ fn keep_to(cpu: usize) {
     sched_setaffinity(Pid::from_raw(0), &set).unwrap();
 }
 
-/// Goes before every ordinary task of its CPU.
-fn become_real_time() -> io::Result<()> {
-    let param = libc::sched_param { sched_priority: 1 };
+/// The calling thread's place among those that want its CPU.
+fn set_policy(policy: i32, sched_priority: i32) -> io::Result<()> {
+    let param = libc::sched_param { sched_priority };
     // SAFETY: the parameter outlives the call, which changes the calling thread alone.
-    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const param) } {
+    match unsafe { libc::sched_setscheduler(0, policy, &raw const param) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Goes before every ordinary task of its CPU.
+fn become_real_time() -> io::Result<()> {
+    set_policy(libc::SCHED_FIFO, 1)
 }
 
 /// Whether this process may make real-time tasks.
@@ -70,14 +75,25 @@ pub struct Hog {
 }
 
 impl Hog {
-    /// Returns when it runs.
+    /// One like all others. Returns when it runs.
     pub fn start(cpu: usize) -> Self {
+        Self::start_as(cpu, libc::SCHED_OTHER)
+    }
+
+    /// One that every other task displaces at once: its CPU never idles, and so needs no time to
+    /// begin again.
+    pub fn start_instead_of_idling(cpu: usize) -> Self {
+        Self::start_as(cpu, libc::SCHED_IDLE)
+    }
+
+    fn start_as(cpu: usize, policy: i32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (began, runs) = mpsc::channel();
         let thread = thread::spawn({
             let stop = Arc::clone(&stop);
             move || {
                 keep_to(cpu);
+                set_policy(policy, 0).unwrap();
                 began.send(()).unwrap();
                 while !stop.load(Ordering::Relaxed) {
                     std::hint::spin_loop();

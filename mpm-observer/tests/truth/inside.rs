@@ -17,10 +17,10 @@ use nix::{
 
 use crate::{
     Case, REPETITIONS,
-    client::{Client, Exchange, Reading},
+    client::{Exchange, Reading},
     hog::{Hog, Thief, may_be_real_time},
-    settle,
-    stand::{Stand, signal, until_busy, until_stopped},
+    nothing, settle,
+    stand::{Stand, Task, signal, until_busy, until_stopped},
 };
 
 const LENGTH: Duration = Duration::from_millis(30);
@@ -35,13 +35,6 @@ const WAITS: [(&str, Phase); 6] = [
     ("pipe-write", Phase::Send),
     ("child", Phase::KernelLock),
 ];
-
-/// Requests that do nothing.
-fn nothing(client: &mut Client) -> Vec<Case> {
-    (0..2 * REPETITIONS)
-        .map(|_| Case::plain("nothing", client.get("/truth?do=nothing")))
-        .collect()
-}
 
 /// A request for which mod_truth did `what`, with what it told of the CPU.
 fn done(what: &str, exchange: Exchange, carries: Vec<(Phase, u64)>) -> Case {
@@ -111,21 +104,26 @@ pub fn a_cold_file_is_in_the_phase_of_its_reading(mpm: Mpm) {
     let (mut client, _) = stand.connect();
     let mut cases = nothing(&mut client);
     let path = cold_file(&stand.dir);
-    for (what, phase) in [
-        ("read-file", Phase::FileRead),
-        ("map-file", Phase::PageFault),
+    // From the end of the wait to the task's running on an idle CPU it takes some 10 µs, which the
+    // kernel counts as the task's CPU time and the observer as the wait.
+    let hog = Hog::start_instead_of_idling(stand.cpu);
+    for (what, pages, phase) in [
+        ("read-file", 1, Phase::FileRead),
+        ("read-direct", COLD_PAGES * COLD_STRIDE, Phase::FileRead),
+        ("map-file", 1, Phase::PageFault),
     ] {
         for _ in 0..REPETITIONS {
             cool(&path);
             let file = path.display();
             let exchange = client.get(&format!(
-                "/truth?do={what}&pages={COLD_PAGES}&stride={COLD_STRIDE}&file={file}"
+                "/truth?do={what}&pages={pages}&stride={COLD_STRIDE}&file={file}"
             ));
             let told = |name| exchange.told(name);
             let waited_ns = told("End") - told("Begin") - told("Cpu") - told("Wait");
             cases.push(done(what, exchange, vec![(phase, waited_ns)]));
         }
     }
+    drop(hog);
     drop(client);
     settle(stand, cases);
 }
@@ -208,8 +206,9 @@ pub fn a_stopped_process_is_in_the_phase_of_that(mpm: Mpm) {
     let mut cases = nothing(&mut client);
     for _ in 0..REPETITIONS {
         client.send("/truth?do=stop");
-        until_stopped(pid);
-        let stopped_ns = resume_after(LENGTH, pid);
+        let task = until_busy(pid, None);
+        until_stopped(task);
+        let stopped_ns = resume_after(LENGTH, task);
         let exchange = client.receive(Reading::AtOnce);
         let length_ns = stopped_ns - exchange.told("Begin");
         cases.push(done("stop", exchange, vec![(Phase::Stopped, length_ns)]));
@@ -226,11 +225,11 @@ pub fn a_stopped_process_is_in_the_phase_of_that(mpm: Mpm) {
     ] {
         for _ in 0..REPETITIONS {
             client.send(&format!("/truth?do={what}&ns={spin_ns}"));
-            until_busy(pid, call);
+            let task = until_busy(pid, call);
             let from_ns = monotonic_ns();
-            signal(pid, Signal::SIGSTOP);
-            until_stopped(pid);
-            let length_ns = resume_after(LENGTH, pid) - from_ns;
+            signal(task, Signal::SIGSTOP);
+            until_stopped(task);
+            let length_ns = resume_after(LENGTH, task) - from_ns;
             let exchange = client.receive(Reading::AtOnce);
             let rest_ns = match phase {
                 Phase::Sleep => exchange.told("Release") - exchange.told("Begin") - length_ns,
@@ -245,10 +244,10 @@ pub fn a_stopped_process_is_in_the_phase_of_that(mpm: Mpm) {
 }
 
 /// Lets a stopped process go on after `length`; returns when.
-fn resume_after(length: Duration, pid: u32) -> u64 {
+fn resume_after(length: Duration, task: Task) -> u64 {
     std::thread::sleep(length);
     let now_ns = monotonic_ns();
-    signal(pid, Signal::SIGCONT);
+    signal(task, Signal::SIGCONT);
     now_ns
 }
 

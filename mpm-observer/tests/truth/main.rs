@@ -13,7 +13,9 @@ mod stand;
 mod table;
 mod verdict;
 
-use client::Exchange;
+use std::{thread, time::Duration};
+
+use client::{Client, Exchange};
 use mpm_observer::{correlate::Phase, recording::ClientRow, scenario::Mpm};
 use stand::Stand;
 use verdict::{Truth, judge};
@@ -53,6 +55,17 @@ impl Case {
             row: exchange.row,
         }
     }
+}
+
+/// Requests that do nothing, each after a while: one that follows at once finds the CPU's caches
+/// warm, and costs a third.
+fn nothing(client: &mut Client) -> Vec<Case> {
+    (0..2 * REPETITIONS)
+        .map(|_| {
+            thread::sleep(Duration::from_millis(30));
+            Case::plain("nothing", client.get("/truth?do=nothing"))
+        })
+        .collect()
 }
 
 /// Ends httpd, and compares all requests with what is true of them.

@@ -10,24 +10,19 @@ use mpm_observer::{
 use crate::{
     Case, REPETITIONS,
     client::{Client, Reading},
-    settle,
+    nothing, settle,
     stand::{Stand, until, until_busy},
 };
 
 const PAUSE: Duration = Duration::from_millis(50);
-/// Long against the time in which a whole body is sent, which differs by milliseconds.
-const READING_PAUSE: Duration = Duration::from_millis(400);
-/// More than the socket's buffers on both ends hold.
-const LARGE_BYTES: u64 = 16 << 20;
-/// The client's end of them.
-const CLIENT_BUFFER: usize = 128 << 10;
+/// Long against the time in which the body is sent otherwise.
+const READING_PAUSE: Duration = Duration::from_millis(200);
+/// The sockets' buffers on both ends: small, so that the pause is felt at once, but some segments
+/// of the loopback device long.
+const BUFFER: usize = 208 << 10;
+/// More than these hold.
+const LARGE_BYTES: u64 = 4 << 20;
 const SLOTS: usize = 10;
-
-fn nothing(client: &mut Client) -> Vec<Case> {
-    (0..2 * REPETITIONS)
-        .map(|_| Case::plain("nothing", client.get("/truth?do=nothing")))
-        .collect()
-}
 
 pub fn a_slow_client_is_seen_as_that(mpm: Mpm) {
     let Some(stand) = Stand::start(mpm) else {
@@ -57,11 +52,13 @@ pub fn a_slow_client_is_seen_as_that(mpm: Mpm) {
 fn slow_reader(mpm: Mpm, what: &str, change: impl FnOnce(&mut RunPlan)) {
     let stand = Stand::start_as(mpm, |plan| {
         plan.load.body_bytes = LARGE_BYTES;
+        let directives = &mut plan.server.extra_directives;
+        directives.push(format!("SendBufferSize {BUFFER}"));
         change(plan);
     });
     let Some(stand) = stand else { return };
     let path = format!("/body-{LARGE_BYTES}.bin");
-    let (mut client, _) = stand.connect_with_buffer(CLIENT_BUFFER);
+    let (mut client, _) = stand.connect_with_buffer(BUFFER);
     client.get(&path);
     let mut cases = Vec::new();
     for _ in 0..2 * REPETITIONS {

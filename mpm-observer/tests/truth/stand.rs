@@ -1,6 +1,7 @@
 //! A watched httpd with mod_truth on a CPU of its own, and looks at what its tasks are doing.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
@@ -15,9 +16,8 @@ use mpm_observer::{
     scenario::{Mpm, RunPlan},
 };
 use nix::{
-    libc::c_long,
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+    libc::{self, c_long},
+    sys::signal::Signal,
 };
 
 use crate::{
@@ -153,8 +153,16 @@ fn is_busy(task: &str) -> bool {
     fs::read_to_string(format!("{task}/comm")).is_ok_and(|name| name == "truth\n")
 }
 
+/// A task of a process.
+#[derive(Clone, Copy)]
+pub struct Task {
+    pub pid: u32,
+    pub tid: u32,
+}
+
 /// Waits until a task of the process does mod_truth's thing, and in this system call, if any.
-pub fn until_busy(pid: u32, call: Option<c_long>) {
+pub fn until_busy(pid: u32, call: Option<c_long>) -> Task {
+    let found = Cell::new(Task { pid, tid: 0 });
     let in_call = |task: &str| {
         let call = call.map(|number| format!("{number} "));
         let now = || fs::read_to_string(format!("{task}/syscall")).unwrap_or_default();
@@ -162,17 +170,21 @@ pub fn until_busy(pid: u32, call: Option<c_long>) {
     };
     until("a request is in its midst", || {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-        tasks.flatten().any(|task| {
-            let task = task.path().display().to_string();
+        tasks.flatten().any(|entry| {
+            let task = entry.path().display().to_string();
+            let tid = entry.file_name().to_string_lossy().parse().unwrap();
+            found.set(Task { pid, tid });
             is_busy(&task) && in_call(&task)
         })
     });
+    found.get()
 }
 
-/// Waits until the process is stopped by a signal.
-pub fn until_stopped(pid: u32) {
-    until("the process is stopped", || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+/// Waits until a task is stopped by a signal.
+pub fn until_stopped(task: Task) {
+    until("the task is stopped", || {
+        let path = format!("/proc/{}/task/{}/stat", task.pid, task.tid);
+        let stat = fs::read_to_string(path).unwrap();
         stat.rsplit(") ")
             .next()
             .is_some_and(|rest| rest.starts_with('T'))
@@ -187,6 +199,9 @@ pub fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-pub fn signal(pid: u32, signal: Signal) {
-    kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+/// Sends a signal to that very task: another one of its process would need a CPU to take it.
+pub fn signal(task: Task, signal: Signal) {
+    // SAFETY: numbers alone.
+    let result = unsafe { libc::syscall(libc::SYS_tgkill, task.pid, task.tid, signal as i32) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }

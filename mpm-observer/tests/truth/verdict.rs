@@ -141,3 +141,63 @@ pub fn judge(cases: &[(Truth, Phases)]) -> (Vec<Line>, Vec<Stray>) {
     }
     (lines, strays)
 }
+
+#[cfg(test)]
+mod tests {
+    use mpm_observer::{
+        correlate::phases,
+        recording::{ClientRow, KernelRow},
+    };
+
+    use super::*;
+
+    fn slept(sleep_ns: u64, futex_ns: u64) -> Phases {
+        let kernel = KernelRow {
+            blocked_sleep_ns: sleep_ns,
+            blocked_futex_ns: futex_ns,
+            ..KernelRow::default()
+        };
+        phases(&ClientRow::default(), &kernel)
+    }
+
+    /// Of a sleep of 10 ms, beside a request that sleeps 5 µs anyway.
+    fn judged(measured: [Phases; 3]) -> (Vec<Line>, Vec<Stray>) {
+        let plain = Truth {
+            what: "plain".into(),
+            ..Truth::default()
+        };
+        let truth = Truth {
+            what: "sleep".into(),
+            plain: "plain",
+            carries: vec![(Phase::Sleep, 10_000_000)],
+            explains: Vec::new(),
+        };
+        let mut cases = vec![(plain, slept(5_000, 0))];
+        cases.extend(measured.map(|phases| (truth.clone(), phases)));
+        judge(&cases)
+    }
+
+    #[test]
+    fn a_truth_that_is_carried_holds_within_one_per_cent() {
+        let (lines, strays) = judged([slept(10_105_000, 0), slept(0, 0), slept(99_000_000, 0)]);
+        assert_eq!(lines.len(), 1);
+        assert_eq!(
+            (lines[0].difference_ns, lines[0].limit_ns),
+            (100_000, 100_000)
+        );
+        assert!(lines[0].holds());
+        assert_eq!(strays, []);
+        let (lines, _) = judged([slept(10_105_001, 0); 3]);
+        assert!(!lines[0].holds());
+    }
+
+    #[test]
+    fn a_truth_that_is_in_another_phase_is_found_there() {
+        let (lines, strays) = judged([slept(5_000, 10_000_000); 3]);
+        assert!(!lines[0].holds());
+        let [stray] = &strays[..] else {
+            panic!("{strays:?}")
+        };
+        assert_eq!((stray.phase, stray.surplus_ns), (Phase::Futex, 10_000_000));
+    }
+}

@@ -25,8 +25,10 @@ use toolchain::Toolchain;
 /// How much is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// What the build, the lab and the tests need.
+    /// What the build and the lab need.
     Build,
+    /// That, and what the tests build for httpd.
+    Test,
     /// That, and the linter of the eBPF toolchain.
     Check,
 }
@@ -97,6 +99,7 @@ pub fn ensure_programs(paths: &Paths, names: &[&str]) -> Result<()> {
 /// What this machine has.
 struct Found {
     has_httpd: bool,
+    has_httpd_headers: bool,
     toolchain: Option<Toolchain>,
     linker: Option<PathBuf>,
 }
@@ -107,6 +110,7 @@ impl Found {
     fn look(paths: &Paths) -> Self {
         let mut found = Self {
             has_httpd: httpd::find().is_some(),
+            has_httpd_headers: httpd::has_headers(),
             toolchain: None,
             linker: None,
         };
@@ -127,7 +131,14 @@ impl Found {
     }
 
     fn is_complete(&self, extent: Extent) -> bool {
-        self.has_httpd && self.linker.is_some() && !self.lacks_clippy(extent)
+        self.has_httpd
+            && self.linker.is_some()
+            && !self.lacks_clippy(extent)
+            && !self.lacks_headers(extent)
+    }
+
+    fn lacks_headers(&self, extent: Extent) -> bool {
+        extent == Extent::Test && !self.has_httpd_headers
     }
 
     fn lacks_clippy(&self, extent: Extent) -> bool {
@@ -149,6 +160,9 @@ impl Found {
         let mut missing = Vec::new();
         if !self.has_httpd {
             missing.push(httpd::how_to_get(host));
+        }
+        if self.lacks_headers(extent) {
+            missing.push(httpd::how_to_get_headers(host));
         }
         if let (Some(toolchain), true) = (&self.toolchain, self.lacks_clippy(extent)) {
             missing.push(toolchain.how_to_get_clippy());
@@ -175,6 +189,12 @@ fn install_packages(paths: &Paths, found: &mut Found, extent: Extent) -> Result<
     let mut apt = Apt::new(paths);
     if !found.has_httpd {
         apt.want("apache2-bin", "the web server to watch; no service starts");
+    }
+    if found.lacks_headers(extent) {
+        apt.want(
+            "apache2-dev",
+            "the tests build a module of their own for it",
+        );
     }
     // A toolchain is of no use when no linker can be had for its LLVM.
     let usable = match &found.toolchain {
