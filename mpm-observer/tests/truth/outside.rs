@@ -16,12 +16,13 @@ use crate::{
 
 const PAUSE: Duration = Duration::from_millis(50);
 /// Long against the time in which the body is sent otherwise.
-const READING_PAUSE: Duration = Duration::from_millis(200);
+const READING_PAUSE: Duration = Duration::from_millis(300);
 /// The sockets' buffers on both ends: small, so that the pause is felt at once, but some segments
 /// of the loopback device long.
 const BUFFER: usize = 208 << 10;
-/// More than these hold.
-const LARGE_BYTES: u64 = 4 << 20;
+/// More than these hold, though little more: while the rest is sent, client and server wait for
+/// each other in turn.
+const LARGE_BYTES: u64 = 3 << 19;
 const SLOTS: usize = 10;
 
 pub fn a_slow_client_is_seen_as_that(mpm: Mpm) {
