@@ -104,15 +104,16 @@ pub fn a_cold_file_is_in_the_phase_of_its_reading(mpm: Mpm) {
     let (mut client, _) = stand.connect();
     let mut cases = nothing(&mut client);
     let path = cold_file(&stand.dir);
-    // From the end of the wait to the task's running on an idle CPU it takes some 10 µs, which the
-    // kernel counts as the task's CPU time and the observer as the wait.
+    // From the device's interrupt to the task's running it takes some 10 µs, longer on a busy CPU or
+    // on one that idled. The kernel's clocks, of which the truth is made, count them as CPU time of
+    // the task, the observer as the wait.
     let hog = Hog::start_instead_of_idling(stand.cpu);
     for (what, pages, phase) in [
         ("read-file", 1, Phase::FileRead),
         ("read-direct", COLD_PAGES * COLD_STRIDE, Phase::FileRead),
         ("map-file", 1, Phase::PageFault),
     ] {
-        for _ in 0..REPETITIONS {
+        for _ in 0..3 * REPETITIONS {
             cool(&path);
             let file = path.display();
             let exchange = client.get(&format!(
@@ -120,7 +121,9 @@ pub fn a_cold_file_is_in_the_phase_of_its_reading(mpm: Mpm) {
             ));
             let told = |name| exchange.told(name);
             let waited_ns = told("End") - told("Begin") - told("Cpu") - told("Wait");
-            cases.push(done(what, exchange, vec![(phase, waited_ns)]));
+            let mut case = done(what, exchange, vec![(phase, waited_ns)]);
+            case.truth.best = true;
+            cases.push(case);
         }
     }
     drop(hog);

@@ -51,6 +51,7 @@ impl Case {
                 plain,
                 carries,
                 explains,
+                best: false,
             },
             row: exchange.row,
         }

@@ -15,8 +15,9 @@ use crate::{
 };
 
 const PAUSE: Duration = Duration::from_millis(50);
-/// Long against the time in which the body is sent otherwise.
-const READING_PAUSE: Duration = Duration::from_millis(300);
+/// Long against the time in which the body is sent otherwise, and against the milliseconds after
+/// which TCP tells the server that there is room again.
+const READING_PAUSE: Duration = Duration::from_millis(600);
 /// The sockets' buffers on both ends: small, so that the pause is felt at once, but some segments
 /// of the loopback device long.
 const BUFFER: usize = 208 << 10;
@@ -62,7 +63,7 @@ fn slow_reader(mpm: Mpm, what: &str, change: impl FnOnce(&mut RunPlan)) {
     let (mut client, _) = stand.connect_with_buffer(BUFFER);
     client.get(&path);
     let mut cases = Vec::new();
-    for _ in 0..2 * REPETITIONS {
+    for _ in 0..REPETITIONS {
         cases.push(Case::plain("large file", client.get(&path)));
         client.send(&path);
         let exchange = client.receive(Reading::Pausing(READING_PAUSE));
