@@ -37,7 +37,7 @@ fn us(ns: i64) -> String {
 
 fn text(tables: &[(&str, &[Line])]) -> String {
     let mut text = String::from(
-        "Medians of the repetitions, µs.\n\n\
+        "Medians of the repetitions, µs; of cold files the difference is the least one.\n\n\
          | MPM | what | phase | truth | measured | difference | least | greatest | allowed |\n\
          |---|---|---|---:|---:|---:|---:|---:|---:|\n",
     );
