@@ -13,3 +13,4 @@ pub mod report;
 pub mod resources;
 pub mod scenario;
 pub mod statistics;
+pub mod trace;

@@ -4,136 +4,21 @@ mod common;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::Write,
+    net::TcpStream,
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-use common::{GRACE, NEVER, Place, START, kill_9, small};
+use common::{
+    kill_9,
+    watched::{Seen, Watched, exchange, kernel},
+};
 use mpm_observer::{
-    httpd::{self, RuntimeDir, Setup},
-    kernel::{Counters, Kernel, Options, PROBES, Record, Watch, provide_tracefs},
+    kernel::{Options, PROBES, Watch},
     scenario::Mpm,
 };
-use mpm_observer_common::{RequestFlags, RequestRecord, TaskFlags, TaskRecord, TraceEvent};
-
-/// The kernel, if the test can use it.
-fn kernel() -> Option<Kernel> {
-    if !common::have("root", nix::unistd::geteuid().is_root()) {
-        return None;
-    }
-    provide_tracefs().unwrap();
-    Some(Kernel::read().unwrap())
-}
-
-/// Everything that a watch gives.
-#[derive(Default)]
-struct Seen {
-    requests: Vec<RequestRecord>,
-    tasks: Vec<TaskRecord>,
-    events: Vec<TraceEvent>,
-}
-
-impl Seen {
-    fn take(&mut self, watch: &mut Watch) {
-        watch.drain(|record| match record {
-            Record::Request(request) => self.requests.push(request),
-            Record::Task(task) => self.tasks.push(task),
-            Record::Trace(event) => self.events.push(event),
-        });
-    }
-
-    fn of_port(&self, port: u16) -> Vec<RequestRecord> {
-        let mut requests: Vec<_> = self
-            .requests
-            .iter()
-            .filter(|request| request.remote_port == port)
-            .copied()
-            .collect();
-        requests.sort_by_key(|request| request.ordinal);
-        requests
-    }
-}
-
-/// A watched httpd of ten slots.
-struct Watched {
-    httpd: Option<httpd::Httpd>,
-    watch: Watch,
-    addr: SocketAddr,
-    first: u32,
-    own_requests: usize,
-    _runtime: RuntimeDir,
-    _place: Place,
-}
-
-impl Watched {
-    fn start(mpm: Mpm, options: impl Fn(u16) -> Options) -> Option<Self> {
-        let kernel = kernel()?;
-        let place = Place::new()?;
-        let runtime = RuntimeDir::create_in(&place.base()).unwrap();
-        let plan = small(mpm, "warm", "");
-        let mut watch = None;
-        let setup: Setup<'_> = place.setup(&runtime, &plan, 0);
-        let (httpd, ready) = httpd::start(&setup, START, &NEVER, |prepared| {
-            let mut new = Watch::start(&kernel, options(prepared.addr().port())).unwrap();
-            new.follow(prepared.pid()).unwrap();
-            watch = Some(new);
-            Ok(())
-        })
-        .unwrap();
-        Some(Self {
-            addr: httpd.addr(),
-            first: httpd.pid(),
-            httpd: Some(httpd),
-            watch: watch.unwrap(),
-            own_requests: ready.probe_ports.len(),
-            _runtime: runtime,
-            _place: place,
-        })
-    }
-
-    /// Ends httpd and takes all records.
-    fn finish(mut self, seen: &mut Seen) -> Counters {
-        let stopped = self.httpd.take().unwrap().stop(GRACE).unwrap();
-        assert_eq!(stopped.left, Vec::<u32>::new());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !self.watch.live_tasks().unwrap().is_empty() {
-            assert!(Instant::now() < deadline, "tasks without an end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        seen.take(&mut self.watch);
-        self.watch.counters().unwrap()
-    }
-}
-
-/// Sends a request and reads its whole answer; returns the bytes of both.
-fn exchange(stream: &mut TcpStream, path: &str, close: bool) -> (u64, u64) {
-    let connection = if close { "close" } else { "keep-alive" };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: {connection}\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let count = stream.read(&mut buffer).unwrap();
-        assert_ne!(count, 0, "the server closed too early");
-        answer.extend_from_slice(&buffer[..count]);
-        let text = String::from_utf8_lossy(&answer);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length: usize = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Content-Length: "))
-            .expect("an answer of known length")
-            .parse()
-            .unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        if body.len() == length {
-            return (request.len() as u64, answer.len() as u64);
-        }
-    }
-}
+use mpm_observer_common::{RequestFlags, RequestRecord, TaskFlags, TaskRecord};
 
 fn check_times(request: &RequestRecord) {
     let times = [

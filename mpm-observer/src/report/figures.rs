@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     data::{Group, RunRef},
     metrics::{METRICS, Metric},
+    trace::TraceFigures,
 };
 use crate::{
     correlate::{KernelOnly, Missing, RunAnalysis},
@@ -101,6 +102,8 @@ pub(super) struct ScenarioFigures {
     pub notes: ScenarioNotes,
     /// Its comparable runs, by MPM and repetition; at least one.
     pub runs: Vec<RunFigures>,
+    /// The traces, by MPM.
+    pub traces: Vec<TraceFigures>,
 }
 
 impl ScenarioFigures {
@@ -112,6 +115,7 @@ impl ScenarioFigures {
                 .iter()
                 .map(|(named, run)| RunFigures::of(run, named))
                 .collect(),
+            traces: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     summary::{Tested, one_line, tested, warnings},
     tables::{self, Cell, Table},
     text::plural,
+    trace::{TraceFigures, TraceLink, wakers},
     utc,
 };
 use crate::scenario::{Mpm, SummaryRow};
@@ -97,6 +98,8 @@ pub(super) struct Section {
     pub key_figures: Table,
     /// The charts.
     pub charts: Vec<Figure>,
+    /// Files for Perfetto.
+    pub traces: Vec<TraceLink>,
     /// All further figures.
     pub further_figures: Table,
     /// Outcomes, join, books, messages.
@@ -123,7 +126,8 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    fn new(title: &str, reading: &str, of: &str, picture: &Picture) -> Self {
+    /// A picture of `of`.
+    pub fn new(title: &str, reading: &str, of: &str, picture: &Picture) -> Self {
         let (base64, failure) = match &picture.png {
             Ok(png) => (STANDARD.encode(png), String::new()),
             Err(error) => (String::new(), error.clone()),
@@ -244,13 +248,17 @@ fn section(index: usize, figures: &ScenarioFigures, charts: Vec<Figure>) -> Sect
         expects: tutorial.map_or_else(String::new, |tutorial| tutorial.expects.overall.clone()),
         key_figures: tables::key_figures(figures),
         charts,
+        traces: figures.traces.iter().map(TraceFigures::link).collect(),
         further_figures: tables::further_figures(figures),
-        tables: vec![
-            tables::outcomes(figures),
-            tables::messages(figures),
-            tables::join(figures),
-            tables::losses(figures),
-        ],
+        tables: wakers(&figures.traces)
+            .into_iter()
+            .chain([
+                tables::outcomes(figures),
+                tables::messages(figures),
+                tables::join(figures),
+                tables::losses(figures),
+            ])
+            .collect(),
     }
 }
 

@@ -1,0 +1,80 @@
+//! The table of the wakers.
+
+use std::collections::BTreeSet;
+
+use plots::Unit;
+
+use super::TraceFigures;
+use crate::{
+    report::{
+        tables::{Cell, Row, Table},
+        text::whole,
+    },
+    trace::{State, WaitKind},
+};
+
+/// Who woke whom, over the MPMs; `None` without a trace.
+pub(in crate::report) fn wakers(traces: &[TraceFigures]) -> Option<Table> {
+    let first = traces.first()?;
+    let count = |label: &str, of: fn(&TraceFigures) -> u64| Row {
+        label: label.into(),
+        hint: String::new(),
+        cells: traces
+            .iter()
+            .map(|trace| cell(whole(of(trace)), String::new()))
+            .collect(),
+    };
+    let mut rows = vec![
+        count("requests wholly in the trace", |trace| trace.whole_requests),
+        count("… in part", |trace| trace.requests - trace.whole_requests),
+        count("events received", |trace| trace.events),
+        count("… lost", |trace| trace.lost),
+        count("gaps in the tasks' states", |trace| trace.gaps),
+    ];
+    let kinds: BTreeSet<WaitKind> = traces
+        .iter()
+        .flat_map(|trace| trace.waits.keys().copied())
+        .collect();
+    rows.extend(kinds.into_iter().map(|kind| {
+        Row {
+            label: format!(
+                "{}, {}: woken by {}",
+                kind.part.name(),
+                State::Blocked(kind.blocked).name(),
+                kind.waker.name()
+            ),
+            hint: String::new(),
+            cells: traces
+                .iter()
+                .map(|trace| match trace.waits.get(&kind) {
+                    Some(waits) => cell(
+                        whole(waits.count),
+                        format!("{} in all", Unit::Nanoseconds.format(waits.total_ns as f64)),
+                    ),
+                    None => cell("–".into(), String::new()),
+                })
+                .collect(),
+        }
+    }));
+    let window = Unit::Nanoseconds.format(first.window_ns as f64);
+    Some(Table {
+        title: "Who woke whom".into(),
+        columns: traces.iter().map(|trace| trace.mpm.to_string()).collect(),
+        rows,
+        notes: vec![format!(
+            "From a trace of {window} of one run of each MPM. Number of blocked waits, and their \
+             time within the requests. Before pick-up: of the task that picked the request up, \
+             from the arrival of its bytes on. Before hand-off: likewise of the task that accepted \
+             it or woke that one. In service: between the reads and sends of one task; waits while \
+             a request was between two tasks are none."
+        )],
+    })
+}
+
+fn cell(text: String, range: String) -> Cell {
+    Cell {
+        text,
+        range,
+        ..Cell::default()
+    }
+}
