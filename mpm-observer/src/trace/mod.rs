@@ -48,7 +48,7 @@ impl TracedTask {
     }
 }
 
-/// A hand-off: one task woke another, which then picked a request up.
+/// A hand-off: a listener woke a task, which then picked a request up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandOff {
     /// When.
@@ -164,28 +164,34 @@ impl Trace {
         })
     }
 
-    /// The last wait of the task `tid` that was ended from `from_ns` to `to_ns`.
-    fn ended_wait(&self, tid: u32, from_ns: u64, to_ns: u64) -> Option<&Span> {
-        let spans = &self.task(tid, to_ns)?.spans.spans;
+    /// The waits of the task `tid` that were ended from `from_ns` to `to_ns`, the last first.
+    fn ended_waits(&self, tid: u32, from_ns: u64, to_ns: u64) -> impl Iterator<Item = &Span> {
+        let spans = self
+            .task(tid, to_ns)
+            .map_or(&[][..], |task| &task.spans.spans);
         let after = spans.partition_point(|span| span.from_ns <= to_ns);
-        let mut waits = spans[..after]
+        spans[..after]
             .iter()
             .rev()
-            .take_while(|span| span.to_ns >= from_ns)
-            .filter(|span| matches!(span.state, State::Blocked(_)) && span.to_ns <= to_ns);
-        waits.next()
+            .take_while(move |span| span.to_ns >= from_ns)
+            .filter(move |span| matches!(span.state, State::Blocked(_)) && span.to_ns <= to_ns)
     }
 
-    /// The wake-up by another task of the server that brought the first task of a request to
-    /// pick it up.
+    /// The wake-up by a listener that brought the first task of a request to pick it up.
     #[must_use]
     pub fn hand_off(&self, request: &Request) -> Option<HandOff> {
         let pickup_ns = request.pickup_ns?;
         let from_ns = request.arrival_ns?;
-        let wait = self.ended_wait(request.pieces.first()?.tid, from_ns, pickup_ns)?;
-        let wake = wait.wake?;
-        let by_task = wake.context == WakeContext::Task && self.task(wake.by, wake.at_ns).is_some();
-        by_task.then_some(HandOff {
+        // On its way the task may have waited once more, for a lock that another worker held.
+        let wakes = self
+            .ended_waits(request.pieces.first()?.tid, from_ns, pickup_ns)
+            .filter_map(|span| span.wake);
+        let mut by_listener = wakes.filter(|wake| {
+            let waker = self.task(wake.by, wake.at_ns);
+            wake.context == WakeContext::Task
+                && waker.is_some_and(|task| task.role == Some(Role::Listener))
+        });
+        by_listener.next().map(|wake| HandOff {
             at_ns: wake.at_ns,
             by: wake.by,
         })

@@ -196,6 +196,8 @@ struct Machine {
     early_wake: Option<Wake>,
     /// What it was blocked in when an early wake-up was taken for the end of that.
     ended_early: Option<BlockedIn>,
+    /// Its first event was a wake-up, which may have been an early one.
+    first_was_wake: bool,
 }
 
 impl Machine {
@@ -222,6 +224,7 @@ impl Machine {
             seen_running_ns: from_ns,
             early_wake: None,
             ended_early: None,
+            first_was_wake: false,
         }
     }
 
@@ -294,7 +297,8 @@ impl Machine {
                 return;
             }
             (State::Woken | State::Preempted, _) => return,
-            (State::Blocked(_) | State::Unknown, _) => {}
+            (State::Unknown, _) => self.first_was_wake = self.task.spans.is_empty(),
+            (State::Blocked(_), _) => {}
         }
         let waked = matches!(self.state, State::Blocked(_)).then_some(wake);
         self.close(wake.at_ns, self.state, waked);
@@ -318,9 +322,12 @@ impl Machine {
         self.lose(at_ns);
     }
 
-    /// An event between the last change and `at_ns` is missing.
+    /// What happened between the last change and `at_ns` was not seen.
     fn lose(&mut self, at_ns: u64) {
-        self.task.missing += 1;
+        // After an early wake-up at the begin of the window nothing is missing: it ran.
+        if !std::mem::take(&mut self.first_was_wake) {
+            self.task.missing += 1;
+        }
         self.close(at_ns, State::Unknown, None);
         self.state = State::Unknown;
     }
@@ -332,6 +339,7 @@ impl Machine {
         }
         self.early_wake = None;
         self.ended_early = None;
+        self.first_was_wake = false;
     }
 
     /// Ends the current stretch, as `state`.

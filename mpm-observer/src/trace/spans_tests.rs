@@ -134,6 +134,24 @@ fn a_wake_up_just_before_the_switch_ends_the_wait_at_once() {
 }
 
 #[test]
+fn a_wake_up_just_before_the_first_switch_of_the_window_is_no_gap() {
+    let events = [wake(200), block(210), wake(300), switch_in(320)];
+    assert_eq!(
+        states(&events),
+        [
+            (210, State::Unknown),
+            (300, IN_FUTEX),
+            (320, State::Woken),
+            (1_000, State::OnCpu)
+        ]
+    );
+    assert_eq!(tasks(&events)[0].missing, 0);
+    // Later on it is one.
+    let events = [block(150), wake(200), block(210)];
+    assert_eq!(tasks(&events)[0].missing, 1);
+}
+
+#[test]
 fn an_early_wake_up_that_was_for_something_else_does_not_shorten_the_wait() {
     let events = [
         switch_in(100),

@@ -10,10 +10,10 @@ use crate::httpd::Role;
 /// The part of a request that a wait belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
-    /// Of the task that accepted it or handed it on, another one than served it: its wait that
-    /// ended between the arrival of the bytes and then.
+    /// Of the task that accepted it or handed it on, another one than picked it up: its last wait
+    /// that ended between the arrival of the bytes and then.
     HandOff,
-    /// Of the task that picked it up: its wait that ended between the arrival of the bytes and
+    /// Of the task that picked it up: its last wait that ended between the arrival of the bytes and
     /// the pick-up.
     PickUp,
     /// Of the tasks that served it, between their reads and sends.
@@ -119,7 +119,7 @@ impl Trace {
         };
         for request in &self.requests {
             for (tid, from_ns, to_ns, part) in self.ways(request) {
-                if let Some(span) = self.ended_wait(tid, from_ns, to_ns) {
+                if let Some(span) = self.ended_waits(tid, from_ns, to_ns).next() {
                     note(part, span, from_ns, to_ns);
                 }
             }

@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) const TITLE: &str = "What every task did";
 pub(super) const READING: &str = "A lane is a task, its colour what it did. Boxes above a lane are the requests that it worked \
-     on, with the client's port; arrows lead from the task that wakes to the one that is woken.";
+     on, with the client's port where there is room; arrows lead from the task that wakes to the one that is woken.";
 
 /// Lanes of each MPM; more would not be read.
 const MOST_LANES: usize = 12;
@@ -111,7 +111,7 @@ pub(super) fn lanes(scenario: &str, traces: &[Trace]) -> Lanes {
             .into_iter()
             .map(|state| Series::new(state.name(), style(color(state))))
             .collect(),
-        slice_name: "request, :client's port".into(),
+        slice_name: "request".into(),
         mark_kinds: vec![
             Series::new("accept", style(Color(0xd5, 0x5e, 0x00))),
             Series::new("woken by the network", style(Color(0x00, 0x72, 0xb2))),
@@ -258,8 +258,8 @@ fn title(trace: &Trace, part: Part, shown: usize, (drawn, in_part): (u64, u64)) 
         let active = trace.tasks.iter().filter(|task| is_active(task, part));
         let others = active.count().saturating_sub(shown);
         title += &match others {
-            0 => ", the others did nothing".into(),
-            others => format!(", the most active ones; {others} more did something"),
+            0 => ", the others did not run".into(),
+            others => format!(", the most active ones; {others} more ran"),
         };
     }
     if drawn < in_part {

@@ -65,7 +65,7 @@ pub(in crate::report) fn wakers(traces: &[TraceFigures]) -> Option<Table> {
             "From a trace of {window} of one run of each MPM. Number of blocked waits, and their \
              time within the requests. Before pick-up: of the task that picked the request up, \
              from the arrival of its bytes on. Before hand-off: likewise of the task that accepted \
-             it or woke that one. In service: between the reads and sends of one task; waits while \
+             it, or of the listener that woke that one. In service: between the reads and sends of one task; waits while \
              a request was between two tasks are none."
         )],
     })
