@@ -8,17 +8,21 @@
 use crate::{
     record::{BlockedIn, RequestFlags, RequestRecord, SchedTotals},
     task::TaskState,
+    words::{self, zero},
 };
 
 /// One live connection of the server.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConnState {
+    /// When bytes arrived that no task has read: those of the next request, if the current one
+    /// was answered by then.
+    pub unread_since_ns: u64,
+    /// Zero. Arrivals are written by the CPU that receives; all else by the one that serves. They
+    /// share no cache line.
+    pub apart: [u64; 7],
     /// The current request, ready to be emitted.
     pub request: RequestRecord,
-    /// Arrival of bytes after the current request was picked up: the next request's, if it was
-    /// answered by then.
-    pub next_arrival_ns: u64,
     /// Until when the current request's time has been counted.
     pub counted_ns: u64,
     /// Totals of [`ConnState::base_task`] at that moment.
@@ -68,10 +72,8 @@ impl ConnState {
     /// Bytes have arrived.
     #[inline(always)]
     pub fn arrived(&mut self, now_ns: u64) {
-        if self.request.arrival_ns == 0 {
-            self.request.arrival_ns = now_ns;
-        } else if self.request.pickup_ns != 0 && self.next_arrival_ns == 0 {
-            self.next_arrival_ns = now_ns;
+        if self.unread_since_ns == 0 {
+            self.unread_since_ns = now_ns;
         }
     }
 
@@ -83,31 +85,45 @@ impl ConnState {
         self.request.pickup_ns != 0 && self.request.sends != 0
     }
 
-    /// Whether further bytes have arrived after the current request was answered.
+    /// Whether a request is current that a task has read.
     #[inline(always)]
     #[must_use]
-    pub fn has_unread_request(&self) -> bool {
-        self.request.sends != 0 && self.next_arrival_ns != 0
+    pub fn is_picked_up(&self) -> bool {
+        self.request.pickup_ns != 0
     }
 
-    /// Whether anything of a request has been seen.
+    /// Whether bytes of a further request, or of the first one, have arrived and nobody has read
+    /// them. Bytes that came before the current one was answered are its own.
     #[inline(always)]
     #[must_use]
-    pub fn has_request(&self) -> bool {
-        self.request.arrival_ns != 0
+    pub fn has_unread(&self) -> bool {
+        self.unread_since_ns != 0 && (!self.is_picked_up() || self.is_answered())
+    }
+
+    /// Makes a request that nobody has read the current one; false if there is none.
+    #[inline(always)]
+    pub fn take_unread(&mut self) -> bool {
+        let unread = self.has_unread();
+        if unread {
+            if self.is_picked_up() {
+                self.next_request();
+            }
+            self.request.arrival_ns = self.unread_since_ns;
+        }
+        unread
     }
 
     /// `worker` has read `bytes` of the current request; true if it picked it up with that.
     #[inline(always)]
     pub fn read(&mut self, worker: &Worker<'_>, bytes: u64) -> bool {
-        let picked_up = self.request.pickup_ns == 0;
+        let picked_up = !self.is_picked_up();
         if picked_up {
             self.pick_up(worker);
         } else {
             self.count_work(worker, Brake::ClientSends);
         }
         // Bytes that came while the request was incomplete belonged to it.
-        self.next_arrival_ns = 0;
+        self.unread_since_ns = 0;
         self.request.bytes_in += bytes;
         self.request.recvs += 1;
         picked_up
@@ -117,7 +133,7 @@ impl ConnState {
     /// bytes: it would have, but the socket was full.
     #[inline(always)]
     pub fn sent(&mut self, worker: &Worker<'_>, bytes: u64, full: bool) {
-        if self.request.pickup_ns == 0 {
+        if !self.is_picked_up() {
             return;
         }
         let brake = if self.full == 0 {
@@ -141,39 +157,45 @@ impl ConnState {
     }
 
     /// Clears what belonged to the request that was emitted; what belongs to the connection
-    /// stays. Field by field: a program's stack has no room for a second record.
+    /// stays. Field by field: a program's stack has no room for a second record. The tail is zero
+    /// already if the record was short.
     #[inline(always)]
     pub fn next_request(&mut self) {
         let request = &mut self.request;
+        if !request.is_short() {
+            words::clear(&mut request.blocked_ns);
+            zero!(
+                request.handover_ns,
+                request.client_sends_ns,
+                request.client_reads_ns,
+            );
+        }
         request.ordinal += 1;
-        request.arrival_ns = self.next_arrival_ns;
-        request.pickup_ns = 0;
-        request.first_send_ns = 0;
-        request.last_send_ns = 0;
-        request.end_ns = 0;
-        request.bytes_in = 0;
-        request.bytes_out = 0;
-        request.on_cpu_ns = 0;
-        request.woken_wait_ns = 0;
-        request.preempted_ns = 0;
-        request.blocked_ns = [0; BlockedIn::COUNT];
-        request.handover_ns = 0;
-        request.client_sends_ns = 0;
-        request.client_reads_ns = 0;
-        request.worker_free_ns = 0;
-        request.worker_woken_ns = 0;
-        request.worker_running_ns = 0;
-        request.worker_preempted_ns = 0;
-        request.first_task = 0;
-        request.last_task = 0;
-        request.handovers = 0;
-        request.recvs = 0;
-        request.sends = 0;
-        request.voluntary = 0;
-        request.involuntary = 0;
-        request.faults_minor = 0;
-        request.faults_major = 0;
-        self.next_arrival_ns = 0;
+        zero!(
+            request.arrival_ns,
+            request.pickup_ns,
+            request.first_send_ns,
+            request.last_send_ns,
+            request.end_ns,
+            request.bytes_in,
+            request.bytes_out,
+            request.on_cpu_ns,
+            request.woken_wait_ns,
+            request.preempted_ns,
+            request.worker_free_ns,
+            request.worker_woken_ns,
+            request.worker_running_ns,
+            request.worker_preempted_ns,
+            request.first_task,
+            request.last_task,
+            request.handovers,
+            request.recvs,
+            request.sends,
+            request.voluntary,
+            request.involuntary,
+            request.faults_minor,
+            request.faults_major,
+        );
         self.full = 0;
     }
 
@@ -188,19 +210,20 @@ impl ConnState {
         request.worker_running_ns = task.running_ns;
         request.worker_preempted_ns =
             task.record.totals.sched.preempted_ns - task.preempted_base_ns;
+        request.arrival_ns = self.unread_since_ns;
         if request.arrival_ns == 0 {
             request.arrival_ns = worker.now_ns;
             request.flags |= RequestFlags::NO_ARRIVAL;
         }
+        self.base.copy_from(&worker.task.record.totals.sched);
         self.set_base(worker);
     }
 
-    /// Makes `worker` the task whose further time counts to the request.
+    /// Makes `worker` the task whose further time counts to the request; all but its totals.
     #[inline(always)]
     fn set_base(&mut self, worker: &Worker<'_>) {
         self.base_task = worker.pid;
         self.base_created_ns = worker.task.record.created_ns;
-        self.base = worker.task.record.totals.sched;
         self.base_faults_minor = worker.faults_minor;
         self.base_faults_major = worker.faults_major;
         self.counted_ns = worker.now_ns;
@@ -240,6 +263,10 @@ impl ConnState {
             }
             request.voluntary += (now.voluntary - base.voluntary) as u32;
             request.involuntary += (now.involuntary - base.involuntary) as u32;
+            if now.voluntary != base.voluntary {
+                words::copy(&mut self.base.blocked_ns, &now.blocked_ns);
+            }
+            self.base.copy_times_from(now);
             request.faults_minor += (worker.faults_minor - self.base_faults_minor) as u32;
             request.faults_major += (worker.faults_major - self.base_faults_major) as u32;
         } else {
@@ -250,6 +277,7 @@ impl ConnState {
                 Brake::ClientReads => request.client_reads_ns += between_ns,
             }
             request.handovers += 1;
+            self.base.copy_from(&worker.task.record.totals.sched);
         }
         self.set_base(worker);
     }

@@ -157,10 +157,10 @@ fn the_next_request_keeps_the_connection_and_begins_anew() {
     conn.read(&worker(7, 110, &state), 80);
     state.record.totals.sched.on_cpu_ns += 5;
     conn.sent(&worker(7, 115, &state), 100, true);
-    assert!(conn.is_answered() && !conn.has_unread_request());
+    assert!(conn.is_answered() && !conn.has_unread());
     // The client has its answer before the server's send has returned; keep-alive begins.
     conn.arrived(900);
-    assert!(conn.has_unread_request());
+    assert!(conn.has_unread());
     conn.next_request();
     assert!(!conn.is_answered());
     assert_eq!(conn.request.ordinal, 1);
@@ -168,11 +168,11 @@ fn the_next_request_keeps_the_connection_and_begins_anew() {
         (conn.request.established_ns, conn.request.remote_port),
         (10, 4000)
     );
-    assert_eq!(conn.request.arrival_ns, 900);
-    assert_eq!((conn.next_arrival_ns, conn.full), (0, 0));
+    assert_eq!(conn.full, 0);
     state.record.totals.sched.blocked_ns[POLL] += 780;
     state.record.totals.sched.voluntary += 1;
     conn.read(&worker(7, 905, &state), 80);
+    assert_eq!((conn.request.arrival_ns, conn.unread_since_ns), (900, 0));
     conn.sent(&worker(7, 905, &state), 100, false);
     // Idle waiting belongs to no request.
     assert_eq!(parts(&conn.request), 0);
@@ -183,7 +183,6 @@ fn nothing_of_a_request_is_left_for_the_next_one() {
     // No field is zero, so that one that is forgotten shows.
     // SAFETY: plain integers.
     let mut conn: ConnState = unsafe { core::mem::transmute([0x11_u8; size_of::<ConnState>()]) };
-    conn.next_arrival_ns = 900;
     let last = conn.request;
     conn.next_request();
     let expected = RequestRecord {
@@ -198,7 +197,6 @@ fn nothing_of_a_request_is_left_for_the_next_one() {
         queued_ns: last.queued_ns,
         accepted_ns: last.accepted_ns,
         acceptor: last.acceptor,
-        arrival_ns: 900,
         ..RequestRecord::default()
     };
     assert_eq!(conn.request, expected);
@@ -213,7 +211,7 @@ fn bytes_that_come_in_parts_are_one_request() {
     conn.arrived(120);
     conn.read(&worker(7, 130, &state), 40);
     conn.sent(&worker(7, 140, &state), 100, false);
-    assert!(!conn.has_unread_request());
+    assert!(!conn.has_unread());
     assert_eq!(conn.request.bytes_in, 80);
 }
 
@@ -224,6 +222,44 @@ fn a_pick_up_without_an_arrival_says_so() {
     conn.read(&worker(7, 110, &state), 40);
     assert_eq!(conn.request.flags, RequestFlags::NO_ARRIVAL);
     assert_eq!(conn.request.arrival_ns, 110);
+}
+
+#[test]
+fn what_arrived_and_was_never_read_is_a_request_of_its_own_only_after_an_answer() {
+    let state = task(0);
+    // Nothing was ever read.
+    let mut conn = ConnState::default();
+    conn.arrived(100);
+    assert!(conn.take_unread());
+    assert_eq!((conn.request.ordinal, conn.request.arrival_ns), (0, 100));
+
+    // More bytes came, but the request that was read was not answered.
+    let mut conn = ConnState::default();
+    conn.arrived(100);
+    conn.read(&worker(7, 110, &state), 40);
+    conn.arrived(120);
+    assert!(!conn.take_unread());
+
+    // They came after the answer.
+    conn.sent(&worker(7, 130, &state), 40, false);
+    assert!(conn.take_unread());
+    assert_eq!((conn.request.ordinal, conn.request.arrival_ns), (1, 120));
+    assert_eq!(conn.request.pickup_ns, 0);
+}
+
+#[test]
+fn a_request_that_never_blocked_and_stayed_with_its_task_has_no_tail() {
+    let mut conn = ConnState::default();
+    conn.arrived(100);
+    let mut state = task(0);
+    conn.read(&worker(7, 110, &state), 40);
+    state.record.totals.sched.on_cpu_ns += 20;
+    conn.sent(&worker(7, 130, &state), 40, true);
+    assert!(conn.request.is_short());
+    state.record.totals.sched.blocked_ns[FUTEX] += 5;
+    state.record.totals.sched.voluntary += 1;
+    conn.sent(&worker(7, 135, &state), 40, false);
+    assert!(!conn.request.is_short());
 }
 
 #[test]
@@ -241,8 +277,9 @@ fn a_socket_used_again_knows_nothing_of_the_connection_before() {
     let state = task(0);
     conn.read(&worker(7, 110, &state), 40);
     conn = ConnState::default();
-    assert!(!conn.has_request() && !conn.is_answered());
+    assert!(!conn.is_picked_up() && !conn.has_unread());
     conn.arrived(500);
+    assert!(conn.take_unread());
     assert_eq!(conn.request.arrival_ns, 500);
 }
 

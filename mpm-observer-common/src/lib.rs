@@ -12,6 +12,7 @@ mod counter;
 mod record;
 mod task;
 mod trace;
+mod words;
 
 pub use config::{Offsets, SYSCALLS, Settings, TraceWindow};
 pub use conn::{ConnState, Worker};
@@ -58,6 +59,10 @@ mod tests {
             size_of::<RequestRecord>(),
             8 + 32 + 8 + 20 * 8 + BLOCKED + 10 * 4
         );
+        assert_eq!(
+            size_of::<RequestRecord>() - RequestRecord::SHORT,
+            BLOCKED + 3 * 8
+        );
         assert_eq!(size_of::<SchedTotals>(), 5 * 8 + BLOCKED);
         assert_eq!(size_of::<TaskTotals>(), size_of::<SchedTotals>() + 11 * 8);
         assert_eq!(
@@ -70,7 +75,7 @@ mod tests {
         );
         assert_eq!(
             size_of::<ConnState>(),
-            size_of::<RequestRecord>() + 16 + size_of::<SchedTotals>() + 24 + 8
+            64 + size_of::<RequestRecord>() + 8 + size_of::<SchedTotals>() + 24 + 8
         );
         assert_eq!(size_of::<TraceEvent>(), 4 * 2 + 8 * 2 + 4 * 3 + 2 * 2);
     }

@@ -1,5 +1,7 @@
 //! The records that leave the kernel through the ring buffer.
 
+use crate::words;
+
 /// The first word of every record.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,16 +93,6 @@ pub struct RequestRecord {
     pub woken_wait_ns: u64,
     /// … it was preempted and waited for a CPU.
     pub preempted_ns: u64,
-    /// … it was blocked, by [`BlockedIn`].
-    pub blocked_ns: [u64; BlockedIn::COUNT],
-    /// … the connection was between two tasks.
-    pub handover_ns: u64,
-    /// … nothing could go on before further bytes of the request came: blocked in poll, or
-    /// between two tasks, until they were read.
-    pub client_sends_ns: u64,
-    /// … nothing could go on before the client had read: blocked in poll, or between two tasks,
-    /// with the socket's send buffer full.
-    pub client_reads_ns: u64,
     /// When the task that picked it up had last read or sent on any connection before.
     pub worker_free_ns: u64,
     /// When that task was last woken before the pick-up; 0: never seen.
@@ -129,6 +121,29 @@ pub struct RequestRecord {
     pub faults_minor: u32,
     /// Page faults of the serving tasks that had to wait for a device (`maj_flt`).
     pub faults_major: u32,
+    /// From pick-up to last send: the serving task was blocked, by [`BlockedIn`].
+    pub blocked_ns: [u64; BlockedIn::COUNT],
+    /// … the connection was between two tasks.
+    pub handover_ns: u64,
+    /// … nothing could go on before further bytes of the request came: blocked in poll, or
+    /// between two tasks, until they were read.
+    pub client_sends_ns: u64,
+    /// … nothing could go on before the client had read: blocked in poll, or between two tasks,
+    /// with the socket's send buffer full.
+    pub client_reads_ns: u64,
+}
+
+impl RequestRecord {
+    /// Size of a record without its tail, from `blocked_ns` on: all of the tail is zero for a
+    /// request whose task never blocked and never changed, and it is left out then.
+    pub const SHORT: usize = core::mem::offset_of!(RequestRecord, blocked_ns);
+
+    /// Whether the tail is zero.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_short(&self) -> bool {
+        self.voluntary | self.handovers == 0
+    }
 }
 
 /// What a task was blocked in: its state and the system call. Which call is which is up to the
@@ -193,6 +208,25 @@ pub struct SchedTotals {
     pub voluntary: u64,
     /// Switches away while it could have run on.
     pub involuntary: u64,
+}
+
+impl SchedTotals {
+    /// Takes the values of `other`.
+    #[inline(always)]
+    pub fn copy_from(&mut self, other: &Self) {
+        self.copy_times_from(other);
+        words::copy(&mut self.blocked_ns, &other.blocked_ns);
+    }
+
+    /// Takes the values of `other`, but those of `blocked_ns`.
+    #[inline(always)]
+    pub fn copy_times_from(&mut self, other: &Self) {
+        self.on_cpu_ns = other.on_cpu_ns;
+        self.woken_wait_ns = other.woken_wait_ns;
+        self.preempted_ns = other.preempted_ns;
+        self.voluntary = other.voluntary;
+        self.involuntary = other.involuntary;
+    }
 }
 
 /// Cumulative figures of one task.

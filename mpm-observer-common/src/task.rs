@@ -33,8 +33,7 @@ pub struct KernelCounts {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TaskState {
-    /// What is emitted at its end; `totals` is kept up to date in place.
-    pub record: TaskRecord,
+    // What changes at every switch comes first, next to the record's own such figures.
     /// Until when its time has been counted.
     pub since_ns: u64,
     /// Length of the last blocked interval, not yet split at the wake-up, or 0. The kernel adds
@@ -42,8 +41,6 @@ pub struct TaskState {
     pub unsplit_ns: u64,
     /// `run_delay` when it was last read.
     pub run_delay_ns: u64,
-    /// The kernel's counters when the watch began.
-    pub base: KernelCounts,
     /// When it last read or sent on a connection.
     pub last_io_ns: u64,
     /// When it was last woken, as far as that is known already.
@@ -60,6 +57,10 @@ pub struct TaskState {
     pub fault_open: u32,
     /// Zero.
     pub reserved: u32,
+    /// What is emitted at its end; `totals` is kept up to date in place.
+    pub record: TaskRecord,
+    /// The kernel's counters when the watch began.
+    pub base: KernelCounts,
 }
 
 impl TaskState {

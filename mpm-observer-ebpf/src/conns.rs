@@ -13,7 +13,7 @@ use mpm_observer_common::{Address, Counter, RecordKind, RequestFlags, TraceKind}
 
 use crate::{
     maps::{add_conn, conn, count, remove_conn, set_last_established, take_last_established},
-    memory::{field, offset, port, probe, tracing},
+    memory::{field, offset, port, probe},
     requests::finish,
     trace::Traced,
 };
@@ -89,21 +89,22 @@ fn ended(sk: *const c_void) {
     let Some(conn) = conn(sk as u64) else {
         return;
     };
-    // A further request that arrived and was never read is one more record.
-    conn.request.flags |= RequestFlags::AT_END;
-    if conn.has_unread_request() {
-        finish(conn, Counter::LastRequestsSent, Counter::LastRequestsLost);
-        conn.next_request();
+    // SAFETY: no arguments.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let (sent, lost) = (Counter::LastRequestsSent, Counter::LastRequestsLost);
+    // A request that arrived and was never read is one more record.
+    if conn.is_picked_up() {
+        conn.request.flags |= RequestFlags::AT_END;
+        if !conn.has_unread() {
+            conn.request.flags |= RequestFlags::CONN_ENDED;
+        }
+        finish(conn, now_ns, sent, lost);
     }
-    if conn.has_request() {
+    if conn.take_unread() {
         conn.request.flags |= RequestFlags::CONN_ENDED | RequestFlags::AT_END;
-        finish(conn, Counter::LastRequestsSent, Counter::LastRequestsLost);
+        finish(conn, now_ns, sent, lost);
     }
-    if tracing() {
-        // SAFETY: no arguments.
-        let now_ns = unsafe { bpf_ktime_get_ns() };
-        Traced::of(sk, now_ns).emit(TraceKind::Ended);
-    }
+    Traced::of(sk, now_ns).emit(TraceKind::Ended);
     remove_conn(sk as u64);
 }
 

@@ -36,7 +36,12 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     if conn.is_answered() {
-        finish(conn, Counter::RequestsSent, Counter::RequestsLost);
+        finish(
+            conn,
+            serving.now_ns,
+            Counter::RequestsSent,
+            Counter::RequestsLost,
+        );
         conn.next_request();
     }
     if conn.read(&serving.worker(), received as u64) {
@@ -131,9 +136,15 @@ impl Serving {
 
 /// Emits the current request. Each program that does so has counters of its own.
 #[inline(always)]
-pub(crate) fn finish(conn: &mut ConnState, sent: Counter, lost: Counter) {
-    // SAFETY: no arguments.
-    conn.request.end_ns = unsafe { bpf_ktime_get_ns() };
-    let fits = emit::<RequestRecord>(&conn.request, sent, lost);
-    conn.request.flags = if fits { 0 } else { RequestFlags::AFTER_LOSS };
+pub(crate) fn finish(conn: &mut ConnState, now_ns: u64, sent: Counter, lost: Counter) {
+    let request = &mut conn.request;
+    request.end_ns = now_ns;
+    let fits = if request.is_short() {
+        // SAFETY: a record is at least as long as its first part.
+        let first: &[u8; RequestRecord::SHORT] = unsafe { &*(&raw const *request).cast() };
+        emit(first, sent, lost)
+    } else {
+        emit(request, sent, lost)
+    };
+    request.flags = if fits { 0 } else { RequestFlags::AFTER_LOSS };
 }

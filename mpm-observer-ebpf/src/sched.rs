@@ -27,8 +27,8 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let next: *const c_void = ctx.arg(2);
     let prev_pid: u32 = field(prev, offset!(task_pid));
     let next_pid: u32 = field(next, offset!(task_pid));
-    let prev_slot = slot_of(prev_pid);
-    let next_slot = slot_of(next_pid);
+    let prev_slot = slot_unless_idle(prev_pid);
+    let next_slot = slot_unless_idle(next_pid);
     if prev_slot | next_slot == 0 {
         return 0;
     }
@@ -67,6 +67,12 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         .emit(TraceKind::SwitchIn);
     }
     0
+}
+
+/// The slot of a task. The idle task, which takes part in every other switch, has none.
+#[inline(always)]
+fn slot_unless_idle(pid: u32) -> u32 {
+    if pid == 0 { 0 } else { slot_of(pid) }
 }
 
 /// Whether a task waits for a device.

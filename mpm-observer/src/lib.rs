@@ -8,6 +8,7 @@ pub mod correlate;
 pub mod httpd;
 pub mod kernel;
 pub mod lab;
+pub mod overhead;
 pub mod recording;
 pub mod report;
 pub mod resources;

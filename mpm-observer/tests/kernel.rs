@@ -1,5 +1,7 @@
 //! The eBPF programs on the running kernel, against a real httpd and known requests.
 
+#[path = "kernel/adopt.rs"]
+mod adopt;
 mod common;
 
 use std::{

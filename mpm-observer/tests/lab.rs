@@ -16,6 +16,7 @@ use common::{PROGRAM, wait_until};
 use mpm_observer::{
     correlate::{KernelOnly, RunAnalysis, load_run},
     httpd::Installation,
+    overhead::Overhead,
     recording::{Experiment, RunDir, Status},
     scenario::Mpm,
 };
@@ -56,6 +57,7 @@ impl Bench {
             .arg(scenario)
             .arg("--out")
             .arg(self.out())
+            .arg("--no-overhead")
             .current_dir(self.dir.path())
             .stdin(Stdio::null());
         lab
@@ -218,6 +220,43 @@ fn keep_alive_requests_are_joined_by_their_place_in_the_connection() {
         assert_ne!(run.manifest.plan.mpm, Mpm::Worker);
         assert!(run.kernel.iter().any(|row| row.ordinal > 0));
     }
+}
+
+#[test]
+fn the_observers_own_cost_is_measured_after_the_runs_and_read_back() {
+    let Some(bench) = Bench::new() else { return };
+    let scenario = bench.scenario("small", SMALL);
+    let mut lab = Command::new(PROGRAM);
+    lab.args(["lab", "--repetitions", "1", "--mpm", "worker", "--scenario"])
+        .arg(&scenario)
+        .arg("--out")
+        .arg(bench.out())
+        .stdin(Stdio::null());
+    let (pid, output) = run(&mut lab);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let overhead = Overhead::read(&bench.out())
+        .unwrap()
+        .expect("overhead.json");
+    let cases: Vec<(Mpm, bool)> = overhead
+        .observer()
+        .map(|case| (case.mpm, case.keep_alive))
+        .collect();
+    assert_eq!(cases, [(Mpm::Worker, true), (Mpm::Worker, false)]);
+    for case in &overhead.cases {
+        assert_eq!(case.costs.throughput.unwrap().n, case.pairs.len());
+        for pair in &case.pairs {
+            assert!(pair.on.answered > 0 && pair.off.answered > 0);
+            assert_eq!((pair.on.failed, pair.off.failed), (0, 0));
+            // Only the watched half has a collector at work.
+            assert!(pair.on.watcher_cpu_ns > 0.0);
+            assert_eq!(pair.off.watcher_cpu_ns, 0.0);
+            assert!(pair.off.server_cpu_ns.unwrap() > 0.0);
+        }
+        let on_first = case.pairs.iter().filter(|pair| pair.on_first).count();
+        assert_eq!(on_first, case.pairs.len() / 2, "order alternates");
+    }
+    assert_eq!(overhead.lines().len(), 2);
+    assert!(nothing_is_left(pid, &bench.out()));
 }
 
 #[test]

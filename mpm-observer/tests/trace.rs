@@ -334,7 +334,8 @@ fn a_lab_with_a_trace_ends_with_a_file_a_picture_and_the_wakers() {
     .unwrap();
     let out = dir.path().join("out");
     let lab = Command::new(PROGRAM)
-        .args(["lab", "--repetitions", "2", "--trace=100", "--scenario"])
+        .args(["lab", "--no-overhead", "--repetitions", "2"])
+        .args(["--trace=100", "--scenario"])
         .arg(&scenario)
         .arg("--out")
         .arg(&out)

@@ -1,5 +1,6 @@
 //! Set-up, build and tests of mpm-observer, as `cargo xtask COMMAND`.
 
+mod bench;
 mod build;
 mod check;
 mod environment;
@@ -45,6 +46,14 @@ enum Command {
         /// Run only the tests whose names contain one of these
         filters: Vec<String>,
     },
+    /// Set up, build, and measure the observer itself
+    Bench {
+        /// What to measure
+        name: bench::Bench,
+        /// Arguments for the bench; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Install what is missing on this machine
     Setup,
     /// Set up, and build the eBPF programs and the release binaries
@@ -77,6 +86,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let tools = setup::ensure(&paths, Extent::Build)?;
             build::ebpf(&paths, &tools)?;
             return test::run(&paths, &filters);
+        }
+        Command::Bench { name, args } => {
+            let tools = setup::ensure(&paths, Extent::Build)?;
+            build::ebpf(&paths, &tools)?;
+            setup::ensure_programs(&paths, &bench::needs(name, &args))?;
+            build::release(&paths)?;
+            return bench::run(&paths, name, &args);
         }
         Command::Setup => {
             let tools = setup::ensure(&paths, Extent::Build)?;

@@ -60,6 +60,9 @@ pub(super) struct LabArguments {
         value_parser = clap::value_parser!(u64).range(1..=MOST_TRACED_MS)
     )]
     trace: Option<u64>,
+    /// Do not measure the observer's own cost after the runs
+    #[arg(long)]
+    no_overhead: bool,
     /// List the built-in scenarios and end
     #[arg(long)]
     list: bool,
@@ -98,6 +101,7 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
         server_cpus: arguments.server_cpus,
         client_cpus: arguments.client_cpus,
         trace: arguments.trace.map(Duration::from_millis),
+        overhead: !arguments.no_overhead,
         command: std::env::args().collect(),
     };
     let outcome = run_experiment(&options, &interrupt).map_err(|error| {

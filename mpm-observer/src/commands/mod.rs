@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod bench;
 mod doctor;
 mod exit;
 mod lab;
@@ -30,6 +31,9 @@ enum Command {
     Report(report::ReportArguments),
     /// Tell what this kernel and this machine give
     Doctor(doctor::DoctorArguments),
+    /// Measure the observer itself; `cargo xtask bench` sets up for it
+    #[command(name = "__bench", hide = true)]
+    Bench(bench::BenchArguments),
     #[command(name = "__guard", hide = true)]
     Guard(Hidden),
     #[command(name = "__launch", hide = true)]
@@ -53,6 +57,7 @@ pub fn main() -> i32 {
         Command::Lab(arguments) => lab::run(arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Guard(hidden) => return crate::httpd::guard_main(&hidden.arguments),
         Command::Launch(hidden) => return crate::httpd::launcher_main(&hidden.arguments),
         Command::Load(_) => return crate::lab::client_main(),

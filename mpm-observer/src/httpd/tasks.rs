@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process;
 use super::role::{Facts, Role, role};
+use crate::kernel::LiveTask;
 use crate::scenario::Mpm;
 
 /// A process or thread of httpd.
@@ -23,6 +24,16 @@ pub struct Task {
     /// What it is for, as far as /proc shows: a further thread is [`Role::Thread`], and
     /// [`role`] with the kernel's counts says which kind.
     pub role: Role,
+}
+
+impl From<Task> for LiveTask {
+    fn from(task: Task) -> Self {
+        Self {
+            tid: task.tid,
+            pid: task.pid,
+            parent_pid: task.ppid,
+        }
+    }
 }
 
 /// All tasks of the session that httpd's first process leads, by process and thread. Tasks that

@@ -47,6 +47,11 @@ pub enum KernelError {
     /// A map could not be read or written.
     #[error("a map of the eBPF programs failed: {0}")]
     Map(#[from] aya::maps::MapError),
+    /// The kernel does not count the run time of programs.
+    #[error(
+        "the run time of eBPF programs cannot be counted: {0}; run as root on Linux 5.8 or later"
+    )]
+    RunTime(String),
     /// A file of /proc or /sys could not be read.
     #[error("{path}: {source}")]
     File {

@@ -1,19 +1,23 @@
 //! The kernel stage: what this kernel offers, the eBPF programs on it, and the records that
 //! come from them.
 
+mod adopt;
 mod counters;
 mod error;
 mod offsets;
 mod probes;
 mod record;
+mod runs;
 mod syscalls;
 mod tracefs;
 mod watch;
 
+pub use adopt::LiveTask;
 pub use counters::{Book, Counters, Missed};
 pub use error::KernelError;
 pub use offsets::KernelTypes;
 pub use probes::{Hook, PROBES, Probe, Program, Tier};
 pub use record::Record;
+pub use runs::{ProgramRuns, count_run_time};
 pub use tracefs::{TRACEFS, provide_tracefs};
 pub use watch::{Kernel, Options, Watch};

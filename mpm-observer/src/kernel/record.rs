@@ -20,6 +20,11 @@ impl Record {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let word = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?);
         match RecordKind::from_word(word)? {
+            RecordKind::Request if bytes.len() == RequestRecord::SHORT => {
+                let mut whole = [0; size_of::<RequestRecord>()];
+                whole[..bytes.len()].copy_from_slice(bytes);
+                copy(&whole).map(Self::Request)
+            }
             RecordKind::Request => copy(bytes).map(Self::Request),
             RecordKind::Task => copy(bytes).map(Self::Task),
             RecordKind::Trace => copy(bytes).map(Self::Trace),
@@ -55,6 +60,23 @@ mod tests {
             Record::from_bytes(&bytes_of(&request)),
             Some(Record::Request(request))
         );
+    }
+
+    #[test]
+    fn a_record_without_its_tail_has_zeros_there() {
+        let request = RequestRecord {
+            kind: RecordKind::Request as u32,
+            on_cpu_ns: 5,
+            faults_major: 6,
+            ..RequestRecord::default()
+        };
+        assert!(request.is_short());
+        let bytes = bytes_of(&request);
+        assert_eq!(
+            Record::from_bytes(&bytes[..RequestRecord::SHORT]),
+            Some(Record::Request(request))
+        );
+        assert_eq!(Record::from_bytes(&bytes[..RequestRecord::SHORT - 8]), None);
     }
 
     #[test]

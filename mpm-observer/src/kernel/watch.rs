@@ -1,6 +1,6 @@
 //! The programs on the running kernel: loading, attaching, following the first task, reading.
 
-use std::{fs, os::fd::AsFd, os::fd::AsRawFd};
+use std::fs;
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -14,8 +14,8 @@ use mpm_observer_common::{
 };
 
 use super::{
-    Counters, Hook, KernelError, KernelTypes, Missed, PROBES, Record, Tier, counters::Received,
-    syscalls::syscall_kinds, tracefs::field_offset,
+    Counters, Hook, KernelError, KernelTypes, Missed, PROBES, ProgramRuns, Record, Tier,
+    counters::Received, syscalls::syscall_kinds, tracefs::field_offset,
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
@@ -31,6 +31,9 @@ pub struct Options {
     pub max_conns: u32,
     /// Whether events can be traced ([`Watch::trace`]); costs more even while none is.
     pub tracing: bool,
+    /// Programs that are left out, by name, to measure what each costs. What they would tell is
+    /// missing from the records.
+    pub without: &'static [&'static str],
 }
 
 impl Options {
@@ -42,6 +45,7 @@ impl Options {
             ring_bytes: RING_BYTES,
             max_conns: MAX_CONNS,
             tracing: false,
+            without: &[],
         }
     }
 }
@@ -79,13 +83,14 @@ pub struct Watch {
     ebpf: Ebpf,
     records: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
-    tasks: Array<MapData, TaskState>,
-    slot_of_pid: Array<MapData, u32>,
-    free_slots: Stack<MapData, u32>,
+    pub(super) tasks: Array<MapData, TaskState>,
+    pub(super) slot_of_pid: Array<MapData, u32>,
+    pub(super) free_slots: Stack<MapData, u32>,
     trace_window: Array<MapData, TraceWindow>,
     warnings: EbpfLogger<&'static dyn log::Log>,
     received: Received,
     absent: Vec<&'static str>,
+    tracing: bool,
 }
 
 impl Watch {
@@ -133,16 +138,19 @@ impl Watch {
             warnings,
             received: Received::default(),
             absent: Vec::new(),
+            tracing: options.tracing,
             ebpf,
         };
-        watch.attach(&kernel.btf, options.tracing)?;
+        watch.attach(&kernel.btf, options)?;
         Ok(watch)
     }
 
-    fn attach(&mut self, btf: &Btf, tracing: bool) -> Result<(), KernelError> {
+    fn attach(&mut self, btf: &Btf, options: Options) -> Result<(), KernelError> {
         for probe in PROBES {
             for program in probe.programs {
-                if program.tier == Tier::Trace && !tracing {
+                if (program.tier == Tier::Trace && !options.tracing)
+                    || options.without.contains(&program.name)
+                {
                     continue;
                 }
                 let loaded = self
@@ -191,16 +199,37 @@ impl Watch {
     /// # Errors
     /// When a map cannot be written.
     pub fn follow(&mut self, pid: u32) -> Result<(), KernelError> {
+        self.enter(TaskRecord {
+            flags: TaskFlags::FIRST,
+            pid,
+            tgid: pid,
+            parent_tgid: std::process::id(),
+            ..TaskRecord::default()
+        })?;
+        Ok(())
+    }
+
+    /// Gives a task that exists already a slot, as one that has been blocked since now. Returns
+    /// the slot.
+    pub(super) fn enter(&mut self, task: TaskRecord) -> Result<u32, KernelError> {
         let slot = self.free_slots.pop(0)?;
         let now_ns = loadgen::clock::monotonic_ns();
         let mut state = TaskState::begin(now_ns);
-        state.record.flags = TaskFlags::FIRST | TaskFlags::BASE_WANTED;
-        state.record.pid = pid;
-        state.record.tgid = pid;
-        state.record.parent_tgid = std::process::id();
+        state.record = TaskRecord {
+            kind: state.record.kind,
+            flags: task.flags | TaskFlags::BASE_WANTED,
+            created_ns: now_ns,
+            ..task
+        };
         self.tasks.set(slot, state, 0)?;
-        self.slot_of_pid.set(pid, slot, 0)?;
-        Ok(())
+        self.slot_of_pid.set(task.pid, slot, 0)?;
+        Ok(slot)
+    }
+
+    /// Whether events can be traced.
+    #[must_use]
+    pub const fn is_tracing(&self) -> bool {
+        self.tracing
     }
 
     /// Traces events from `from_ns` to `until_ns`; needs [`Options::tracing`].
@@ -256,17 +285,24 @@ impl Watch {
         }
         let mut counters = self.received.books(|index| values[index as usize]);
         counters.missed = self
-            .ebpf
-            .programs()
-            .filter_map(|(name, program)| {
-                let runs = recursion_misses(program)?;
-                (runs > 0).then(|| Missed {
-                    program: name.to_owned(),
-                    runs,
-                })
+            .program_runs()
+            .into_iter()
+            .filter(|runs| runs.missed > 0)
+            .map(|runs| Missed {
+                program: runs.program,
+                runs: runs.missed,
             })
             .collect();
         Ok(counters)
+    }
+
+    /// What the kernel knows of each attached program's runs.
+    #[must_use]
+    pub fn program_runs(&self) -> Vec<ProgramRuns> {
+        let attached = self.ebpf.programs();
+        attached
+            .filter_map(|(name, program)| ProgramRuns::of(name, program))
+            .collect()
     }
 }
 
@@ -305,14 +341,6 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         Some((start, _)) => format!("…{}", &lines[start..]),
         None => lines,
     }
-}
-
-/// `recursion_misses` of a loaded program, from its descriptor's entry in /proc.
-fn recursion_misses(program: &AyaProgram) -> Option<u64> {
-    let fd = program.fd().ok()?.as_fd().as_raw_fd();
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("recursion_misses:")?.trim().parse().ok())
 }
 
 fn pid_max() -> Result<u32, KernelError> {

@@ -40,12 +40,14 @@ pub struct ClientOrder {
     pub keep_alive: bool,
     /// Longest time of a request, seconds.
     pub timeout_s: u32,
-    /// Longest time of the load, seconds.
-    pub max_duration_s: u32,
+    /// Longest time of the load, milliseconds.
+    pub max_duration_ms: u64,
     /// CPUs, one thread each.
     pub cpus: Vec<usize>,
     /// The user to become; `None`: stay.
     pub user: Option<ServerUser>,
+    /// Whether a row of each request is wanted, or the summary alone.
+    pub rows: bool,
 }
 
 /// Kinds of frames: one byte, then the length of the payload as `u32` little endian, then it.
@@ -115,7 +117,7 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
     let _ = loadgen::raise_open_file_limit();
     let mut config = Config::new(Target::parse(&order.url).map_err(|error| text(&error))?);
     config.requests = Some(order.requests);
-    config.duration = Some(Duration::from_secs(order.max_duration_s.into()));
+    config.duration = Some(Duration::from_millis(order.max_duration_ms));
     config.concurrency = order.concurrency;
     config.keep_alive = order.keep_alive;
     config.timeout = Duration::from_secs(order.timeout_s.into());
@@ -145,12 +147,11 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
             thread::park_timeout(PROGRESS_INTERVAL);
         }
     });
-    let result = loadgen::run(
-        &config,
-        Some(Box::new(FrameSink(Arc::clone(out)))),
-        &progress,
-        &stop,
-    );
+    let sink: Option<Box<dyn RowSink>> = match order.rows {
+        true => Some(Box::new(FrameSink(Arc::clone(out)))),
+        false => None,
+    };
+    let result = loadgen::run(&config, sink, &progress, &stop);
     done.store(true, Ordering::Relaxed);
     telling.thread().unpark();
     let _ = telling.join();
@@ -218,14 +219,14 @@ fn read_frame(input: &mut impl Read) -> io::Result<Option<Frame>> {
 }
 
 /// A load process that runs.
-pub(super) struct Client {
+pub(crate) struct Client {
     child: Child,
     orders: Option<ChildStdin>,
 }
 
 impl Client {
     /// Starts it.
-    pub(super) fn start(order: &ClientOrder) -> io::Result<Self> {
+    pub(crate) fn start(order: &ClientOrder) -> io::Result<Self> {
         let mut child = Command::new(THIS_PROGRAM)
             .arg("__load")
             .stdin(Stdio::piped())
@@ -243,13 +244,13 @@ impl Client {
         Ok(Self { child, orders })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Passes its rows and progress on until its end, and returns its summary. Ends it early
     /// when `stop` says so, or at once when rows are refused.
-    pub(super) fn attend(
+    pub(crate) fn attend(
         mut self,
         stop: impl Fn() -> bool,
         mut on_rows: impl FnMut(Vec<Row>) -> io::Result<()>,

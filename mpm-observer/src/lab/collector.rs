@@ -14,10 +14,11 @@ use std::{
 
 use loadgen::clock::monotonic_ns;
 use mpm_observer_common::TaskRecord;
+use nix::time::ClockId;
 
 use super::LabError;
 use crate::{
-    kernel::{Counters, Record, Watch},
+    kernel::{Counters, ProgramRuns, Record, Watch},
     recording::{KernelRow, Moment, RecordingError, TableWriter, TraceRow, TraceWindow},
 };
 
@@ -29,41 +30,54 @@ const TRACE_DRAIN_INTERVAL: Duration = Duration::from_millis(5);
 const LAST_RECORDS: Duration = Duration::from_millis(500);
 
 /// What the collector has at the end.
-pub(super) struct Collected {
+pub(crate) struct Collected {
     /// Each task at each moment that was asked for, and at its end.
-    pub(super) tasks: Vec<(Moment, TaskRecord)>,
+    pub(crate) tasks: Vec<(Moment, TaskRecord)>,
     /// The books.
-    pub(super) counters: Counters,
+    pub(crate) counters: Counters,
     /// The time of the trace, if one was made.
-    pub(super) trace: Option<TraceWindow>,
+    pub(crate) trace: Option<TraceWindow>,
     /// Optional programs that this kernel refused.
-    pub(super) absent: Vec<String>,
+    pub(crate) absent: Vec<String>,
 }
 
 enum Order {
     Snapshot(Moment, SyncSender<()>),
     Trace(Duration),
-    Finish,
+    Effort(SyncSender<Effort>),
+    /// With the time for which the last tasks' records are waited for.
+    Finish(Duration),
+}
+
+/// What watching took so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Effort {
+    /// CPU time of the collector's thread, nanoseconds.
+    pub(crate) cpu_ns: u64,
+    /// The programs' runs, as far as they are counted.
+    pub(crate) programs: Vec<ProgramRuns>,
 }
 
 /// The running thread.
-pub(super) struct Collector {
+pub(crate) struct Collector {
     orders: Sender<Order>,
     thread: JoinHandle<Result<Collected, LabError>>,
 }
 
 impl Collector {
-    /// Starts it on an attached watch; request rows, and events if it is `tracing`, go into the
-    /// run's directory. `trouble` is set when they cannot be written.
-    pub(super) fn start(
+    /// Starts it on an attached watch; request rows, and the events of a watch that can trace, go
+    /// into the run's directory. `trouble` is set when they cannot be written.
+    pub(crate) fn start(
         watch: Watch,
         run_dir: &Path,
-        tracing: bool,
         trouble: Arc<AtomicBool>,
     ) -> Result<Self, LabError> {
         let tables = Tables {
             requests: TableWriter::create(run_dir)?,
-            events: tracing.then(|| TableWriter::create(run_dir)).transpose()?,
+            events: watch
+                .is_tracing()
+                .then(|| TableWriter::create(run_dir))
+                .transpose()?,
             tasks: Vec::new(),
         };
         let (orders, inbox) = channel();
@@ -84,7 +98,7 @@ impl Collector {
     }
 
     /// Notes the figures of all live tasks; returns when they are taken.
-    pub(super) fn snapshot(&self, moment: Moment) {
+    pub(crate) fn snapshot(&self, moment: Moment) {
         let (done, taken) = sync_channel(1);
         // If the thread has ended, `finish` tells why.
         if self.orders.send(Order::Snapshot(moment, done)).is_ok() {
@@ -93,14 +107,33 @@ impl Collector {
     }
 
     /// Keeps all events from now on for so long.
-    pub(super) fn trace(&self, length: Duration) {
+    pub(crate) fn trace(&self, length: Duration) {
         // If the thread has ended, `finish` tells why.
         let _ = self.orders.send(Order::Trace(length));
     }
 
-    /// Takes what is left, detaches the programs, and returns everything.
-    pub(super) fn finish(self) -> Result<Collected, LabError> {
-        let _ = self.orders.send(Order::Finish);
+    /// What watching took so far; nothing if the thread has ended, whose reason `finish` tells.
+    pub(crate) fn effort(&self) -> Effort {
+        let (tell, told) = sync_channel(1);
+        if self.orders.send(Order::Effort(tell)).is_err() {
+            return Effort::default();
+        }
+        told.recv().unwrap_or_default()
+    }
+
+    /// Takes what is left of an httpd that has ended, detaches the programs, and returns
+    /// everything.
+    pub(crate) fn finish(self) -> Result<Collected, LabError> {
+        self.finish_within(LAST_RECORDS)
+    }
+
+    /// The same, of an httpd that goes on.
+    pub(crate) fn leave(self) -> Result<Collected, LabError> {
+        self.finish_within(Duration::ZERO)
+    }
+
+    fn finish_within(self, last_records: Duration) -> Result<Collected, LabError> {
+        let _ = self.orders.send(Order::Finish(last_records));
         self.thread.join().unwrap_or_else(|_| {
             Err(LabError::System {
                 what: "the collector",
@@ -164,7 +197,7 @@ fn collect(
     inbox: &Receiver<Order>,
 ) -> Result<Collected, LabError> {
     let mut trace: Option<TraceWindow> = None;
-    loop {
+    let last_records = loop {
         tables.drain(&mut watch)?;
         tables.tick()?;
         let in_trace = trace.is_some_and(|window| monotonic_ns() < window.until_ns);
@@ -187,12 +220,18 @@ fn collect(
                 watch.trace(from_ns, until_ns)?;
                 trace = Some(TraceWindow { from_ns, until_ns });
             }
-            Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Order::Effort(tell)) => {
+                let programs = watch.program_runs();
+                let cpu_ns = thread_cpu_ns();
+                let _ = tell.send(Effort { cpu_ns, programs });
+            }
+            Ok(Order::Finish(last_records)) => break last_records,
+            Err(RecvTimeoutError::Disconnected) => break LAST_RECORDS,
             Err(RecvTimeoutError::Timeout) => {}
         }
-    }
-    // httpd is gone, so its tasks' records are on their way at the latest now.
-    let deadline = Instant::now() + LAST_RECORDS;
+    };
+    // The records of tasks that have ended are on their way at the latest now.
+    let deadline = Instant::now() + last_records;
     loop {
         tables.drain(&mut watch)?;
         let alive = watch.live_tasks()?;
@@ -215,4 +254,11 @@ fn collect(
         }),
         absent: watch.absent().iter().map(|&name| name.to_owned()).collect(),
     })
+}
+
+/// CPU time of this thread, nanoseconds.
+fn thread_cpu_ns() -> u64 {
+    ClockId::CLOCK_THREAD_CPUTIME_ID
+        .now()
+        .map_or(0, |time| Duration::from(time).as_nanos() as u64)
 }

@@ -85,7 +85,7 @@ pub fn allowed_cpus() -> io::Result<Vec<usize>> {
 }
 
 /// Keeps this thread, and those that it starts, on these CPUs.
-pub(super) fn stay_on(cpus: &[usize]) -> io::Result<()> {
+pub(crate) fn stay_on(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for &cpu in cpus {
         set.set(cpu)?;

@@ -26,6 +26,9 @@ pub enum LabError {
     /// The directory for httpd's files cannot be made.
     #[error("the runtime directory cannot be made: {0}")]
     RuntimeDir(#[from] RuntimeDirError),
+    /// A program that a measurement compares with is not installed.
+    #[error("{0} is not installed; install the package {0}, or leave it out")]
+    Missing(&'static str),
     /// A CPU set makes no sense.
     #[error("{0}")]
     Cpus(String),
@@ -53,7 +56,7 @@ impl LabError {
     pub const fn is_prerequisite(&self) -> bool {
         matches!(
             self,
-            Self::Kernel(_) | Self::Httpd(_) | Self::User(_) | Self::Cpus(_)
+            Self::Kernel(_) | Self::Httpd(_) | Self::User(_) | Self::Cpus(_) | Self::Missing(_)
         )
     }
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     httpd::{Installation, RuntimeDir, clean_up_stale, user},
     kernel::Kernel,
+    overhead::{Ground, PairsPlan, measure},
     recording::{Experiment, FORMAT, Machine, Manifest, RunDir, ScenarioNotes, Status},
     resources::{RunCgroup, memory_cgroup_version},
     scenario::{Mpm, Scenario, Size},
@@ -43,6 +44,8 @@ pub struct LabOptions {
     pub client_cpus: Option<Vec<usize>>,
     /// How long all events of the first repetition of each run are kept; `None`: not at all.
     pub trace: Option<Duration>,
+    /// Whether the observer's own cost is measured after the runs.
+    pub overhead: bool,
     /// The command line, for the record.
     pub command: Vec<String>,
 }
@@ -158,6 +161,9 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
         interrupt,
     };
     let result = make_runs(&around, &runs, options, &mut experiment);
+    if options.overhead && result.is_ok() {
+        measure_overhead(&around, &runs, options);
+    }
     // The report may use all CPUs again; if not, it only takes longer.
     let _ = cpus::stay_on(&allowed);
     experiment.interrupted = interrupt.is_set();
@@ -207,6 +213,33 @@ fn make_runs(
     }
     progress.finish();
     Ok(made)
+}
+
+/// Measures what the observer costs on this machine, for each MPM of the lab. It is no part of
+/// the runs: if it fails, they stay.
+fn measure_overhead(around: &Surroundings<'_>, runs: &[Planned<'_>], options: &LabOptions) {
+    if around.interrupt.is_set() {
+        return;
+    }
+    let ground = Ground {
+        kernel: around.kernel,
+        installation: around.installation,
+        runtime: around.runtime,
+        user: around.user,
+        cpus: around.cpus,
+        interrupt: around.interrupt,
+    };
+    let mpms = Mpm::ALL
+        .into_iter()
+        .filter(|mpm| runs.iter().any(|run| run.mpm == *mpm));
+    let measured = measure(ground, &PairsPlan::short(mpms.collect(), options.size));
+    let written = measured.and_then(|overhead| match around.interrupt.is_set() {
+        true => Ok(()),
+        false => Ok(overhead.write(&options.out)?),
+    });
+    if let Err(error) = written {
+        log::warn!("the observer's cost was not measured: {error}");
+    }
 }
 
 /// What came of a run, for the terminal.
@@ -294,6 +327,7 @@ mod tests {
             server_cpus: None,
             client_cpus: None,
             trace: None,
+            overhead: false,
             command: vec![],
         }
     }

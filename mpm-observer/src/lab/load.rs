@@ -98,9 +98,10 @@ impl Run<'_> {
             concurrency: load.concurrency,
             keep_alive: load.keep_alive,
             timeout_s: load.timeout_s,
-            max_duration_s: load.max_duration_s,
+            max_duration_ms: u64::from(load.max_duration_s) * 1000,
             cpus: self.around.cpus.client.clone(),
             user: self.around.user.cloned(),
+            rows: true,
         }
     }
 

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 const FIRST_GUESS: Duration = Duration::from_secs(5);
 
 /// The progress of an experiment.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     /// The runs to come, by scenario.
     to_come: Vec<String>,
@@ -23,7 +23,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// For runs of these scenarios, in this order.
-    pub(super) fn new(scenarios_in_order: Vec<String>) -> Self {
+    pub(crate) fn new(scenarios_in_order: Vec<String>) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(scenarios_in_order.len() as u64);
             let style = ProgressStyle::with_template("[{bar:24}] {msg}")
@@ -43,13 +43,13 @@ impl Progress {
     }
 
     /// A run begins.
-    pub(super) fn begin(&mut self, name: &str) {
+    pub(crate) fn begin(&mut self, name: &str) {
         self.run_began = Instant::now();
         self.step(name, "starting httpd");
     }
 
     /// What the run does now.
-    pub(super) fn step(&self, name: &str, doing: &str) {
+    pub(crate) fn step(&self, name: &str, doing: &str) {
         if let Some(bar) = &self.bar {
             let (number, all) = (self.done + 1, self.to_come.len());
             let left = self.time_left();
@@ -58,17 +58,9 @@ impl Progress {
     }
 
     /// A run has ended; `result` is one line.
-    pub(super) fn end(&mut self, name: &str, result: &str) {
-        if self.done < self.to_come.len() {
-            let scenario = self.to_come[self.done].clone();
-            self.past
-                .entry(scenario)
-                .or_default()
-                .push(self.run_began.elapsed());
-            self.done += 1;
-        }
+    pub(crate) fn end(&mut self, name: &str, result: &str) {
+        self.note_end();
         let line = format!("{:>3}/{} {name}: {result}", self.done, self.to_come.len());
-        self.run_began = Instant::now();
         match &self.bar {
             Some(bar) => {
                 bar.set_position(self.done as u64);
@@ -78,8 +70,28 @@ impl Progress {
         }
     }
 
+    /// A run has ended that needs no line of its own.
+    pub(crate) fn pass(&mut self) {
+        self.note_end();
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done as u64);
+        }
+    }
+
+    fn note_end(&mut self) {
+        if self.done < self.to_come.len() {
+            let scenario = self.to_come[self.done].clone();
+            self.past
+                .entry(scenario)
+                .or_default()
+                .push(self.run_began.elapsed());
+            self.done += 1;
+        }
+        self.run_began = Instant::now();
+    }
+
     /// The whole is over; the bar goes.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

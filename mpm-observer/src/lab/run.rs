@@ -299,12 +299,7 @@ impl Run<'_> {
         }
         let mut watch = Watch::start(self.around.kernel, options)?;
         watch.follow(pid)?;
-        Collector::start(
-            watch,
-            self.dir.path(),
-            options.tracing,
-            Arc::clone(&self.trouble),
-        )
+        Collector::start(watch, self.dir.path(), Arc::clone(&self.trouble))
     }
 
     /// Warms up where that is wanted, then puts the load on it, sampled.

@@ -161,7 +161,7 @@ pub struct Experiment {
 }
 
 /// Something with a format number.
-pub(super) trait Versioned {
+pub(crate) trait Versioned {
     fn format(&self) -> u32;
 }
 
@@ -178,7 +178,7 @@ impl Versioned for Experiment {
 }
 
 /// Writes `value` so that a reader sees the old file or the new one, never half of one.
-pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RecordingError> {
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RecordingError> {
     let text = serde_json::to_string_pretty(value).map_err(|source| RecordingError::Manifest {
         path: path.into(),
         source,
@@ -188,7 +188,7 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Rec
     fs::rename(&unfinished, path).map_err(RecordingError::io(path))
 }
 
-pub(super) fn read_json<T: DeserializeOwned + Versioned>(path: &Path) -> Result<T, RecordingError> {
+pub(crate) fn read_json<T: DeserializeOwned + Versioned>(path: &Path) -> Result<T, RecordingError> {
     let text = fs::read_to_string(path).map_err(RecordingError::io(path))?;
     let value: T = serde_json::from_str(&text).map_err(|source| RecordingError::Manifest {
         path: path.into(),

@@ -17,6 +17,7 @@ pub use manifest::{
     Experiment, FORMAT, LoadOutcome, Machine, Manifest, ScenarioNotes, StartOutcome, Status,
     TraceWindow,
 };
+pub(crate) use manifest::{Versioned, read_json, write_json};
 pub use rows::{ClientRow, KernelRow, MemoryRow, Moment, SampleRow, StatusRow, TableRow, TaskRow};
 pub use table::{Table, TableWriter, read_table};
 pub use trace_row::TraceRow;

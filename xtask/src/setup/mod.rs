@@ -62,6 +62,38 @@ pub fn ensure(paths: &Paths, extent: Extent) -> Result<Tools> {
     found.into_tools(&host, extent)
 }
 
+/// Sets up programs that only a bench needs, each in the Debian package of its name.
+pub fn ensure_programs(paths: &Paths, names: &[&str]) -> Result<()> {
+    let is_missing = |name: &&str| search::programs(name).next().is_none();
+    let mut missing: Vec<&str> = names.iter().copied().filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let host = Host::detect()?;
+    if host.family == Family::Debian && host.is_root {
+        let mut apt = Apt::new(paths);
+        for name in &missing {
+            apt.want(name, "to compare with; leave it out with --against");
+        }
+        apt.install()?;
+        missing.retain(is_missing);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lines = missing.into_iter().map(|name| {
+        let install = match host.family {
+            Family::Debian => "apt-get install --no-install-recommends",
+            Family::Fedora => "dnf install",
+            Family::Arch => "pacman -S",
+            Family::Other => "install with the system's package manager:",
+        };
+        let sudo = host.sudo();
+        format!("{name}, to compare with: {sudo}{install} {name} (or leave it out with --against)")
+    });
+    Err(Failure::Missing(lines.collect()).into())
+}
+
 /// What this machine has.
 struct Found {
     has_httpd: bool,

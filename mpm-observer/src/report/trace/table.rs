@@ -49,7 +49,7 @@ pub(in crate::report) fn wakers(traces: &[TraceFigures]) -> Option<Table> {
                 .map(|trace| match trace.waits.get(&kind) {
                     Some(waits) => cell(
                         whole(waits.count),
-                        format!("{} in all", Unit::Nanoseconds.format(waits.total_ns as f64)),
+                        format!("({})", Unit::Nanoseconds.format(waits.total_ns as f64)),
                     ),
                     None => cell("–".into(), String::new()),
                 })
@@ -62,8 +62,8 @@ pub(in crate::report) fn wakers(traces: &[TraceFigures]) -> Option<Table> {
         columns: traces.iter().map(|trace| trace.mpm.to_string()).collect(),
         rows,
         notes: vec![format!(
-            "From a trace of {window} of one run of each MPM. Number of blocked waits, and their \
-             time within the requests. Before pick-up: of the task that picked the request up, \
+            "From a trace of {window} of one run of each MPM. Number of blocked waits, in \
+             brackets their time within the requests. Before pick-up: of the task that picked the request up, \
              from the arrival of its bytes on. Before hand-off: likewise of the task that accepted \
              it, or of the listener that woke that one. In service: between the reads and sends of one task; waits while \
              a request was between two tasks are none."

@@ -1,0 +1,80 @@
+//! `mpm-observer __bench`: measurements of the observer itself, one file each.
+//!
+//! They are subcommands and no benches of cargo, because httpd's guard and the client are this
+//! program's hidden subcommands too; and another executable would link all libraries once more.
+
+mod collector;
+mod overhead;
+mod probes;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::exit::{CommandResult, Exit};
+use crate::{
+    kernel::provide_tracefs,
+    lab::{Interrupt, LabError},
+    overhead::OwnGround,
+    scenario::Mpm,
+};
+
+/// Options of `__bench`.
+#[derive(Debug, Args)]
+pub(super) struct BenchArguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// What the collector takes, and whether it keeps up
+    Collector(collector::CollectorArguments),
+    /// What watching costs httpd, in pairs, beside bpftrace and strace
+    Overhead(overhead::OverheadArguments),
+    /// What each eBPF program costs per request
+    Probes(probes::ProbesArguments),
+}
+
+/// What all benches take.
+#[derive(Debug, Args)]
+struct Common {
+    /// MPMs to measure, separated by commas
+    #[arg(long, value_delimiter = ',', default_value = "prefork,worker,event")]
+    mpm: Vec<Mpm>,
+    /// The httpd to run [default: the one installed]
+    #[arg(long, value_name = "PATH")]
+    httpd: Option<PathBuf>,
+}
+
+impl Common {
+    /// What a bench stands on, and the signals that end it. To be called before any thread is
+    /// started.
+    fn prepare(&self) -> Result<(OwnGround, Interrupt), (Exit, String)> {
+        if nix::unistd::geteuid().is_root() {
+            provide_tracefs().map_err(|error| (Exit::Missing, error.to_string()))?;
+        }
+        let interrupt = Interrupt::on_signals()
+            .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
+        let ground = OwnGround::find(self.httpd.as_deref()).map_err(failed)?;
+        Ok((ground, interrupt))
+    }
+}
+
+/// Runs it.
+pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
+    match &arguments.bench {
+        Bench::Collector(arguments) => collector::run(arguments),
+        Bench::Overhead(arguments) => overhead::run(arguments),
+        Bench::Probes(arguments) => probes::run(arguments),
+    }
+}
+
+fn failed(error: LabError) -> (Exit, String) {
+    let exit = if error.is_prerequisite() {
+        Exit::Missing
+    } else {
+        Exit::Failed
+    };
+    (exit, error.to_string())
+}

@@ -1,0 +1,27 @@
+//! What watching costs: measurements of the observer itself.
+//!
+//! One private httpd is put under the same load again and again, watched and not watched in turn,
+//! and the two halves of each pair are compared. Server and client have CPUs of their own, so
+//! that the client's work does not slow the server down.
+
+mod collector;
+mod cost;
+mod file;
+mod observer;
+mod pairs;
+mod profile;
+mod server_cpu;
+mod stand;
+mod table;
+mod tracer;
+mod watcher;
+
+pub use collector::{
+    CollectorCost, GOAL_CPU_SHARE, GOAL_PEAK_BYTES, GOAL_RATE_PER_S, collector_cost,
+};
+pub use cost::{Case, Costs, Goal, Half, Overhead, Pair, Verdict};
+pub use pairs::{Lines, PairsPlan, measure};
+pub use profile::{ProgramCost, program_costs};
+pub use stand::{Ground, OwnGround, plan};
+pub use table::table;
+pub use watcher::Watcher;
