@@ -298,4 +298,4 @@ fn begin_at(task: &mut TaskSpans, created_ns: u64) {
 
 #[cfg(test)]
 #[path = "trace_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -54,7 +54,7 @@ fn row(tid: u32, pid: u32, role: Role) -> TaskRow {
 
 /// A connection is accepted by the listener and served by the worker, which waits once for a lock
 /// that a foreign program's interrupt, a timer, ends.
-pub(super) fn made_up() -> Trace {
+pub(crate) fn made_up() -> Trace {
     use TraceKind::{Accepted, Arrived, Block, Ended, Established, Queued, Read, Sent, SwitchIn};
     let futex = BlockedIn::Futex as i32;
     let events = vec![

@@ -258,7 +258,7 @@ fn title(trace: &Trace, part: Part, shown: usize, (drawn, in_part): (u64, u64)) 
         let active = trace.tasks.iter().filter(|task| is_active(task, part));
         let others = active.count().saturating_sub(shown);
         title += &match others {
-            0 => ", the others did not run".into(),
+            0 => ", no other was seen to run".into(),
             others => format!(", the most active ones; {others} more ran"),
         };
     }
@@ -370,4 +370,64 @@ fn links(shown: &[&TracedTask], lane_of: &HashMap<u32, usize>, part: Part) -> Ve
         }
     }
     links
+}
+
+#[cfg(test)]
+mod tests {
+    use plots::Chart;
+
+    use super::*;
+    use crate::trace::tests::made_up;
+
+    const WHOLE: Part = Part {
+        from_ns: 100,
+        to_ns: 1_000,
+    };
+
+    #[test]
+    fn the_part_that_is_shown_holds_the_request_and_lies_in_the_trace() {
+        let trace = made_up();
+        // The request is served from 280 to 450.
+        let part = busiest(&trace, 200);
+        assert_eq!((part.from_ns, part.to_ns), (270, 470));
+        // One that is longer than the part is not in it; then the begin is as good.
+        assert_eq!(busiest(&trace, 100).from_ns, 100);
+        // At the end of the trace it begins earlier.
+        assert_eq!(busiest(&trace, 880).to_ns, 1_000);
+        assert_eq!(length_ns(&[trace]), 900, "no longer than the trace");
+    }
+
+    #[test]
+    fn tasks_that_ran_are_lanes_and_the_listener_is_the_first() {
+        let group = group(&made_up(), WHOLE);
+        let labels: Vec<&str> = group.lanes.iter().map(|lane| lane.label.as_str()).collect();
+        assert_eq!(labels, ["listener 21", "worker 22"]);
+        assert_eq!(group.title, "event: 2 of 4 tasks, no other was seen to run");
+        assert_eq!(group.lanes[1].slices.len(), 1);
+        assert_eq!(group.lanes[1].slices[0].label, ":40000");
+        let accepts: Vec<f64> = group.lanes[0]
+            .marks
+            .iter()
+            .filter(|mark| mark.kind == ACCEPT)
+            .map(|mark| mark.at)
+            .collect();
+        assert_eq!(accepts, [140.0]);
+    }
+
+    #[test]
+    fn a_wake_up_is_a_link_to_the_moment_in_which_the_woken_task_runs() {
+        let group = group(&made_up(), WHOLE);
+        assert_eq!(group.links.len(), 1, "the timer is no task");
+        let link = group.links[0];
+        assert_eq!((link.from_lane, link.to_lane), (0, 1));
+        assert_eq!((link.from, link.to), (150.0, 170.0));
+    }
+
+    #[test]
+    fn a_picture_without_any_request_can_be_drawn_too() {
+        let mut trace = made_up();
+        trace.requests.clear();
+        assert!(lanes("Test", &[trace]).png().is_ok());
+        assert!(lanes("Test", &[made_up()]).png().is_ok());
+    }
 }

@@ -78,3 +78,45 @@ fn cell(text: String, range: String) -> Cell {
         ..Cell::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::tests::made_up;
+
+    #[test]
+    fn each_kind_of_wait_is_a_row_with_number_and_time() {
+        let figures = TraceFigures::of(&made_up(), "a.event.perfetto-trace".into());
+        let table = wakers(&[figures]).unwrap();
+        let rows: Vec<(&str, &str, &str)> = table
+            .rows
+            .iter()
+            .map(|row| {
+                let cell = &row.cells[0];
+                (row.label.as_str(), cell.text.as_str(), cell.range.as_str())
+            })
+            .collect();
+        assert_eq!(rows[0], ("requests wholly in the trace", "1", ""));
+        assert_eq!(
+            rows[5..],
+            [
+                (
+                    "before hand-off, blocked: poll: woken by kernel's network",
+                    "1",
+                    "(9 ns)"
+                ),
+                (
+                    "before pick-up, blocked: futex: woken by listener",
+                    "1",
+                    "(49 ns)"
+                ),
+                (
+                    "in service, blocked: futex: woken by timer",
+                    "1",
+                    "(100 ns)"
+                ),
+            ]
+        );
+        assert!(wakers(&[]).is_none());
+    }
+}
