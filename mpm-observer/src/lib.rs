@@ -15,3 +15,4 @@ pub mod resources;
 pub mod scenario;
 pub mod statistics;
 mod text_table;
+pub mod trace;

@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    io::{Read, Write},
+    io::Write,
     net::TcpStream,
     sync::Mutex,
     time::{Duration, Instant},
@@ -14,41 +14,13 @@ use std::{
 
 use common::{
     kill_9,
-    watched::{Seen, Watched, kernel},
+    watched::{Seen, Watched, exchange, kernel},
 };
 use mpm_observer::{
     kernel::{Options, PROBES, Watch},
     scenario::Mpm,
 };
 use mpm_observer_common::{RequestFlags, RequestRecord, TaskFlags, TaskRecord};
-
-/// Sends a request and reads its whole answer; returns the bytes of both.
-fn exchange(stream: &mut TcpStream, path: &str, close: bool) -> (u64, u64) {
-    let connection = if close { "close" } else { "keep-alive" };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: {connection}\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let count = stream.read(&mut buffer).unwrap();
-        assert_ne!(count, 0, "the server closed too early");
-        answer.extend_from_slice(&buffer[..count]);
-        let text = String::from_utf8_lossy(&answer);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length: usize = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Content-Length: "))
-            .expect("an answer of known length")
-            .parse()
-            .unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        if body.len() == length {
-            return (request.len() as u64, answer.len() as u64);
-        }
-    }
-}
 
 fn check_times(request: &RequestRecord) {
     let times = [

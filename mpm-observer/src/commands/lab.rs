@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use clap::Args;
@@ -14,6 +14,9 @@ use crate::{
     report,
     scenario::{Mpm, Scenario, Size, builtin},
 };
+
+/// A trace keeps every event, some hundred thousand a second.
+const MOST_TRACED_MS: u64 = 10_000;
 
 /// Options of `lab`.
 #[derive(Debug, Args)]
@@ -46,6 +49,17 @@ pub(super) struct LabArguments {
     /// CPUs of the load generator and the observer [default: the second half]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     client_cpus: Option<Vec<usize>>,
+    /// Keep all events of so many milliseconds from the begin of the load on, of the first
+    /// repetition of each run: a timeline and a Perfetto trace in the report
+    #[arg(
+        long,
+        value_name = "MS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "300",
+        value_parser = clap::value_parser!(u64).range(1..=MOST_TRACED_MS)
+    )]
+    trace: Option<u64>,
     /// Do not measure the observer's own cost after the runs
     #[arg(long)]
     no_overhead: bool,
@@ -86,6 +100,7 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
         user: arguments.user,
         server_cpus: arguments.server_cpus,
         client_cpus: arguments.client_cpus,
+        trace: arguments.trace.map(Duration::from_millis),
         overhead: !arguments.no_overhead,
         command: std::env::args().collect(),
     };

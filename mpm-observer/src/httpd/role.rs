@@ -24,6 +24,21 @@ pub enum Role {
 }
 
 impl Role {
+    /// All roles.
+    pub const ALL: [Self; 5] = [
+        Self::Parent,
+        Self::Child,
+        Self::Listener,
+        Self::Worker,
+        Self::Thread,
+    ];
+
+    /// The role of a name in tables.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
     /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {

@@ -36,6 +36,12 @@ impl Book {
     pub fn is_balanced(&self) -> bool {
         self.sent == self.received + self.lost
     }
+
+    /// Whether it is about the events of a trace.
+    #[must_use]
+    pub fn is_of_trace(&self) -> bool {
+        self.what == EVENTS
+    }
 }
 
 /// The books of one watch, for each program that sends.
@@ -71,6 +77,12 @@ impl Counters {
     #[must_use]
     pub fn requests_lost(&self) -> u64 {
         self.sum(REQUESTS, |book| book.lost)
+    }
+
+    /// Events of a trace that were received.
+    #[must_use]
+    pub fn events_received(&self) -> u64 {
+        self.sum(EVENTS, |book| book.received)
     }
 
     /// Events of a trace that did not fit the ring buffer.

@@ -136,13 +136,15 @@ pub const PROBES: &[Probe] = &[
     Probe {
         name: "trace",
         gives: "all events for a bounded time; who wakes whom",
+        // The end of an interrupt before its begin: one whose end is not seen would be taken for
+        // the waker until the next of its kind, which may be seconds later.
         programs: &[
-            for_a_trace("softirq_entry", 0),
             for_a_trace("softirq_exit", 0),
-            for_a_trace("hrtimer_expire_entry", 0),
+            for_a_trace("softirq_entry", 0),
             for_a_trace("hrtimer_expire_exit", 0),
-            for_a_trace("irq_handler_entry", 0),
+            for_a_trace("hrtimer_expire_entry", 0),
             for_a_trace("irq_handler_exit", 0),
+            for_a_trace("irq_handler_entry", 0),
             for_a_trace("sched_waking", 0),
         ],
     },
@@ -179,6 +181,19 @@ mod tests {
             .map(|program| program.name)
             .collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn the_end_of_each_interrupt_is_attached_before_its_begin() {
+        let trace = PROBES.iter().find(|probe| probe.name == "trace").unwrap();
+        let place = |name: &str| {
+            let programs = &mut trace.programs.iter();
+            programs.position(|program| program.name == name).unwrap()
+        };
+        for interrupt in ["softirq", "hrtimer_expire", "irq_handler"] {
+            let exit = place(&format!("{interrupt}_exit"));
+            assert!(exit < place(&format!("{interrupt}_entry")), "{interrupt}");
+        }
     }
 
     #[test]

@@ -92,6 +92,7 @@ pub struct Watch {
     warnings: EbpfLogger<&'static dyn log::Log>,
     received: Received,
     absent: Vec<&'static str>,
+    tracing: bool,
 }
 
 impl Watch {
@@ -139,6 +140,7 @@ impl Watch {
             warnings,
             received: Received::default(),
             absent: Vec::new(),
+            tracing: options.tracing,
             ebpf,
         };
         watch.attach(&kernel.btf, options)?;
@@ -225,6 +227,12 @@ impl Watch {
         self.tasks.set(slot, state, 0)?;
         self.slot_of_pid.set(task.pid, slot, 0)?;
         Ok(slot)
+    }
+
+    /// Whether events can be traced.
+    #[must_use]
+    pub const fn is_tracing(&self) -> bool {
+        self.tracing
     }
 
     /// Traces events from `from_ns` to `until_ns`; needs [`Options::tracing`].

@@ -12,17 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use loadgen::clock::monotonic_ns;
 use mpm_observer_common::TaskRecord;
 use nix::time::ClockId;
 
 use super::LabError;
 use crate::{
     kernel::{Counters, ProgramRuns, Record, Watch},
-    recording::{KernelRow, Moment, TableWriter},
+    recording::{KernelRow, Moment, RecordingError, TableWriter, TraceRow, TraceWindow},
 };
 
 /// How often the ring buffer is emptied. The programs wake nobody, which keeps them cheap.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+/// … while all events are kept.
+const TRACE_DRAIN_INTERVAL: Duration = Duration::from_millis(5);
 /// How long the last tasks' records are waited for after httpd has ended.
 const LAST_RECORDS: Duration = Duration::from_millis(500);
 
@@ -32,12 +35,15 @@ pub(crate) struct Collected {
     pub(crate) tasks: Vec<(Moment, TaskRecord)>,
     /// The books.
     pub(crate) counters: Counters,
+    /// The time of the trace, if one was made.
+    pub(crate) trace: Option<TraceWindow>,
     /// Optional programs that this kernel refused.
     pub(crate) absent: Vec<String>,
 }
 
 enum Order {
     Snapshot(Moment, SyncSender<()>),
+    Trace(Duration),
     Effort(SyncSender<Effort>),
     /// With the time for which the last tasks' records are waited for.
     Finish(Duration),
@@ -59,19 +65,26 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Starts it on an attached watch; request rows go into the run's directory. `trouble` is set
-    /// when they cannot be written.
+    /// Starts it on an attached watch; request rows, and the events of a watch that can trace, go
+    /// into the run's directory. `trouble` is set when they cannot be written.
     pub(crate) fn start(
         watch: Watch,
         run_dir: &Path,
         trouble: Arc<AtomicBool>,
     ) -> Result<Self, LabError> {
-        let table = TableWriter::create(run_dir)?;
+        let tables = Tables {
+            requests: TableWriter::create(run_dir)?,
+            events: watch
+                .is_tracing()
+                .then(|| TableWriter::create(run_dir))
+                .transpose()?,
+            tasks: Vec::new(),
+        };
         let (orders, inbox) = channel();
         let thread = thread::Builder::new()
             .name("collector".into())
             .spawn(move || {
-                let collected = collect(watch, table, &inbox);
+                let collected = collect(watch, tables, &inbox);
                 if collected.is_err() {
                     trouble.store(true, Ordering::Relaxed);
                 }
@@ -91,6 +104,12 @@ impl Collector {
         if self.orders.send(Order::Snapshot(moment, done)).is_ok() {
             let _ = taken.recv();
         }
+    }
+
+    /// Keeps all events from now on for so long.
+    pub(crate) fn trace(&self, length: Duration) {
+        // If the thread has ended, `finish` tells why.
+        let _ = self.orders.send(Order::Trace(length));
     }
 
     /// What watching took so far; nothing if the thread has ended, whose reason `finish` tells.
@@ -124,19 +143,82 @@ impl Collector {
     }
 }
 
+/// What is written down.
+struct Tables {
+    requests: TableWriter<KernelRow>,
+    events: Option<TableWriter<TraceRow>>,
+    tasks: Vec<(Moment, TaskRecord)>,
+}
+
+impl Tables {
+    fn take(&mut self, record: Record) -> Result<(), RecordingError> {
+        match record {
+            Record::Request(request) => self.requests.push(KernelRow::from(&request)),
+            Record::Task(task) => {
+                self.tasks.push((Moment::End, task));
+                Ok(())
+            }
+            Record::Trace(event) => match (&mut self.events, TraceRow::new(&event)) {
+                (Some(events), Some(row)) => events.push(row),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Takes all records that have arrived.
+    fn drain(&mut self, watch: &mut Watch) -> Result<(), RecordingError> {
+        let mut taken = Ok(());
+        watch.drain(|record| {
+            // After the first failure the rest is read off and let go.
+            if taken.is_ok() {
+                taken = self.take(record);
+            }
+        });
+        taken
+    }
+
+    fn tick(&mut self) -> Result<(), RecordingError> {
+        self.requests.tick()?;
+        self.events.as_mut().map_or(Ok(()), TableWriter::tick)
+    }
+
+    fn finish(self) -> Result<Vec<(Moment, TaskRecord)>, RecordingError> {
+        self.requests.finish()?;
+        if let Some(events) = self.events {
+            events.finish()?;
+        }
+        Ok(self.tasks)
+    }
+}
+
 fn collect(
     mut watch: Watch,
-    mut table: TableWriter<KernelRow>,
+    mut tables: Tables,
     inbox: &Receiver<Order>,
 ) -> Result<Collected, LabError> {
-    let mut tasks = Vec::new();
+    let mut trace: Option<TraceWindow> = None;
     let last_records = loop {
-        drain(&mut watch, &mut table, &mut tasks)?;
-        table.tick()?;
-        match inbox.recv_timeout(DRAIN_INTERVAL) {
+        tables.drain(&mut watch)?;
+        tables.tick()?;
+        let in_trace = trace.is_some_and(|window| monotonic_ns() < window.until_ns);
+        let interval = if in_trace {
+            TRACE_DRAIN_INTERVAL
+        } else {
+            DRAIN_INTERVAL
+        };
+        match inbox.recv_timeout(interval) {
             Ok(Order::Snapshot(moment, done)) => {
-                tasks.extend(watch.live_tasks()?.into_iter().map(|task| (moment, task)));
+                let live = watch.live_tasks()?;
+                tables
+                    .tasks
+                    .extend(live.into_iter().map(|task| (moment, task)));
                 let _ = done.send(());
+            }
+            Ok(Order::Trace(length)) => {
+                let from_ns = monotonic_ns();
+                let until_ns = from_ns.saturating_add(length.as_nanos() as u64);
+                watch.trace(from_ns, until_ns)?;
+                trace = Some(TraceWindow { from_ns, until_ns });
             }
             Ok(Order::Effort(tell)) => {
                 let programs = watch.program_runs();
@@ -151,19 +233,25 @@ fn collect(
     // The records of tasks that have ended are on their way at the latest now.
     let deadline = Instant::now() + last_records;
     loop {
-        drain(&mut watch, &mut table, &mut tasks)?;
+        tables.drain(&mut watch)?;
         let alive = watch.live_tasks()?;
         if alive.is_empty() || Instant::now() >= deadline {
-            tasks.extend(alive.into_iter().map(|task| (Moment::End, task)));
+            let alive = alive.into_iter().map(|task| (Moment::End, task));
+            tables.tasks.extend(alive);
             break;
         }
         thread::sleep(DRAIN_INTERVAL);
     }
-    drain(&mut watch, &mut table, &mut tasks)?;
-    table.finish()?;
+    tables.drain(&mut watch)?;
+    let ended_ns = monotonic_ns();
     Ok(Collected {
-        tasks,
+        tasks: tables.finish()?,
         counters: watch.counters()?,
+        // A load may end before its trace would have.
+        trace: trace.map(|window| TraceWindow {
+            until_ns: window.until_ns.min(ended_ns),
+            ..window
+        }),
         absent: watch.absent().iter().map(|&name| name.to_owned()).collect(),
     })
 }
@@ -173,21 +261,4 @@ fn thread_cpu_ns() -> u64 {
     ClockId::CLOCK_THREAD_CPUTIME_ID
         .now()
         .map_or(0, |time| Duration::from(time).as_nanos() as u64)
-}
-
-fn drain(
-    watch: &mut Watch,
-    table: &mut TableWriter<KernelRow>,
-    tasks: &mut Vec<(Moment, TaskRecord)>,
-) -> Result<(), LabError> {
-    let mut failure = None;
-    watch.drain(|record| match record {
-        // After the first failure the rest is read off and let go.
-        Record::Request(_) if failure.is_some() => {}
-        Record::Request(request) => failure = table.push(KernelRow::from(&request)).err(),
-        Record::Task(task) => tasks.push((Moment::End, task)),
-        // A run of the lab asks for no trace.
-        Record::Trace(_) => {}
-    });
-    failure.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::sys::utsname::uname;
@@ -41,6 +42,8 @@ pub struct LabOptions {
     pub server_cpus: Option<Vec<usize>>,
     /// CPUs of client and observer, if the user named them.
     pub client_cpus: Option<Vec<usize>>,
+    /// How long all events of the first repetition of each run are kept; `None`: not at all.
+    pub trace: Option<Duration>,
     /// Whether the observer's own cost is measured after the runs.
     pub overhead: bool,
     /// The command line, for the record.
@@ -194,7 +197,8 @@ fn make_runs(
         progress.begin(&name);
         let manifest = {
             let tell = |doing: &str| progress.step(&name, doing);
-            make_run(around, &plan, run.repetition, &dir, &tell)
+            let trace = options.trace.filter(|_| run.repetition == 1);
+            make_run(around, &plan, run.repetition, trace, &dir, &tell)
         };
         match manifest {
             Ok(manifest) => {
@@ -244,6 +248,14 @@ fn in_one_line(manifest: &Manifest) -> String {
         0 => String::new(),
         lost => format!(", {lost} EVENTS LOST"),
     };
+    if manifest.trace.is_some() {
+        let kept = manifest.counters.events_received();
+        lost += &format!(", {kept} events traced");
+        match manifest.counters.events_lost() {
+            0 => {}
+            events => lost += &format!(", {events} OF THE TRACE LOST"),
+        }
+    }
     if !manifest.server_gone {
         lost += ", HTTPD IS NOT GONE";
     }
@@ -314,6 +326,7 @@ mod tests {
             user: None,
             server_cpus: None,
             client_cpus: None,
+            trace: None,
             overhead: false,
             command: vec![],
         }

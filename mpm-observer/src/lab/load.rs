@@ -37,7 +37,7 @@ impl Run<'_> {
         }
         (self.tell)("httpd did not start; asking anyway");
         let url = format!("http://127.0.0.1:{}{}", manifest.port, config::ALIVE_PATH);
-        manifest.load = self.run_client(self.order(&url), &AtomicU32::new(0), true, rows)?;
+        manifest.load = self.run_client(self.order(&url), &AtomicU32::new(0), true, || (), rows)?;
         manifest.status = Status::NotStarted;
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Run<'_> {
             keep_alive: true,
             ..self.order(&url)
         };
-        let outcome = self.run_client(order, &AtomicU32::new(0), false, rows)?;
+        let outcome = self.run_client(order, &AtomicU32::new(0), false, || (), rows)?;
         let deadline = Instant::now() + IDLE_PATIENCE;
         while Instant::now() < deadline && !self.around.interrupt.is_set() {
             let path = format!("{}?auto", config::STATUS_PATH);
@@ -77,15 +77,17 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The measured load. `begun` is called when the load generator begins.
     pub(super) fn load(
         &self,
         httpd: &Httpd,
         client_pid: &AtomicU32,
+        begun: impl FnOnce(),
         rows: &mut TableWriter<ClientRow>,
     ) -> Result<Option<LoadOutcome>, LabError> {
         let path = self.around.runtime.body(self.plan.load.body_bytes)?;
         let url = format!("http://{}{path}", httpd.addr());
-        self.run_client(self.order(&url), client_pid, true, rows)
+        self.run_client(self.order(&url), client_pid, true, begun, rows)
     }
 
     fn order(&self, url: &str) -> ClientOrder {
@@ -109,6 +111,7 @@ impl Run<'_> {
         order: ClientOrder,
         client_pid: &AtomicU32,
         measured: bool,
+        begun: impl FnOnce(),
         rows: &mut TableWriter<ClientRow>,
     ) -> Result<Option<LoadOutcome>, LabError> {
         let failed = |source| LabError::System {
@@ -129,7 +132,12 @@ impl Run<'_> {
                 io::ErrorKind::WriteZero.into()
             })
         };
+        // The first progress comes when the load generator begins.
+        let mut begun = Some(begun);
         let on_progress = |completed, failed| {
+            if let Some(begun) = begun.take() {
+                begun();
+            }
             let failures = match failed {
                 0 => String::new(),
                 failed => format!(", {failed} failed"),

@@ -38,6 +38,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long httpd gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// Size of the ring buffer of a traced run: about half a million events, a second or more of them
+/// even if the collector does not come to read in the meantime.
+const TRACE_RING_BYTES: u32 = 32 << 20;
+
 /// What all runs of an experiment share.
 pub(super) struct Surroundings<'a> {
     pub(super) kernel: &'a Kernel,
@@ -50,12 +54,14 @@ pub(super) struct Surroundings<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
-/// Makes one run and returns its manifest. `tell` is told what is being done. A run that the user
+/// Makes one run and returns its manifest. With `trace`, all events of so long a time from the
+/// begin of the load are kept. `tell` is told what is being done. A run that the user
 /// interrupts has the status [`Status::Interrupted`]; an httpd that does not start is a result.
 pub(super) fn make_run(
     around: &Surroundings<'_>,
     plan: &RunPlan,
     repetition: u32,
+    trace: Option<Duration>,
     dir: &RunDir,
     tell: &dyn Fn(&str),
 ) -> Result<Manifest, LabError> {
@@ -65,6 +71,7 @@ pub(super) fn make_run(
     let made = Run {
         around,
         plan,
+        trace,
         dir,
         tell,
         trouble: Arc::default(),
@@ -108,6 +115,7 @@ fn new_manifest(around: &Surroundings<'_>, plan: &RunPlan, repetition: u32) -> M
         load: None,
         warm_up_requests: 0,
         counters: crate::kernel::Counters::default(),
+        trace: None,
         absent_programs: Vec::new(),
         observer_cpu_ns: 0,
         server_gone: false,
@@ -146,6 +154,8 @@ enum NoHttpd {
 pub(super) struct Run<'a> {
     pub(super) around: &'a Surroundings<'a>,
     pub(super) plan: &'a RunPlan,
+    /// How long all events are kept, if they are.
+    trace: Option<Duration>,
     dir: &'a RunDir,
     pub(super) tell: &'a dyn Fn(&str),
     /// Set when a part of the recording could not be written: then the load need not go on.
@@ -188,6 +198,7 @@ impl Run<'_> {
             let collected = collector.finish()?;
             self.write_tasks(&collected)?;
             manifest.counters = collected.counters;
+            manifest.trace = collected.trace;
             manifest.absent_programs = collected.absent;
         }
         drop(cgroup);
@@ -281,7 +292,12 @@ impl Run<'_> {
                 source,
             })?;
         }
-        let mut watch = Watch::start(self.around.kernel, Options::for_port(port))?;
+        let mut options = Options::for_port(port);
+        if self.trace.is_some() {
+            options.tracing = true;
+            options.ring_bytes = TRACE_RING_BYTES;
+        }
+        let mut watch = Watch::start(self.around.kernel, options)?;
         watch.follow(pid)?;
         Collector::start(watch, self.dir.path(), Arc::clone(&self.trouble))
     }
@@ -324,7 +340,12 @@ impl Run<'_> {
             if let Some(collector) = collector {
                 collector.snapshot(Moment::LoadBegin);
             }
-            let loaded = self.load(httpd, &client_pid, rows);
+            let begun = || {
+                if let (Some(collector), Some(length)) = (collector, self.trace) {
+                    collector.trace(length);
+                }
+            };
+            let loaded = self.load(httpd, &client_pid, begun, rows);
             if let Some(collector) = collector {
                 collector.snapshot(Moment::LoadEnd);
             }

@@ -70,6 +70,15 @@ pub struct LoadOutcome {
     pub ended_ns: u64,
 }
 
+/// The time of which all events were kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceWindow {
+    /// Its begin.
+    pub from_ns: u64,
+    /// Its end.
+    pub until_ns: u64,
+}
+
 /// A run's manifest. Times in `_ns` are `CLOCK_MONOTONIC`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -109,6 +118,9 @@ pub struct Manifest {
     pub warm_up_requests: u64,
     /// What the probes counted and lost.
     pub counters: Counters,
+    /// The time of the trace, if one was made.
+    #[serde(default)]
+    pub trace: Option<TraceWindow>,
     /// Optional programs that this kernel refused.
     pub absent_programs: Vec<String>,
     /// CPU time that the observer used in user space during the run, nanoseconds.

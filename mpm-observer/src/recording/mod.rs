@@ -9,12 +9,15 @@ mod error;
 mod manifest;
 mod rows;
 mod table;
+mod trace_row;
 
 pub use dir::{EXPERIMENT_FILE, RunDir};
 pub use error::RecordingError;
 pub use manifest::{
     Experiment, FORMAT, LoadOutcome, Machine, Manifest, ScenarioNotes, StartOutcome, Status,
+    TraceWindow,
 };
 pub(crate) use manifest::{Versioned, read_json, write_json};
 pub use rows::{ClientRow, KernelRow, MemoryRow, Moment, SampleRow, StatusRow, TableRow, TaskRow};
 pub use table::{Table, TableWriter, read_table};
+pub use trace_row::TraceRow;

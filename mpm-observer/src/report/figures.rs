@@ -6,6 +6,7 @@ use super::{
     data::{Group, RunRef},
     metrics::{METRICS, Metric},
     phase_table::PhaseSums,
+    trace::TraceFigures,
 };
 use crate::{
     correlate::{Conservation, KernelOnly, Missing, RunAnalysis},
@@ -108,6 +109,8 @@ pub(super) struct ScenarioFigures {
     pub notes: ScenarioNotes,
     /// Its comparable runs, by MPM and repetition; at least one.
     pub runs: Vec<RunFigures>,
+    /// The traces, by MPM.
+    pub traces: Vec<TraceFigures>,
 }
 
 impl ScenarioFigures {
@@ -119,6 +122,7 @@ impl ScenarioFigures {
                 .iter()
                 .map(|(named, run)| RunFigures::of(run, named))
                 .collect(),
+            traces: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     metrics::{Better, METRICS},
     summary::{one_line, warnings},
     tables::{KERNEL_ONLY, MISSING},
+    trace::TraceFigures,
 };
 use crate::{recording::FORMAT, scenario::Mpm};
 
@@ -98,6 +99,7 @@ fn scenario(figures: &ScenarioFigures) -> Value {
             "answer": answer(claim, figures),
         })).collect::<Vec<_>>(),
         "runs": figures.runs.iter().map(run).collect::<Vec<_>>(),
+        "traces": figures.traces.iter().map(TraceFigures::json).collect::<Vec<_>>(),
     })
 }
 

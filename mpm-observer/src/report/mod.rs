@@ -22,6 +22,7 @@ mod summary;
 mod tables;
 mod text;
 mod time;
+mod trace;
 
 use std::{
     fs, io,
@@ -99,8 +100,15 @@ pub fn make_report(experiment: &Path) -> Result<Report, ReportError> {
         if runs.is_empty() {
             continue;
         }
-        let figures = ScenarioFigures::of(&group, &runs);
-        charts.push(draw_scenario(&dir, &stem, &figures, &runs)?);
+        let mut figures = ScenarioFigures::of(&group, &runs);
+        let mut drawn = draw_scenario(&dir, &stem, &figures, &runs)?;
+        drop(runs);
+        let left_out = &mut contents.left_out;
+        if let Some((traces, picture)) = trace::make(experiment, &dir, &stem, &group, left_out)? {
+            figures.traces = traces;
+            drawn.push(picture);
+        }
+        charts.push(drawn);
         scenarios.push(figures);
     }
     let overview = draw_overview(&dir, &scenarios)?;

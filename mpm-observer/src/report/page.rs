@@ -14,6 +14,7 @@ use super::{
     summary::{Tested, one_line, tested, warnings},
     tables::{self, Cell, Table},
     text::plural,
+    trace::{TraceFigures, TraceLink, wakers},
     utc,
 };
 use crate::{
@@ -104,6 +105,8 @@ pub(super) struct Section {
     pub key_figures: Table,
     /// The charts.
     pub charts: Vec<Figure>,
+    /// Files for Perfetto.
+    pub traces: Vec<TraceLink>,
     /// All further figures.
     pub further_figures: Table,
     /// Outcomes, join, books, messages.
@@ -130,7 +133,8 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    fn new(title: &str, reading: &str, of: &str, picture: &Picture) -> Self {
+    /// A picture of `of`.
+    pub fn new(title: &str, reading: &str, of: &str, picture: &Picture) -> Self {
         let (base64, failure) = match &picture.png {
             Ok(png) => (STANDARD.encode(png), String::new()),
             Err(error) => (String::new(), error.clone()),
@@ -264,17 +268,19 @@ fn section(
         expects: tutorial.map_or_else(String::new, |tutorial| tutorial.expects.overall.clone()),
         key_figures: on_its_basis(tables::key_figures(figures)),
         charts,
+        traces: figures.traces.iter().map(TraceFigures::link).collect(),
         further_figures: on_its_basis(tables::further_figures(figures)),
-        tables: [
-            phase_table(figures),
-            tables::outcomes(figures),
-            tables::messages(figures),
-            tables::join(figures),
-            tables::losses(figures),
-        ]
-        .into_iter()
-        .map(on_its_basis)
-        .collect(),
+        tables: wakers(&figures.traces)
+            .into_iter()
+            .chain([
+                phase_table(figures),
+                tables::outcomes(figures),
+                tables::messages(figures),
+                tables::join(figures),
+                tables::losses(figures),
+            ])
+            .map(on_its_basis)
+            .collect(),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashSet,
-    net::SocketAddr,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -90,7 +91,12 @@ impl Watched {
             ..place.setup(&runtime, plan, 0)
         };
         let (httpd, ready) = httpd::start(&setup, START, &NEVER, |prepared| {
-            let mut new = Watch::start(&kernel, options(prepared.addr().port())).unwrap();
+            let options = options(prepared.addr().port());
+            let mut new = Watch::start(&kernel, options).unwrap();
+            if options.tracing {
+                // All its life.
+                new.trace(0, u64::MAX).unwrap();
+            }
             new.follow(prepared.pid()).unwrap();
             watch = Some(new);
             Ok(())
@@ -123,5 +129,33 @@ impl Watched {
         }
         seen.take(&mut self.watch);
         self.watch.counters().unwrap()
+    }
+}
+
+/// Sends a request and reads its whole answer; returns the bytes of both.
+pub fn exchange(stream: &mut TcpStream, path: &str, close: bool) -> (u64, u64) {
+    let connection = if close { "close" } else { "keep-alive" };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: {connection}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = stream.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "the server closed too early");
+        answer.extend_from_slice(&buffer[..count]);
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .expect("an answer of known length")
+            .parse()
+            .unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        if body.len() == length {
+            return (request.len() as u64, answer.len() as u64);
+        }
     }
 }

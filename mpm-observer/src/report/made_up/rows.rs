@@ -179,6 +179,7 @@ pub fn manifest(mpm: Mpm, repetition: u32, status: Status) -> Manifest {
         load: None,
         warm_up_requests: 0,
         counters: Counters::default(),
+        trace: None,
         absent_programs: Vec::new(),
         observer_cpu_ns: 30_000_000,
         server_gone: true,
