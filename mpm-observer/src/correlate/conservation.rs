@@ -227,7 +227,7 @@ mod tests {
             alive: true,
             ..TaskRow::default()
         };
-        let mut check = CountCheck::of(&[ended.clone()]);
+        let mut check = CountCheck::of(std::slice::from_ref(&ended));
         assert!(check.reaches_goals());
         assert_eq!((check.tasks, check.voluntary, check.faults), (1, 1, 0));
         // Two differences of opposite sign do not cancel.

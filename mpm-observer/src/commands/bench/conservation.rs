@@ -117,6 +117,7 @@ fn make(arguments: &ConservationArguments) -> Result<Option<PathBuf>, (Exit, Str
         server_cpus: None,
         client_cpus: None,
         overhead: false,
+        trace: None,
         command: std::env::args().collect(),
     };
     let outcome = run_experiment(&options, &interrupt).map_err(failed)?;

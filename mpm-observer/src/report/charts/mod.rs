@@ -214,12 +214,12 @@ fn counted(durations_ns: impl Iterator<Item = u64>) -> Vec<(f64, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::report::made_up::{self, Figures, three_of_each};
 
     /// A made-up scenario whose charts can be made.
-    pub(super) fn with_subject(runs: Vec<RunAnalysis>, look: impl FnOnce(&Subject<'_>)) {
+    pub(in crate::report) fn with_subject(runs: Vec<RunAnalysis>, look: impl FnOnce(&Subject<'_>)) {
         let group = made_up::group(&runs);
         let runs: Vec<_> = group.runs.clone().into_iter().zip(runs).collect();
         let figures = ScenarioFigures::of(&group, &runs);
