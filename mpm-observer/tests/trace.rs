@@ -140,8 +140,8 @@ impl Life {
             assert_eq!(at_ns, spans.to_ns, "{label}");
 
             // On some virtual machines the kernel's tracepoint of the switch is silent once in
-            // thousands of switches; ftrace then misses the same one. The trace shows it, and the
-            // record takes the time before it for time on a CPU.
+            // thousands of switches; ftrace then misses the same one. The record makes up for it
+            // with the kernel's own counters, the trace shows a gap.
             if spans.missing > 0 {
                 gaps += spans.missing;
                 continue;
