@@ -148,6 +148,8 @@ static EMPTY_CONN: ConnState = ConnState::EMPTY;
 /// Begins to follow a connection; `None` if the table is full.
 #[inline(always)]
 pub(crate) fn add_conn(sk: u64) -> Option<&'static mut ConnState> {
+    // By reference: a copy would be on the stack.
+    #[allow(clippy::needless_borrows_for_generic_args)]
     CONNS.insert(sk, &EMPTY_CONN, 0).ok()?;
     conn(sk)
 }
