@@ -1,6 +1,7 @@
 //! Runs the benches.
 
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,6 +11,7 @@ use clap::ValueEnum;
 
 use crate::environment;
 use crate::paths::Paths;
+use crate::test;
 
 /// What the overhead is compared with, each in the package of its name.
 const TRACERS: [&str; 2] = ["bpftrace", "strace"];
@@ -25,6 +27,8 @@ pub enum Bench {
     Overhead,
     /// What each eBPF program costs per request
     Probes,
+    /// Whether delays that were put in on purpose are found in the phase that should carry them
+    Truth,
 }
 
 impl Bench {
@@ -34,6 +38,7 @@ impl Bench {
             Self::Conservation => "conservation",
             Self::Overhead => "overhead",
             Self::Probes => "probes",
+            Self::Truth => "truth",
         }
     }
 }
@@ -63,6 +68,19 @@ fn against(args: &[OsString]) -> Option<String> {
         .or_else(|| args.next().map(|value| value.into_owned()))
 }
 
+/// The names of the tests that measure the truth begin with this.
+const TRUTH_TESTS: &str = "truth_of_";
+
+/// Runs the tests of injected truth and prints their table.
+pub fn truth(paths: &Paths) -> Result<ExitCode> {
+    let code = test::run(paths, &[TRUTH_TESTS.to_owned()])?;
+    let table = paths.target.join("bench/truth.md");
+    let text =
+        fs::read_to_string(&table).with_context(|| format!("cannot read {}", table.display()))?;
+    println!("\n{text}");
+    Ok(code)
+}
+
 /// Becomes the bench, so that signals and the exit status need no passing on; returns only when
 /// it cannot be started.
 pub fn run(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<ExitCode> {
@@ -80,7 +98,7 @@ pub fn run(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<ExitCode> {
             let out = results.join(format!("conservation-{seconds}"));
             command.arg("--out").arg(out);
         }
-        Bench::Collector | Bench::Probes => {}
+        Bench::Collector | Bench::Probes | Bench::Truth => {}
     }
     command.args(args);
     let error = command.exec();

@@ -87,6 +87,14 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             build::ebpf(&paths, &tools)?;
             return test::run(&paths, &filters);
         }
+        Command::Bench {
+            name: bench::Bench::Truth,
+            ..
+        } => {
+            let tools = setup::ensure(&paths, Extent::Test)?;
+            build::ebpf(&paths, &tools)?;
+            return bench::truth(&paths);
+        }
         Command::Bench { name, args } => {
             let tools = setup::ensure(&paths, Extent::Build)?;
             build::ebpf(&paths, &tools)?;

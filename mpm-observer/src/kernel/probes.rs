@@ -139,13 +139,13 @@ pub const PROBES: &[Probe] = &[
         // The end of an interrupt before its begin: one whose end is not seen would be taken for
         // the waker until the next of its kind, which may be seconds later.
         programs: &[
-            for_a_trace("softirq_exit", 0),
-            for_a_trace("softirq_entry", 0),
-            for_a_trace("hrtimer_expire_exit", 0),
-            for_a_trace("hrtimer_expire_entry", 0),
-            for_a_trace("irq_handler_exit", 0),
-            for_a_trace("irq_handler_entry", 0),
-            for_a_trace("sched_waking", 0),
+            for_a_trace("softirq_exit", 65),
+            for_a_trace("softirq_entry", 75),
+            for_a_trace("hrtimer_expire_exit", 95),
+            for_a_trace("hrtimer_expire_entry", 200),
+            for_a_trace("irq_handler_exit", 90),
+            for_a_trace("irq_handler_entry", 170),
+            for_a_trace("sched_waking", 300),
         ],
     },
 ];

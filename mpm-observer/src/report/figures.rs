@@ -6,6 +6,7 @@ use super::{
     data::{Group, RunRef},
     metrics::{METRICS, Metric},
     phase_table::PhaseSums,
+    sides_table::SideSums,
     trace::TraceFigures,
 };
 use crate::{
@@ -39,6 +40,8 @@ pub(super) struct RunFigures {
     pub conservation: Conservation,
     /// Where their time went.
     pub phases: PhaseSums,
+    /// The same from both sides.
+    pub sides: SideSums,
     /// Successful requests without a kernel row, by cause.
     pub missing: BTreeMap<Missing, u64>,
     /// Kernel rows without a client row, by cause.
@@ -72,6 +75,7 @@ impl RunFigures {
             joined: run.join.pairs.len() as u64,
             conservation: Conservation::of(run),
             phases: PhaseSums::of(&run.phases()),
+            sides: SideSums::of(run),
             missing: run.join.missing.clone(),
             kernel_only: run.join.kernel_only.clone(),
             counters: manifest.counters.clone(),

@@ -18,6 +18,7 @@ pub mod metrics;
 mod page;
 mod phase_table;
 mod pictures;
+mod sides_table;
 mod summary;
 mod tables;
 mod text;

@@ -11,6 +11,7 @@ use super::{
     metrics::{METRICS, Metric},
     phase_table::phase_table,
     pictures::Picture,
+    sides_table::sides_table,
     summary::{Tested, one_line, tested, warnings},
     tables::{self, Cell, Table},
     text::plural,
@@ -274,6 +275,7 @@ fn section(
             .into_iter()
             .chain([
                 phase_table(figures),
+                sides_table(figures),
                 tables::outcomes(figures),
                 tables::messages(figures),
                 tables::join(figures),
