@@ -4,17 +4,11 @@ use std::path::Path;
 
 use super::{Case, Costs, Overhead, Watcher};
 use crate::{
-    recording::{RecordingError, Versioned, read_json, write_json},
+    recording::{RecordingError, read_json, write_json},
     statistics::Interval,
 };
 
 const FILE: &str = "overhead.json";
-
-impl Versioned for Overhead {
-    fn format(&self) -> u32 {
-        self.format
-    }
-}
 
 impl Overhead {
     /// Writes it into the experiment's directory, or any other.
@@ -28,7 +22,7 @@ impl Overhead {
     /// Reads it from the experiment's directory; `None` if it was not measured.
     ///
     /// # Errors
-    /// When the file is broken or of a later format.
+    /// When the file is broken or of another format.
     pub fn read(dir: &Path) -> Result<Option<Self>, RecordingError> {
         let path = dir.join(FILE);
         if !path.exists() {

@@ -39,14 +39,17 @@ pub enum RecordingError {
         /// Why, with line and column.
         source: serde_json::Error,
     },
-    /// Written by a later version.
-    #[error("{path} has format {found}; this version reads formats up to {known}")]
+    /// Written by another version.
+    #[error(
+        "{path} has format {found}, this version reads format {known}: use the version that wrote \
+         it, or record again"
+    )]
     Format {
         /// Which manifest.
         path: PathBuf,
         /// The file's format.
         found: u32,
-        /// The latest format known here.
+        /// The format known here.
         known: u32,
     },
 }

@@ -10,8 +10,9 @@ use crate::{
     scenario::{RunPlan, Tutorial},
 };
 
-/// The recording format that this version writes; it reads this and earlier ones.
-pub const FORMAT: u32 = 1;
+/// The recording format that this version writes, and the only one it reads. Format 1 had one
+/// column for all blocked time.
+pub const FORMAT: u32 = 2;
 
 /// How far a run came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,21 +161,10 @@ pub struct Experiment {
     pub interrupted: bool,
 }
 
-/// Something with a format number.
-pub(crate) trait Versioned {
-    fn format(&self) -> u32;
-}
-
-impl Versioned for Manifest {
-    fn format(&self) -> u32 {
-        self.format
-    }
-}
-
-impl Versioned for Experiment {
-    fn format(&self) -> u32 {
-        self.format
-    }
+/// The part of each file that every format has.
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
 }
 
 /// Writes `value` so that a reader sees the old file or the new one, never half of one.
@@ -188,20 +178,23 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Rec
     fs::rename(&unfinished, path).map_err(RecordingError::io(path))
 }
 
-pub(crate) fn read_json<T: DeserializeOwned + Versioned>(path: &Path) -> Result<T, RecordingError> {
+/// Reads what [`write_json`] wrote: an object with a field `format`.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RecordingError> {
     let text = fs::read_to_string(path).map_err(RecordingError::io(path))?;
-    let value: T = serde_json::from_str(&text).map_err(|source| RecordingError::Manifest {
+    let broken = |source| RecordingError::Manifest {
         path: path.into(),
         source,
-    })?;
-    if value.format() > FORMAT {
+    };
+    // What another format holds may not even parse as this one.
+    let FormatOnly { format } = serde_json::from_str(&text).map_err(broken)?;
+    if format != FORMAT {
         return Err(RecordingError::Format {
             path: path.into(),
-            found: value.format(),
+            found: format,
             known: FORMAT,
         });
     }
-    Ok(value)
+    serde_json::from_str(&text).map_err(broken)
 }
 
 #[cfg(test)]
@@ -209,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_experiment_of_a_later_format_is_refused_by_name() {
+    fn an_experiment_of_another_format_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("experiment.json");
         let experiment = Experiment {
@@ -222,7 +215,12 @@ mod tests {
         };
         write_json(&path, &experiment).unwrap();
         let error = read_json::<Experiment>(&path).unwrap_err().to_string();
-        assert!(error.contains("experiment.json has format 2"), "{error}");
+        assert!(error.contains("experiment.json has format 3"), "{error}");
+
+        // Of an earlier one nothing but the number is known.
+        fs::write(&path, "{\"format\": 1}").unwrap();
+        let error = read_json::<Experiment>(&path).unwrap_err().to_string();
+        assert!(error.contains("experiment.json has format 1"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod error;
 mod manifest;
 mod rows;
 mod table;
+mod task_row;
 mod trace_row;
 
 pub use dir::{EXPERIMENT_FILE, RunDir};
@@ -17,7 +18,8 @@ pub use manifest::{
     Experiment, FORMAT, LoadOutcome, Machine, Manifest, ScenarioNotes, StartOutcome, Status,
     TraceWindow,
 };
-pub(crate) use manifest::{Versioned, read_json, write_json};
-pub use rows::{ClientRow, KernelRow, MemoryRow, Moment, SampleRow, StatusRow, TableRow, TaskRow};
+pub(crate) use manifest::{read_json, write_json};
+pub use rows::{ClientRow, KernelRow, MemoryRow, SampleRow, StatusRow, TableRow};
 pub use table::{Table, TableWriter, read_table};
+pub use task_row::{Moment, TaskRow};
 pub use trace_row::TraceRow;
