@@ -41,6 +41,14 @@ pub enum KernelError {
         /// The kernel's or aya's words.
         reason: String,
     },
+    /// An attached program cannot be detached.
+    #[error("the program on {hook} cannot be detached: {reason}; it is when this process ends")]
+    Detach {
+        /// The hook's name.
+        hook: String,
+        /// The kernel's or aya's words.
+        reason: String,
+    },
     /// The object file is not usable.
     #[error("the eBPF programs cannot be loaded: {0}")]
     Load(#[from] aya::EbpfError),

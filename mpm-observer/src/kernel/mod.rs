@@ -4,6 +4,7 @@
 mod adopt;
 mod counters;
 mod error;
+mod links;
 mod offsets;
 mod probes;
 mod record;

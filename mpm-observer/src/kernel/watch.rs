@@ -5,7 +5,7 @@ use std::fs;
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, MapData, PerCpuArray, RingBuf, Stack},
-    programs::{Program as AyaProgram, ProgramError},
+    programs::Program as AyaProgram,
 };
 use aya_log::EbpfLogger;
 use mpm_observer_common::{
@@ -14,8 +14,11 @@ use mpm_observer_common::{
 };
 
 use super::{
-    Counters, Hook, KernelError, KernelTypes, Missed, PROBES, ProgramRuns, Record, Tier,
-    counters::Received, syscalls::syscall_kinds, tracefs::field_offset,
+    Counters, KernelError, KernelTypes, Missed, PROBES, ProgramRuns, Record, Tier,
+    counters::Received,
+    links::{self, Linked},
+    syscalls::syscall_kinds,
+    tracefs::field_offset,
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
@@ -91,6 +94,7 @@ pub struct Watch {
     trace_window: Array<MapData, TraceWindow>,
     warnings: EbpfLogger<&'static dyn log::Log>,
     received: Received,
+    pub(super) linked: Vec<Linked>,
     absent: Vec<&'static str>,
     tracing: bool,
 }
@@ -139,6 +143,7 @@ impl Watch {
             trace_window: Array::try_from(take_map(&mut ebpf, "TRACE_WINDOW"))?,
             warnings,
             received: Received::default(),
+            linked: Vec::new(),
             absent: Vec::new(),
             tracing: options.tracing,
             ebpf,
@@ -156,12 +161,15 @@ impl Watch {
                 {
                     continue;
                 }
-                let loaded = self
-                    .ebpf
-                    .program_mut(program.name)
-                    .ok_or(KernelError::NoPrograms)?;
-                match (attach_program(loaded, program.hook, btf), program.tier) {
-                    (Ok(()), _) => {}
+                let loaded = self.program(program.name)?;
+                let link = links::load(loaded, program.hook, btf)
+                    .and_then(|()| links::attach(loaded, program.hook));
+                match (link, program.tier) {
+                    (Ok(link), _) => self.linked.push(Linked {
+                        probe: probe.name,
+                        program,
+                        link: Some(link),
+                    }),
                     (Err(_), Tier::Optional) => self.absent.push(program.name),
                     (Err(error), Tier::Base | Tier::Trace) => {
                         return Err(KernelError::Attach {
@@ -174,6 +182,10 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn program(&mut self, name: &str) -> Result<&mut AyaProgram, KernelError> {
+        self.ebpf.program_mut(name).ok_or(KernelError::NoPrograms)
     }
 
     /// Loads, attaches and detaches all programs; returns those of the optional tier that this
@@ -312,22 +324,6 @@ impl Watch {
 fn take_map(ebpf: &mut Ebpf, name: &str) -> aya::maps::Map {
     ebpf.take_map(name)
         .unwrap_or_else(|| unreachable!("the object file defines the map {name}"))
-}
-
-fn attach_program(program: &mut AyaProgram, hook: Hook, btf: &Btf) -> Result<(), ProgramError> {
-    match hook {
-        Hook::TpBtf(name) => {
-            let program: &mut aya::programs::BtfTracePoint = program.try_into()?;
-            program.load(name, btf)?;
-            program.attach()?;
-        }
-        Hook::Tracepoint(category, name) => {
-            let program: &mut aya::programs::TracePoint = program.try_into()?;
-            program.load()?;
-            program.attach(category, name)?;
-        }
-    }
-    Ok(())
 }
 
 /// An error and its causes in one line; of a verifier's log, the end.

@@ -44,6 +44,9 @@ pub(crate) struct Collected {
 enum Order {
     Snapshot(Moment, SyncSender<()>),
     Trace(Duration),
+    /// Whether to watch from now on.
+    Switch(bool, SyncSender<()>),
+    CpuTime(SyncSender<u64>),
     Effort(SyncSender<Effort>),
     /// With the time for which the last tasks' records are waited for.
     Finish(Duration),
@@ -110,6 +113,25 @@ impl Collector {
     pub(crate) fn trace(&self, length: Duration) {
         // If the thread has ended, `finish` tells why.
         let _ = self.orders.send(Order::Trace(length));
+    }
+
+    /// Attaches the programs, or detaches them; returns when that is done. Only for measuring what
+    /// they cost, see [`Watch::pause`].
+    pub(crate) fn switch(&self, on: bool) {
+        let (done, switched) = sync_channel(1);
+        // If the thread has ended, `finish` tells why.
+        if self.orders.send(Order::Switch(on, done)).is_ok() {
+            let _ = switched.recv();
+        }
+    }
+
+    /// CPU time of the collector's thread for all records so far, nanoseconds; 0 if it has ended.
+    pub(crate) fn cpu_ns(&self) -> u64 {
+        let (tell, told) = sync_channel(1);
+        if self.orders.send(Order::CpuTime(tell)).is_err() {
+            return 0;
+        }
+        told.recv().unwrap_or_default()
     }
 
     /// What watching took so far; nothing if the thread has ended, whose reason `finish` tells.
@@ -219,6 +241,17 @@ fn collect(
                 let until_ns = from_ns.saturating_add(length.as_nanos() as u64);
                 watch.trace(from_ns, until_ns)?;
                 trace = Some(TraceWindow { from_ns, until_ns });
+            }
+            Ok(Order::Switch(on, done)) => {
+                match on {
+                    true => watch.resume()?,
+                    false => watch.pause()?,
+                }
+                let _ = done.send(());
+            }
+            Ok(Order::CpuTime(tell)) => {
+                tables.drain(&mut watch)?;
+                let _ = tell.send(thread_cpu_ns());
             }
             Ok(Order::Effort(tell)) => {
                 let programs = watch.program_runs();

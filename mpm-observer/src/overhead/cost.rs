@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Watcher;
 use crate::{scenario::Mpm, statistics::Interval};
 
-/// One load, watched or not.
+/// One load, or two slices of one, watched or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Half {
     /// Requests that were answered.
@@ -30,20 +30,20 @@ pub struct Half {
     pub others_cpu_share: f64,
 }
 
-/// Two halves, one right after the other.
+/// Two halves, one right after the other, or four slices in which they change places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     /// Nobody watched.
     pub off: Half,
     /// The watcher did.
     pub on: Half,
-    /// Whether the watched half came first.
+    /// Whether the watched half came first, or had the first and the last of four slices.
     pub on_first: bool,
 }
 
 impl Pair {
     /// Watched divided by not watched; `None` if one of them is missing or zero.
-    fn ratio(&self, figure: fn(&Half) -> Option<f64>) -> Option<f64> {
+    pub(super) fn ratio(&self, figure: fn(&Half) -> Option<f64>) -> Option<f64> {
         let (on, off) = (figure(&self.on)?, figure(&self.off)?);
         (on > 0.0 && off > 0.0).then(|| on / off)
     }
@@ -115,8 +115,12 @@ pub struct Overhead {
     pub connections: u32,
     /// Size of the file that was asked for, bytes.
     pub body_bytes: u64,
-    /// Length of each half, milliseconds.
+    /// Length of each half of a pair with a load of its own for each half, milliseconds.
     pub half_ms: u64,
+    /// Length of each of the four slices of a pair within one load, milliseconds; missing if it
+    /// was measured before there were slices.
+    #[serde(default)]
+    pub slice_ms: Option<u64>,
     /// Each MPM, kind of load and watcher that has a pair.
     pub cases: Vec<Case>,
 }

@@ -138,6 +138,7 @@ mod tests {
             connections: 64,
             body_bytes: 1000,
             half_ms: 150,
+            slice_ms: Some(40),
             cases: vec![
                 case(Mpm::Prefork, true, Watcher::Observer),
                 case(Mpm::Event, true, Watcher::Observer),

@@ -1,17 +1,21 @@
 //! What watching costs: measurements of the observer itself.
 //!
-//! One private httpd is put under the same load again and again, watched and not watched in turn,
-//! and the two halves of each pair are compared. Server and client have CPUs of their own, so
+//! One private httpd is put under load, watched and not watched in turn, and the two sides of each
+//! pair are compared. What can be switched off and on is, many times during one load; for the
+//! other watchers each side has a load of its own. Server and client have CPUs of their own, so
 //! that the client's work does not slow the server down.
 
 mod collector;
 mod cost;
 mod file;
+mod halves;
 mod machine;
 mod observer;
 mod pairs;
 mod profile;
 mod server_cpu;
+mod sliced;
+mod slices;
 mod stand;
 mod table;
 mod tracer;

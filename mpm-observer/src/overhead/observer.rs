@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use super::{
     stand::{Stand, system},
-    watcher::Watching,
+    watcher::Switched,
 };
 use crate::{
     kernel::{Counters, Options, Watch},
@@ -54,16 +54,20 @@ impl Observing {
     }
 }
 
-impl Watching for Observing {
-    fn cpu_ns(&self) -> Result<u64, LabError> {
-        Ok(self.effort().cpu_ns)
+impl Switched for Observing {
+    fn cpu_ns(&self) -> u64 {
+        self.collector.cpu_ns()
     }
 
-    fn stop(self: Box<Self>, answered: u64) -> Result<(), LabError> {
+    fn switch(&self, on: bool) {
+        self.collector.switch(on);
+    }
+
+    fn stop(self: Box<Self>, answered: u64, switches: u64) -> Result<(), LabError> {
         // Each connection's last request is recorded at its end, which may be to come.
-        let open = self.connections;
+        let cut = self.connections * (switches + 1);
         let seen = self.finish()?.requests_sent();
-        if seen + open < answered {
+        if seen + cut < answered {
             return Err(LabError::Run {
                 run: "overhead".to_owned(),
                 message: format!("the observer saw {seen} of {answered} requests"),

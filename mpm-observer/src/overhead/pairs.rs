@@ -1,23 +1,21 @@
 //! The paired measurement: watched and not watched in turn.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use loadgen::Summary;
 use nix::sys::utsname::uname;
 
 use super::{
     Case, Costs, Ground, Half, Overhead, Pair, Watcher,
     file::load_name,
-    machine,
-    stand::{Stand, plan, system},
+    halves::make_pair,
+    sliced::{self, Slicing},
+    stand::{Stand, plan},
 };
 use crate::{
     lab::{LabError, Progress},
     recording::FORMAT,
     scenario::{Mpm, Size},
+    statistics::Spread,
 };
 
 /// How much is told while it goes on.
@@ -36,7 +34,11 @@ pub struct PairsPlan {
     pub mpms: Vec<Mpm>,
     /// The watchers, interleaved.
     pub watchers: Vec<Watcher>,
-    /// Pairs of each MPM, kind of load and watcher.
+    /// Pairs of slices of each MPM, kind of load and watcher that can be switched under load.
+    pub sliced_pairs: u32,
+    /// Length of each slice; a pair has four of them.
+    pub slice: Duration,
+    /// Pairs of halves of each MPM, kind of load and watcher that cannot.
     pub pairs: u32,
     /// Length of each half.
     pub half: Duration,
@@ -44,22 +46,50 @@ pub struct PairsPlan {
     pub lines: Lines,
 }
 
+/// Pairs of slices that one load gives at the most: some seconds, so that all cases see the same
+/// machine even if it changes slowly.
+const PAIRS_OF_A_LOAD: u32 = 10;
+
 impl PairsPlan {
     /// A short look at the observer alone, some 20 s for three MPMs in the quick size: enough
     /// for an interval that says how little it knows.
     #[must_use]
     pub fn short(mpms: Vec<Mpm>, size: Size) -> Self {
-        let (pairs, half_ms) = match size {
-            Size::Quick => (6, 150),
-            Size::Full => (15, 400),
+        let (sliced_pairs, slice_ms) = match size {
+            Size::Quick => (8, 40),
+            Size::Full => (40, 60),
         };
         Self {
             mpms,
             watchers: vec![Watcher::Observer],
-            pairs,
-            half: Duration::from_millis(half_ms),
+            sliced_pairs,
+            slice: Duration::from_millis(slice_ms),
+            pairs: 0,
+            half: Duration::ZERO,
             lines: Lines::EachMpm,
         }
+    }
+
+    /// A round makes one pair of halves, or one load of slices, of each case.
+    fn rounds(&self) -> u32 {
+        let has = |switched| {
+            let mut watchers = self.watchers.iter();
+            watchers.any(|watcher| watcher.is_switched() == switched)
+        };
+        let of_slices = if has(true) {
+            self.sliced_pairs.div_ceil(PAIRS_OF_A_LOAD)
+        } else {
+            0
+        };
+        of_slices.max(if has(false) { self.pairs } else { 0 })
+    }
+
+    /// Pairs of slices in one round: all of them, spread evenly.
+    fn sliced_in(&self, round: u32) -> usize {
+        let until = |round: u32| {
+            u64::from(self.sliced_pairs) * u64::from(round) / u64::from(self.rounds().max(1))
+        };
+        (until(round + 1) - until(round)) as usize
     }
 }
 
@@ -91,7 +121,7 @@ pub fn measure(ground: Ground<'_>, pairs_plan: &PairsPlan) -> Result<Overhead, L
     let rounds = pairs_plan
         .mpms
         .iter()
-        .flat_map(|mpm| (0..pairs_plan.pairs).map(|_| mpm.to_string()));
+        .flat_map(|mpm| (0..pairs_plan.rounds()).map(|_| mpm.to_string()));
     let mut progress = Progress::new(rounds.collect());
     let mut cases = Vec::new();
     let mut result = Ok(());
@@ -118,9 +148,14 @@ pub fn measure(ground: Ground<'_>, pairs_plan: &PairsPlan) -> Result<Overhead, L
         client_cpus: ground.cpus.client.clone(),
         connections: load.concurrency,
         body_bytes: load.body_bytes,
-        half_ms: u64::try_from(pairs_plan.half.as_millis()).unwrap_or(u64::MAX),
+        half_ms: milliseconds(pairs_plan.half),
+        slice_ms: Some(milliseconds(pairs_plan.slice)),
         cases,
     })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn empty_cases(mpm: Mpm, watchers: &[Watcher]) -> Vec<Case> {
@@ -150,7 +185,8 @@ fn measure_mpm(
     let Some(stand) = Stand::start(ground, mpm)? else {
         return Ok(());
     };
-    for number in 0..pairs_plan.pairs {
+    let rounds = pairs_plan.rounds();
+    for number in 0..rounds {
         let name = match pairs_plan.lines {
             Lines::EachRound => format!("overhead {mpm} {}", number + 1),
             Lines::EachMpm => format!("overhead {mpm}"),
@@ -158,16 +194,17 @@ fn measure_mpm(
         let mut changes = Vec::new();
         for step in round(number as usize, cases.len()) {
             let case = &mut cases[step.case];
-            let load = load_name(case.keep_alive);
-            let watcher = case.watcher;
+            let (load, watcher) = (load_name(case.keep_alive), case.watcher);
             progress.step(&name, &format!("{load}, {}", watcher.name()));
-            let pair = make_pair(&stand, watcher, case.keep_alive, step, pairs_plan.half)?;
-            let Some(pair) = pair else {
-                return stand.stop();
-            };
-            changes.push((step.case, in_short(case, &pair)));
-            case.pairs.push(pair);
+            let made = make(&stand, pairs_plan, case, number, step.on_first)?;
+            if !made.is_empty() {
+                changes.push((step.case, in_short(case, &made)));
+            }
+            case.pairs.extend(made);
             case.costs = Costs::of(&case.pairs);
+            if ground.interrupt.is_set() {
+                return stand.stop();
+            }
         }
         match pairs_plan.lines {
             Lines::EachRound => {
@@ -175,7 +212,7 @@ fn measure_mpm(
                 let changes: Vec<String> = changes.into_iter().map(|(_, text)| text).collect();
                 progress.end(&name, &changes.join("; "));
             }
-            Lines::EachMpm if number + 1 == pairs_plan.pairs => {
+            Lines::EachMpm if number + 1 == rounds => {
                 let lines: Vec<String> = cases.iter().map(Case::one_line).collect();
                 progress.end(&name, &lines.join("; "));
             }
@@ -185,96 +222,55 @@ fn measure_mpm(
     stand.stop()
 }
 
-/// A pair's change of throughput and server CPU time, for the terminal.
-fn in_short(case: &Case, pair: &Pair) -> String {
-    let change = |on: f64, off: f64| (on / off - 1.0) * 100.0;
-    let throughput = change(pair.on.throughput_per_s, pair.off.throughput_per_s);
-    let cpu = match (pair.on.server_cpu_ns, pair.off.server_cpu_ns) {
-        (Some(on), Some(off)) => format!("{:+.1} % CPU", change(on, off)),
-        _ => "CPU unknown".to_owned(),
+/// The pairs of one case in one round.
+fn make(
+    stand: &Stand<'_>,
+    pairs_plan: &PairsPlan,
+    case: &Case,
+    number: u32,
+    on_first: bool,
+) -> Result<Vec<Pair>, LabError> {
+    let Case {
+        watcher,
+        keep_alive,
+        ref pairs,
+        ..
+    } = *case;
+    if watcher.is_switched() {
+        let slicing = Slicing {
+            pairs: pairs_plan.sliced_in(number),
+            slice: pairs_plan.slice,
+            first_number: pairs.len(),
+        };
+        return match slicing.pairs {
+            0 => Ok(Vec::new()),
+            _ => sliced::make_pairs(stand, watcher, keep_alive, slicing),
+        };
+    }
+    if number >= pairs_plan.pairs {
+        return Ok(Vec::new());
+    }
+    let pair = make_pair(stand, watcher, keep_alive, on_first, pairs_plan.half)?;
+    Ok(pair.into_iter().collect())
+}
+
+/// Some pairs' median change of throughput and server CPU time, for the terminal.
+fn in_short(case: &Case, pairs: &[Pair]) -> String {
+    let median = |figure: fn(&Half) -> Option<f64>| {
+        let ratios = pairs.iter().filter_map(|pair| pair.ratio(figure));
+        Spread::of(ratios).map(|ratios| (ratios.median - 1.0) * 100.0)
     };
+    let shown = |percent: Option<f64>| {
+        percent.map_or_else(
+            || "unknown".to_owned(),
+            |percent| format!("{percent:+.1} %"),
+        )
+    };
+    let throughput = shown(median(|half| Some(half.throughput_per_s)));
+    let cpu = shown(median(|half| half.server_cpu_ns));
     let load = load_name(case.keep_alive);
     let watcher = case.watcher.name();
-    format!("{watcher}, {load}: {throughput:+.1} %, {cpu}")
-}
-
-fn make_pair(
-    stand: &Stand<'_>,
-    watcher: Watcher,
-    keep_alive: bool,
-    step: Step,
-    duration: Duration,
-) -> Result<Option<Pair>, LabError> {
-    let half = |watcher| make_half(stand, watcher, keep_alive, duration);
-    let (first, second) = if step.on_first {
-        (watcher, Watcher::Nothing)
-    } else {
-        (Watcher::Nothing, watcher)
-    };
-    let Some(first) = half(first)? else {
-        return Ok(None);
-    };
-    let Some(second) = half(second)? else {
-        return Ok(None);
-    };
-    let (on, off) = if step.on_first {
-        (first, second)
-    } else {
-        (second, first)
-    };
-    Ok(Some(Pair {
-        off,
-        on,
-        on_first: step.on_first,
-    }))
-}
-
-fn make_half(
-    stand: &Stand<'_>,
-    watcher: Watcher,
-    keep_alive: bool,
-    duration: Duration,
-) -> Result<Option<Half>, LabError> {
-    let cpus = stand.ground.cpus;
-    let cpus: BTreeSet<usize> = cpus.server.iter().chain(&cpus.client).copied().collect();
-    let cpus: Vec<usize> = cpus.into_iter().collect();
-    let busy_ns = || machine::busy_ns(&cpus).map_err(system("/proc/stat"));
-    let watching = watcher.start(stand)?;
-    let (began, busy_before_ns) = (Instant::now(), busy_ns()?);
-    let (server_before, watcher_before_ns) = (stand.server_cpu()?, watching.cpu_ns()?);
-    let loaded = stand.load(keep_alive, duration)?;
-    let (server_after, watcher_after_ns) = (stand.server_cpu()?, watching.cpu_ns()?);
-    let busy_ns = busy_ns()?.saturating_sub(busy_before_ns) as f64;
-    let all_ns = began.elapsed().as_nanos() as f64 * cpus.len() as f64;
-    watching.stop(loaded.as_ref().map_or(0, Summary::answered))?;
-    Ok(loaded.map(|summary| {
-        let mut half = half_of(
-            &summary,
-            server_after.since(&server_before),
-            watcher_after_ns.saturating_sub(watcher_before_ns),
-        );
-        let known_ns = half.server_cpu_ns.unwrap_or(0.0) + half.client_cpu_ns + half.watcher_cpu_ns;
-        let others_ns = busy_ns - known_ns * half.answered as f64;
-        half.others_cpu_share = (others_ns / all_ns).clamp(0.0, 1.0);
-        half
-    }))
-}
-
-fn half_of(summary: &Summary, server_cpu_ns: Option<u64>, watcher_cpu_ns: u64) -> Half {
-    let answered = summary.answered();
-    let per_request = |ns: f64| ns / answered as f64;
-    let latencies = &summary.latencies.total;
-    Half {
-        answered,
-        failed: summary.failed(),
-        throughput_per_s: summary.answers_per_second(),
-        p50_ns: latencies.percentile_ns(50.0) as f64,
-        p99_ns: latencies.percentile_ns(99.0) as f64,
-        server_cpu_ns: server_cpu_ns.map(|ns| per_request(ns as f64)),
-        client_cpu_ns: per_request(summary.cpu_seconds() * 1e9),
-        watcher_cpu_ns: per_request(watcher_cpu_ns as f64),
-        others_cpu_share: 0.0,
-    }
+    format!("{watcher}, {load}: {throughput}, CPU {cpu}")
 }
 
 #[cfg(test)]
@@ -312,5 +308,33 @@ mod tests {
     fn each_round_begins_with_another_case() {
         let first = |number| round(number, 3).next().unwrap().case;
         assert_eq!([0, 1, 2, 3].map(first), [0, 1, 2, 0]);
+    }
+
+    fn a_plan(watchers: &[Watcher], sliced_pairs: u32, pairs: u32) -> PairsPlan {
+        PairsPlan {
+            watchers: watchers.to_vec(),
+            sliced_pairs,
+            pairs,
+            ..PairsPlan::short(vec![Mpm::Event], Size::Quick)
+        }
+    }
+
+    #[test]
+    fn the_rounds_have_all_pairs_whichever_watchers_there_are() {
+        for (sliced_pairs, pairs) in [(8, 20), (95, 3), (1, 1), (0, 4)] {
+            let both = [Watcher::Observer, Watcher::Strace];
+            let plan = a_plan(&both, sliced_pairs, pairs);
+            let made: usize = (0..plan.rounds()).map(|round| plan.sliced_in(round)).sum();
+            assert_eq!(made, sliced_pairs as usize);
+            assert!(plan.rounds() >= pairs);
+        }
+    }
+
+    #[test]
+    fn no_round_is_made_for_watchers_that_are_not_there() {
+        assert_eq!(a_plan(&[Watcher::Nothing], 25, 70).rounds(), 3);
+        assert_eq!(a_plan(&[Watcher::Bpftrace], 500, 7).rounds(), 7);
+        let long = a_plan(&[Watcher::WithoutAccept], 25, 0);
+        assert_eq!([0, 1, 2].map(|round| long.sliced_in(round)), [8, 8, 9]);
     }
 }

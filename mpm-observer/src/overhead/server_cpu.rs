@@ -1,6 +1,12 @@
-//! CPU time of httpd, to the nanosecond, from its tasks' `schedstat`.
+//! CPU time of httpd, to the nanosecond, from its tasks' `schedstat` or its processes' clocks.
 
-use std::{collections::HashMap, fs, io};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    time::Duration,
+};
+
+use nix::{time::ClockId, unistd::Pid};
 
 use crate::httpd::Task;
 
@@ -42,6 +48,36 @@ impl ServerCpu {
             now_ns.saturating_sub(before_ns)
         });
         Some(used.sum())
+    }
+}
+
+/// The CPU clocks of some processes. Reading them takes about a microsecond each, so it can be
+/// done under load.
+#[derive(Clone, Debug)]
+pub(crate) struct ProcessClocks(Vec<ClockId>);
+
+impl ProcessClocks {
+    /// Of the processes of `pids`.
+    ///
+    /// # Errors
+    /// When one of them has ended.
+    pub(crate) fn of(pids: impl IntoIterator<Item = u32>) -> io::Result<Self> {
+        let pids: BTreeSet<u32> = pids.into_iter().collect();
+        let clocks = pids.into_iter().map(|pid| {
+            let pid = i32::try_from(pid).map_err(io::Error::other)?;
+            Ok(ClockId::pid_cpu_clock_id(Pid::from_raw(pid))?)
+        });
+        Ok(Self(clocks.collect::<io::Result<_>>()?))
+    }
+
+    /// CPU time of all their threads, also of those that have ended, nanoseconds. Of a thread
+    /// that runs, up to its last switch or tick. `None` if a process has ended.
+    pub(crate) fn read_ns(&self) -> Option<u64> {
+        let times = self.0.iter().map(|clock| {
+            let time = Duration::from(clock.now().ok()?);
+            u64::try_from(time.as_nanos()).ok()
+        });
+        times.sum()
     }
 }
 
@@ -92,6 +128,23 @@ mod tests {
         let before = cpu(&[(1, 10, 100), (2, 10, 50)]);
         assert_eq!(cpu(&[(1, 10, 130)]).since(&before), None);
         assert_eq!(cpu(&[(1, 10, 130), (2, 77, 60)]).since(&before), None);
+    }
+
+    #[test]
+    fn a_process_clock_goes_on_while_the_process_works_and_is_gone_with_it() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let clocks = ProcessClocks::of([std::process::id(), child.id()]).unwrap();
+        let before_ns = clocks.read_ns().unwrap();
+        while process_cpu_ns(std::process::id()).unwrap() < before_ns + 2_000_000 {
+            std::hint::black_box((0..10_000_u64).sum::<u64>());
+        }
+        assert!(clocks.read_ns().unwrap() > before_ns);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(clocks.read_ns(), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The test stand: one private httpd on CPUs of its own, warm, and a client on the others.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     thread,
@@ -177,6 +178,13 @@ impl<'a> Stand<'a> {
         self.httpd.addr().port()
     }
 
+    /// The CPUs of httpd and client, each once.
+    pub(crate) fn cpus(&self) -> Vec<usize> {
+        let cpus = self.ground.cpus;
+        let cpus: BTreeSet<usize> = cpus.server.iter().chain(&cpus.client).copied().collect();
+        cpus.into_iter().collect()
+    }
+
     /// A directory that goes with the stand.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
@@ -205,6 +213,19 @@ impl<'a> Stand<'a> {
         duration: Duration,
     ) -> Result<Option<Summary>, LabError> {
         self.run_client(&self.order(keep_alive, duration))
+    }
+
+    /// Starts a load that goes on until it is told to end, and tells each request.
+    pub(crate) fn start_client(
+        &self,
+        keep_alive: bool,
+        longest: Duration,
+    ) -> Result<Client, LabError> {
+        let order = ClientOrder {
+            rows: true,
+            ..self.order(keep_alive, longest)
+        };
+        Client::start(&order).map_err(system("the load generator"))
     }
 
     fn order(&self, keep_alive: bool, duration: Duration) -> ClientOrder {

@@ -80,6 +80,7 @@ mod tests {
             connections: 64,
             body_bytes: 1000,
             half_ms: 1000,
+            slice_ms: None,
             cases: vec![Case {
                 mpm: Mpm::Worker,
                 keep_alive: false,

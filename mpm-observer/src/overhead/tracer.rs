@@ -21,7 +21,6 @@ use nix::{
 use super::{
     server_cpu::process_cpu_ns,
     stand::{Stand, system},
-    watcher::Watching,
 };
 use crate::{httpd::Task, lab::LabError};
 
@@ -154,12 +153,15 @@ impl Tracing {
     }
 }
 
-impl Watching for Tracing {
-    fn cpu_ns(&self) -> Result<u64, LabError> {
+impl Tracing {
+    /// CPU time that it has used, nanoseconds.
+    pub(crate) fn cpu_ns(&self) -> Result<u64, LabError> {
         process_cpu_ns(self.child.id()).map_err(system(self.name))
     }
 
-    fn stop(mut self: Box<Self>, answered: u64) -> Result<(), LabError> {
+    /// Ends it; returns when everything is detached. Of so many answered requests it must have
+    /// seen something, or nothing was measured.
+    pub(crate) fn stop(mut self, answered: u64) -> Result<(), LabError> {
         let name = self.name;
         let failed = |what: &str| Err(system(name)(io::Error::other(what.to_owned())));
         if !self.end().map_err(system(name))? {

@@ -38,36 +38,59 @@ impl Watcher {
         }
     }
 
-    /// Begins to watch; returns when everything is attached.
-    pub(crate) fn start(self, stand: &Stand<'_>) -> Result<Box<dyn Watching>, LabError> {
+    /// Whether it can be switched off and on while httpd is under load. The tracers cannot.
+    #[must_use]
+    pub fn is_switched(self) -> bool {
+        !matches!(self, Self::Bpftrace | Self::Strace)
+    }
+
+    /// Begins to watch, if it can be switched; returns when everything is attached.
+    pub(crate) fn start_switched(
+        self,
+        stand: &Stand<'_>,
+    ) -> Result<Option<Box<dyn Switched>>, LabError> {
         Ok(match self {
-            Self::Nothing => Box::new(Nobody),
-            Self::Observer => Box::new(Observing::start(stand, &[])?),
-            Self::WithoutAccept => Box::new(Observing::start(stand, &["sys_exit_accept4"])?),
-            Self::Bpftrace => Box::new(Tracing::bpftrace(stand)?),
-            Self::Strace => Box::new(Tracing::strace(stand)?),
+            Self::Nothing => Some(Box::new(Nobody)),
+            Self::Observer => Some(Box::new(Observing::start(stand, &[])?)),
+            Self::WithoutAccept => Some(Box::new(Observing::start(stand, &["sys_exit_accept4"])?)),
+            Self::Bpftrace | Self::Strace => None,
+        })
+    }
+
+    /// Begins to watch, if it cannot be switched; returns when everything is attached.
+    pub(crate) fn start_tracer(self, stand: &Stand<'_>) -> Result<Option<Tracing>, LabError> {
+        Ok(match self {
+            Self::Bpftrace => Some(Tracing::bpftrace(stand)?),
+            Self::Strace => Some(Tracing::strace(stand)?),
+            Self::Nothing | Self::Observer | Self::WithoutAccept => None,
         })
     }
 }
 
-/// A watcher at work.
-pub(crate) trait Watching {
+/// A watcher at work that can be switched off and on.
+pub(crate) trait Switched {
     /// CPU time that it has used in user space and in system calls of its own, nanoseconds.
-    fn cpu_ns(&self) -> Result<u64, LabError>;
+    fn cpu_ns(&self) -> u64;
 
-    /// Ends it; returns when everything is detached. Of so many answered requests it must have
-    /// seen something, or nothing was measured.
-    fn stop(self: Box<Self>, answered: u64) -> Result<(), LabError>;
+    /// Switches it; returns when that is done. It begins on. If it fails, [`Switched::stop`] says
+    /// so.
+    fn switch(&self, on: bool);
+
+    /// Ends it; returns when everything is detached. So many requests were answered while it was
+    /// on, and it must have seen them, but for those that each of its switches cut in two.
+    fn stop(self: Box<Self>, answered: u64, switches: u64) -> Result<(), LabError>;
 }
 
 struct Nobody;
 
-impl Watching for Nobody {
-    fn cpu_ns(&self) -> Result<u64, LabError> {
-        Ok(0)
+impl Switched for Nobody {
+    fn cpu_ns(&self) -> u64 {
+        0
     }
 
-    fn stop(self: Box<Self>, _answered: u64) -> Result<(), LabError> {
+    fn switch(&self, _on: bool) {}
+
+    fn stop(self: Box<Self>, _answered: u64, _switches: u64) -> Result<(), LabError> {
         Ok(())
     }
 }

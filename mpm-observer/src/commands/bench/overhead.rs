@@ -15,10 +15,16 @@ use crate::{
 pub(super) struct OverheadArguments {
     #[command(flatten)]
     common: Common,
-    /// Pairs of each MPM, kind of load and watcher
+    /// Pairs of four slices of each MPM, kind of load and watcher that can be switched
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    sliced_pairs: u32,
+    /// Length of each slice in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..))]
+    slice_ms: u64,
+    /// Pairs of halves of each MPM, kind of load and watcher that cannot: bpftrace and strace
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pairs: u32,
-    /// Length of each half of a pair in seconds
+    /// Length of each half in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
     /// Watchers, separated by commas
@@ -50,6 +56,8 @@ pub(super) fn run(arguments: &OverheadArguments) -> CommandResult {
     let plan = PairsPlan {
         mpms: arguments.common.mpm.clone(),
         watchers: arguments.against.clone(),
+        sliced_pairs: arguments.sliced_pairs,
+        slice: Duration::from_millis(arguments.slice_ms),
         pairs: arguments.pairs,
         half,
         lines: Lines::EachRound,
@@ -60,9 +68,11 @@ pub(super) fn run(arguments: &OverheadArguments) -> CommandResult {
         .map_err(|error| (Exit::Failed, error.to_string()))?;
     println!(
         "Watched against not watched: median of the pairs' ratios with its 95 % bootstrap interval;\n\
-         {} connections, {} bytes, {} ms a half, httpd on CPU {:?}, client and watcher on CPU {:?}\n",
+         {} connections, {} bytes, slices of {} ms, four a pair (bpftrace and strace: halves of {} ms),\n\
+         httpd on CPU {:?}, client and watcher on CPU {:?}\n",
         overhead.connections,
         overhead.body_bytes,
+        arguments.slice_ms,
         overhead.half_ms,
         overhead.server_cpus,
         overhead.client_cpus
