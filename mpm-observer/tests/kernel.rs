@@ -3,6 +3,8 @@
 #[path = "kernel/adopt.rs"]
 mod adopt;
 mod common;
+#[path = "kernel/pause.rs"]
+mod pause;
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -247,9 +247,7 @@ fn the_observers_own_cost_is_measured_after_the_runs_and_read_back() {
         for pair in &case.pairs {
             assert!(pair.on.answered > 0 && pair.off.answered > 0);
             assert_eq!((pair.on.failed, pair.off.failed), (0, 0));
-            // Only the watched half has a collector at work.
             assert!(pair.on.watcher_cpu_ns > 0.0);
-            assert_eq!(pair.off.watcher_cpu_ns, 0.0);
             assert!(pair.off.server_cpu_ns.unwrap() > 0.0);
         }
         let on_first = case.pairs.iter().filter(|pair| pair.on_first).count();

@@ -18,12 +18,13 @@ pub struct Half {
     pub p50_ns: f64,
     /// 99th percentile of the client's latencies, nanoseconds.
     pub p99_ns: f64,
-    /// CPU time of httpd's tasks per request, nanoseconds; missing if a task ended meanwhile.
+    /// CPU time of httpd's tasks per request, nanoseconds; missing if one ended meanwhile.
     pub server_cpu_ns: Option<f64>,
     /// CPU time of the client's threads per request, nanoseconds. On loopback the arrival of
     /// bytes at the server is the client's work, and so are the programs that see it.
     pub client_cpu_ns: f64,
-    /// CPU time of the watcher itself per request, nanoseconds.
+    /// CPU time of the watcher itself per request, nanoseconds. Between the slices in which it
+    /// is on, the observer's collector goes on reading an empty ring buffer and writing.
     pub watcher_cpu_ns: f64,
     /// The share of the CPUs of httpd and client that all other programs took, 0 to 1 (to about a
     /// clock tick). The more, the less the half tells.

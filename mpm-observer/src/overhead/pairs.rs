@@ -48,22 +48,26 @@ pub struct PairsPlan {
 
 /// Pairs of slices that one load gives at the most: some seconds, so that all cases see the same
 /// machine even if it changes slowly.
-const PAIRS_OF_A_LOAD: u32 = 10;
+const PAIRS_OF_A_LOAD: u32 = 25;
 
 impl PairsPlan {
+    /// The usual length of a slice. The machine's speed changes from one tenth of a second to the
+    /// next, so that more and shorter slices tell more than fewer and longer ones.
+    pub const SLICE: Duration = Duration::from_millis(20);
+
     /// A short look at the observer alone, some 20 s for three MPMs in the quick size: enough
     /// for an interval that says how little it knows.
     #[must_use]
     pub fn short(mpms: Vec<Mpm>, size: Size) -> Self {
-        let (sliced_pairs, slice_ms) = match size {
-            Size::Quick => (8, 40),
-            Size::Full => (40, 60),
+        let sliced_pairs = match size {
+            Size::Quick => 10,
+            Size::Full => 50,
         };
         Self {
             mpms,
             watchers: vec![Watcher::Observer],
             sliced_pairs,
-            slice: Duration::from_millis(slice_ms),
+            slice: Self::SLICE,
             pairs: 0,
             half: Duration::ZERO,
             lines: Lines::EachMpm,
@@ -332,9 +336,9 @@ mod tests {
 
     #[test]
     fn no_round_is_made_for_watchers_that_are_not_there() {
-        assert_eq!(a_plan(&[Watcher::Nothing], 25, 70).rounds(), 3);
+        assert_eq!(a_plan(&[Watcher::Nothing], 60, 70).rounds(), 3);
         assert_eq!(a_plan(&[Watcher::Bpftrace], 500, 7).rounds(), 7);
-        let long = a_plan(&[Watcher::WithoutAccept], 25, 0);
-        assert_eq!([0, 1, 2].map(|round| long.sliced_in(round)), [8, 8, 9]);
+        let long = a_plan(&[Watcher::WithoutAccept], 52, 0);
+        assert_eq!([0, 1, 2].map(|round| long.sliced_in(round)), [17, 17, 18]);
     }
 }

@@ -21,9 +21,9 @@ use crate::lab::LabError;
 /// How long the load goes on before the first slice: kept connections are established in it, while
 /// the watcher is on.
 const LEAD: Duration = Duration::from_millis(150);
-/// Time after each switch that belongs to no slice. It is longer than nearly all requests take, so
-/// that those which the switch cut in two end in it.
-const GUARD: Duration = Duration::from_millis(20);
+/// Time after each switch that belongs to no slice. It is longer than most requests take, so that
+/// those which the switch cut in two end in it.
+const GUARD: Duration = Duration::from_millis(10);
 /// What switching takes at the most, by far.
 const SWITCH_AT_MOST: Duration = Duration::from_secs(2);
 
@@ -126,13 +126,7 @@ fn make_slices(
             break;
         }
         if on != is_on {
-            let begun_ns = monotonic_ns();
             watching.switch(on);
-            let took_us = (monotonic_ns() - begun_ns) / 1000;
-            log::debug!(
-                "switching {} took {took_us} µs",
-                if on { "on" } else { "off" }
-            );
             (is_on, switches) = (on, switches + 1);
         }
         // Slices without a switch between them have the same guard, so that they do not differ.

@@ -16,10 +16,10 @@ pub(super) struct OverheadArguments {
     #[command(flatten)]
     common: Common,
     /// Pairs of four slices of each MPM, kind of load and watcher that can be switched
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..))]
     sliced_pairs: u32,
     /// Length of each slice in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..))]
+    #[arg(long, value_name = "MS", default_value_t = PairsPlan::SLICE.as_millis() as u64, value_parser = clap::value_parser!(u64).range(5..))]
     slice_ms: u64,
     /// Pairs of halves of each MPM, kind of load and watcher that cannot: bpftrace and strace
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
