@@ -17,12 +17,13 @@ use mpm_observer_common::{KernelCounts, TaskState, TraceKind, blocked_in};
 use crate::{
     maps::{slot_of, task},
     memory::{blocked_in_call, field, offset},
-    trace::Traced,
+    trace::{Traced, no_interrupts},
 };
 
 /// `sched_switch(bool preempt, task_struct *prev, task_struct *next, unsigned prev_state)`
 #[btf_tracepoint]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    no_interrupts();
     let prev: *const c_void = ctx.arg(1);
     let next: *const c_void = ctx.arg(2);
     let prev_pid: u32 = field(prev, offset!(task_pid));

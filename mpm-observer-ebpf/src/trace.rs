@@ -35,6 +35,17 @@ pub(crate) struct Interrupts {
     device: u32,
 }
 
+/// Forgets what ran on this CPU besides its task. A CPU switches tasks outside of interrupts
+/// alone, so that an exit from one that was not seen stays without effect from then on.
+#[inline(always)]
+pub(crate) fn no_interrupts() {
+    if tracing()
+        && let Some(interrupts) = interrupts()
+    {
+        *interrupts = Interrupts::default();
+    }
+}
+
 /// What is known of an event.
 pub(crate) struct Traced {
     pub(crate) now_ns: u64,
