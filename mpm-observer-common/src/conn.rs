@@ -242,6 +242,8 @@ impl ConnState {
             request.on_cpu_ns += now.on_cpu_ns - base.on_cpu_ns;
             request.woken_wait_ns += now.woken_wait_ns - base.woken_wait_ns;
             request.preempted_ns += now.preempted_ns - base.preempted_ns;
+            request.voluntary += (now.voluntary - base.voluntary) as u32;
+            request.involuntary += (now.involuntary - base.involuntary) as u32;
             // Without a voluntary switch it was not blocked.
             if now.voluntary != base.voluntary {
                 for kind in 0..BlockedIn::COUNT {
@@ -260,10 +262,6 @@ impl ConnState {
                         request.client_reads_ns += polled_ns;
                     }
                 }
-            }
-            request.voluntary += (now.voluntary - base.voluntary) as u32;
-            request.involuntary += (now.involuntary - base.involuntary) as u32;
-            if now.voluntary != base.voluntary {
                 words::copy(&mut self.base.blocked_ns, &now.blocked_ns);
             }
             self.base.copy_times_from(now);

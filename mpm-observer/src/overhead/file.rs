@@ -114,11 +114,12 @@ pub(super) fn percent(interval: Option<Interval>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{overhead::cost::tests::pair, recording::FORMAT, scenario::Mpm};
 
-    fn overhead(factors: &[f64]) -> Overhead {
+    /// Three cases, each with pairs of these ratios.
+    pub(in crate::overhead) fn overhead(factors: &[f64]) -> Overhead {
         let case = |mpm, keep_alive, watcher| {
             let pairs: Vec<_> = factors.iter().map(|&factor| pair(factor)).collect();
             Case {

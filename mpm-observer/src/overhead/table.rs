@@ -63,8 +63,7 @@ pub fn table(overhead: &Overhead) -> String {
 mod tests {
     use super::*;
     use crate::{
-        overhead::{Case, Costs, Watcher, cost::tests::pair},
-        recording::FORMAT,
+        overhead::{Case, Costs, Watcher, cost::tests::pair, file::tests::overhead},
         scenario::Mpm,
     };
 
@@ -72,15 +71,6 @@ mod tests {
     fn each_case_has_its_row_and_its_verdicts() {
         let pairs = vec![pair(0.9); 6];
         let overhead = Overhead {
-            format: FORMAT,
-            observer_version: "1".into(),
-            kernel: "6.18".into(),
-            server_cpus: vec![0],
-            client_cpus: vec![1],
-            connections: 64,
-            body_bytes: 1000,
-            half_ms: 1000,
-            slice_ms: None,
             cases: vec![Case {
                 mpm: Mpm::Worker,
                 keep_alive: false,
@@ -88,6 +78,7 @@ mod tests {
                 costs: Costs::of(&pairs),
                 pairs,
             }],
+            ..overhead(&[])
         };
         let text = table(&overhead);
         let row = text.lines().nth(1).unwrap();
