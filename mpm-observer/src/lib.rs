@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod correlate;
+pub mod findings;
 pub mod httpd;
 pub mod kernel;
 pub mod lab;

@@ -58,9 +58,11 @@ fn write_experiment(dir: &Path, runs: Vec<String>, title: &str, command: &str) {
             title: title.into(),
             what: scenario.what,
             tutorial: scenario.tutorial,
+            expects: None,
         }],
         command: vec![command.into()],
         planned: 12,
+        skipped: vec![],
         runs,
         interrupted: true,
     };

@@ -7,12 +7,16 @@ use std::{
 
 use clap::Args;
 
-use super::exit::{CommandResult, Exit};
+use super::{
+    exit::{CommandResult, Exit},
+    place::PlaceArguments,
+};
 use crate::{
     kernel::provide_tracefs,
-    lab::{Interrupt, LabOptions, new_directory, run_experiment},
+    lab::{Interrupt, LabOptions, interleaved, new_directory, run_experiment},
+    recording::ScenarioNotes,
     report,
-    scenario::{Mpm, Scenario, Size, builtin},
+    scenario::{Mpm, Scenario, Set, Size, builtin, of_set},
 };
 
 /// A trace keeps every event, some hundred thousand a second.
@@ -24,8 +28,8 @@ pub(super) struct LabArguments {
     /// The tutorial's own numbers instead of the quick ones
     #[arg(long)]
     full: bool,
-    /// A built-in scenario by name, a TOML file, or a directory of them; may be repeated
-    /// [default: all built-in scenarios]
+    /// A built-in scenario or a set of them (tutorial, limits) by name, a TOML file, or a
+    /// directory of them; may be repeated [default: tutorial; with --full, all that are built in]
     #[arg(long = "scenario", value_name = "NAME|PATH")]
     scenarios: Vec<String>,
     /// MPMs to run, separated by commas
@@ -37,18 +41,8 @@ pub(super) struct LabArguments {
     /// Directory for the recording and the report [default: results/DATE-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The httpd to run [default: the one installed]
-    #[arg(long, value_name = "PATH")]
-    httpd: Option<PathBuf>,
-    /// The user that httpd's children and the load generator run as [default: nobody]
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// CPUs of httpd, as 0,2 [default: the first half]
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    server_cpus: Option<Vec<usize>>,
-    /// CPUs of the load generator and the observer [default: the second half]
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    client_cpus: Option<Vec<usize>>,
+    #[command(flatten)]
+    place: PlaceArguments,
     /// Keep all events of so many milliseconds from the begin of the load on, of the first
     /// repetition of each run: a timeline and a Perfetto trace in the report
     #[arg(
@@ -71,12 +65,20 @@ pub(super) struct LabArguments {
 /// Runs it.
 pub(super) fn run(arguments: LabArguments) -> CommandResult {
     if arguments.list {
-        for scenario in builtin() {
-            println!("{:20} {}", scenario.name, scenario.what);
+        for set in Set::ALL {
+            println!("{}:", set.name());
+            for scenario in of_set(set) {
+                println!("  {:20} {}", scenario.name, scenario.what);
+            }
         }
         return Ok(Exit::Done);
     }
-    let scenarios = choose(&arguments.scenarios).map_err(|text| (Exit::Usage, text))?;
+    let size = if arguments.full {
+        Size::Full
+    } else {
+        Size::Quick
+    };
+    let scenarios = choose(&arguments.scenarios, size).map_err(|text| (Exit::Usage, text))?;
     // Before any thread: they would not share the mount.
     if nix::unistd::geteuid().is_root() {
         provide_tracefs().map_err(|error| (Exit::Missing, error.to_string()))?;
@@ -87,19 +89,12 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
         .out
         .unwrap_or_else(|| new_directory(Path::new("results"), &stamp()));
     let options = LabOptions {
-        scenarios,
-        mpms: arguments.mpm,
-        size: if arguments.full {
-            Size::Full
-        } else {
-            Size::Quick
-        },
-        repetitions: arguments.repetitions,
+        scenarios: scenarios.iter().map(ScenarioNotes::from).collect(),
+        runs: interleaved(&scenarios, &arguments.mpm, size, arguments.repetitions),
+        skipped: Vec::new(),
+        size,
         out: out.clone(),
-        httpd: arguments.httpd,
-        user: arguments.user,
-        server_cpus: arguments.server_cpus,
-        client_cpus: arguments.client_cpus,
+        place: arguments.place.into(),
         trace: arguments.trace.map(Duration::from_millis),
         overhead: !arguments.no_overhead,
         command: std::env::args().collect(),
@@ -135,29 +130,16 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
     })
 }
 
-fn choose(wanted: &[String]) -> Result<Vec<Scenario>, String> {
+fn choose(wanted: &[String], size: Size) -> Result<Vec<Scenario>, String> {
     if wanted.is_empty() {
-        return Ok(builtin());
+        return Ok(match size {
+            Size::Quick => of_set(Set::Tutorial),
+            Size::Full => builtin(),
+        });
     }
     let mut chosen: Vec<Scenario> = Vec::new();
     for name in wanted {
-        let found = match builtin()
-            .into_iter()
-            .find(|scenario| scenario.name == *name)
-        {
-            Some(scenario) => vec![scenario],
-            None if Path::new(name).exists() => {
-                Scenario::load_all(Path::new(name)).map_err(|error| error.to_string())?
-            }
-            None => {
-                let names: Vec<String> = builtin().into_iter().map(|known| known.name).collect();
-                return Err(format!(
-                    "there is no scenario or file {name:?}; built in are {}",
-                    names.join(", ")
-                ));
-            }
-        };
-        for scenario in found {
+        for scenario in named(name)? {
             if chosen.iter().any(|other| other.name == scenario.name) {
                 return Err(format!("the scenario {:?} was named twice", scenario.name));
             }
@@ -165,6 +147,25 @@ fn choose(wanted: &[String]) -> Result<Vec<Scenario>, String> {
         }
     }
     Ok(chosen)
+}
+
+/// The scenarios of a name: of a set, one that is built in, or those of a file or directory.
+fn named(name: &str) -> Result<Vec<Scenario>, String> {
+    if let Some(set) = Set::ALL.into_iter().find(|set| set.name() == name) {
+        return Ok(of_set(set));
+    }
+    let known = builtin();
+    if let Some(scenario) = known.iter().find(|scenario| scenario.name == name) {
+        return Ok(vec![scenario.clone()]);
+    }
+    if Path::new(name).exists() {
+        return Scenario::load_all(Path::new(name)).map_err(|error| error.to_string());
+    }
+    let names: Vec<&str> = known.iter().map(|known| &*known.name).collect();
+    Err(format!(
+        "there is no scenario, set or file {name:?}; built in are {}",
+        names.join(", ")
+    ))
 }
 
 /// Date and time of now in UTC, fit for a file name.

@@ -5,6 +5,7 @@ mod doctor;
 mod exit;
 mod lab;
 mod log;
+mod place;
 mod report;
 
 use clap::{Parser, Subcommand};

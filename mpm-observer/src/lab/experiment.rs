@@ -6,42 +6,28 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::utsname::uname;
-
-use super::{
-    CpuSplit, Interrupt, LabError, allowed_cpus, cpus, progress::Progress, run::Surroundings,
-    run::make_run,
-};
+use super::{Interrupt, LabError, Place, PlaceOptions, progress::Progress};
 use crate::{
-    httpd::{Installation, RuntimeDir, clean_up_stale, user},
-    kernel::Kernel,
-    overhead::{Ground, PairsPlan, measure},
-    recording::{Experiment, FORMAT, Machine, Manifest, RunDir, ScenarioNotes, Status},
-    resources::{RunCgroup, memory_cgroup_version},
-    scenario::{Mpm, Scenario, Size},
+    overhead::{PairsPlan, measure},
+    recording::{Experiment, FORMAT, Manifest, RunDir, ScenarioNotes, Skipped, Status},
+    scenario::{Mpm, RunPlan, Scenario, Size},
 };
 
-/// What the user asked for.
+/// What is to be run, and what is to be known of it.
 #[derive(Clone, Debug)]
 pub struct LabOptions {
-    /// The scenarios, in order.
-    pub scenarios: Vec<Scenario>,
-    /// The MPMs; a scenario that leaves one out is not run with it.
-    pub mpms: Vec<Mpm>,
+    /// The scenarios that the runs are of, in the order of the report.
+    pub scenarios: Vec<ScenarioNotes>,
+    /// The runs, in their order.
+    pub runs: Vec<PlannedRun>,
+    /// What was asked for and cannot be run here.
+    pub skipped: Vec<Skipped>,
     /// Quick or full.
     pub size: Size,
-    /// Repetitions; `None`: as the scenario says.
-    pub repetitions: Option<u32>,
     /// Where the experiment goes; made if it is not there.
     pub out: PathBuf,
-    /// httpd's binary, if the user named one.
-    pub httpd: Option<PathBuf>,
-    /// User of httpd's children, if the user named one.
-    pub user: Option<String>,
-    /// CPUs of httpd, if the user named them.
-    pub server_cpus: Option<Vec<usize>>,
-    /// CPUs of client and observer, if the user named them.
-    pub client_cpus: Option<Vec<usize>>,
+    /// What the user said of httpd, user and CPUs.
+    pub place: PlaceOptions,
     /// How long all events of the first repetition of each run are kept; `None`: not at all.
     pub trace: Option<Duration>,
     /// Whether the observer's own cost is measured after the runs.
@@ -62,28 +48,44 @@ pub struct Outcome {
 }
 
 /// One run to be made.
-struct Planned<'a> {
-    scenario: &'a Scenario,
-    mpm: Mpm,
-    repetition: u32,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedRun {
+    /// All its numbers.
+    pub plan: RunPlan,
+    /// Which repetition, from 1.
+    pub repetition: u32,
 }
 
-/// Interleaves: each repetition goes over all MPMs before the next begins, each time beginning
-/// with another one, so that a drift of the machine meets all alike.
-fn plan<'a>(options: &'a LabOptions) -> Vec<Planned<'a>> {
+/// What the report has to know of a scenario.
+impl From<&Scenario> for ScenarioNotes {
+    fn from(scenario: &Scenario) -> Self {
+        Self {
+            name: scenario.name.clone(),
+            title: scenario.title.clone(),
+            what: scenario.what.clone(),
+            tutorial: scenario.tutorial.clone(),
+            expects: scenario.expects.clone(),
+        }
+    }
+}
+
+/// The runs of scenarios, interleaved: each repetition goes over all MPMs before the next begins,
+/// each time beginning with another one, so that a drift of the machine meets all alike.
+/// `repetitions` goes before what the scenario says.
+#[must_use]
+pub fn interleaved(
+    scenarios: &[Scenario],
+    mpms: &[Mpm],
+    size: Size,
+    repetitions: Option<u32>,
+) -> Vec<PlannedRun> {
     let mut runs = Vec::new();
-    for scenario in &options.scenarios {
-        let mut mpms: Vec<Mpm> = scenario
-            .mpms()
-            .filter(|mpm| options.mpms.contains(mpm))
-            .collect();
-        let repetitions = options
-            .repetitions
-            .unwrap_or(scenario.numbers(options.size).repetitions);
+    for scenario in scenarios {
+        let mut mpms: Vec<Mpm> = scenario.mpms().filter(|mpm| mpms.contains(mpm)).collect();
+        let repetitions = repetitions.unwrap_or(scenario.numbers(size).repetitions);
         for repetition in 1..=repetitions {
-            runs.extend(mpms.iter().map(|&mpm| Planned {
-                scenario,
-                mpm,
+            runs.extend(mpms.iter().map(|&mpm| PlannedRun {
+                plan: scenario.plan(mpm, size),
                 repetition,
             }));
             if !mpms.is_empty() {
@@ -100,72 +102,26 @@ fn plan<'a>(options: &'a LabOptions) -> Vec<Planned<'a>> {
 /// # Errors
 /// When something is missing that every run needs, or the recording cannot be written.
 pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Outcome, LabError> {
-    let kernel = Kernel::read()?;
-    let installation = Installation::find(options.httpd.as_deref())?;
-    let runs = plan(options);
-    for run in &runs {
-        installation.require(run.mpm)?;
-    }
-    let user = user::choose(options.user.as_deref())?;
-    let allowed = allowed_cpus().map_err(|source| LabError::System {
-        what: "the CPUs of this process cannot be read",
-        source,
-    })?;
-    let split = CpuSplit::choose(
-        &allowed,
-        options.server_cpus.clone(),
-        options.client_cpus.clone(),
-    )?;
-    let stale = clean_up_stale();
-    for failure in &stale.failures {
-        log::warn!("{failure}");
-    }
-    RunCgroup::remove_stale();
+    let runs = &options.runs;
+    let place = Place::open(&options.place, runs.iter().map(|run| run.plan.mpm))?;
     fs::create_dir_all(&options.out).map_err(|source| LabError::System {
         what: "the directory of the experiment cannot be made",
         source,
     })?;
     let mut experiment = Experiment {
         format: FORMAT,
-        scenarios: options
-            .scenarios
-            .iter()
-            .map(|scenario| ScenarioNotes {
-                name: scenario.name.clone(),
-                title: scenario.title.clone(),
-                what: scenario.what.clone(),
-                tutorial: scenario.tutorial.clone(),
-            })
-            .collect(),
+        scenarios: options.scenarios.clone(),
         command: options.command.clone(),
         runs: Vec::new(),
         planned: u32::try_from(runs.len()).unwrap_or(u32::MAX),
+        skipped: options.skipped.clone(),
         interrupted: false,
     };
     experiment.write(&options.out)?;
-    let runtime = RuntimeDir::create()?;
-    let machine = machine(allowed.len());
-    // The observer's threads stay off httpd's CPUs; httpd's first process sets its own.
-    cpus::stay_on(&split.client).map_err(|source| LabError::System {
-        what: "the observer cannot be bound to its CPUs",
-        source,
-    })?;
-    let around = Surroundings {
-        kernel: &kernel,
-        installation: &installation,
-        runtime: &runtime,
-        user: user.as_ref(),
-        cpus: &split,
-        allowed_cpus: &allowed,
-        machine: &machine,
-        interrupt,
-    };
-    let result = make_runs(&around, &runs, options, &mut experiment);
+    let result = make_runs(&place, options, interrupt, &mut experiment);
     if options.overhead && result.is_ok() {
-        measure_overhead(&around, &runs, options);
+        measure_overhead(&place, options, interrupt);
     }
-    // The report may use all CPUs again; if not, it only takes longer.
-    let _ = cpus::stay_on(&allowed);
     experiment.interrupted = interrupt.is_set();
     experiment.write(&options.out)?;
     let made = result?;
@@ -177,28 +133,27 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
 }
 
 fn make_runs(
-    around: &Surroundings<'_>,
-    runs: &[Planned<'_>],
+    place: &Place,
     options: &LabOptions,
+    interrupt: &Interrupt,
     experiment: &mut Experiment,
 ) -> Result<usize, LabError> {
-    let order = runs.iter().map(|run| run.scenario.name.clone()).collect();
-    let mut progress = Progress::new(order);
+    let order = options.runs.iter().map(|run| run.plan.scenario.clone());
+    let mut progress = Progress::new(order.collect());
     let mut made = 0;
-    for run in runs {
-        if around.interrupt.is_set() {
+    for run in &options.runs {
+        if interrupt.is_set() {
             break;
         }
-        let name = RunDir::name(&run.scenario.name, run.mpm, run.repetition);
+        let name = RunDir::name(&run.plan.scenario, run.plan.mpm, run.repetition);
         let dir = RunDir::create(&options.out, &name)?;
         experiment.runs.push(name.clone());
         experiment.write(&options.out)?;
-        let plan = run.scenario.plan(run.mpm, options.size);
         progress.begin(&name);
         let manifest = {
             let tell = |doing: &str| progress.step(&name, doing);
             let trace = options.trace.filter(|_| run.repetition == 1);
-            make_run(around, &plan, run.repetition, trace, &dir, &tell)
+            place.run(&run.plan, run.repetition, trace, &dir, interrupt, &tell)
         };
         match manifest {
             Ok(manifest) => {
@@ -217,23 +172,16 @@ fn make_runs(
 
 /// Measures what the observer costs on this machine, for each MPM of the lab. It is no part of
 /// the runs: if it fails, they stay.
-fn measure_overhead(around: &Surroundings<'_>, runs: &[Planned<'_>], options: &LabOptions) {
-    if around.interrupt.is_set() {
+fn measure_overhead(place: &Place, options: &LabOptions, interrupt: &Interrupt) {
+    if interrupt.is_set() {
         return;
     }
-    let ground = Ground {
-        kernel: around.kernel,
-        installation: around.installation,
-        runtime: around.runtime,
-        user: around.user,
-        cpus: around.cpus,
-        interrupt: around.interrupt,
-    };
     let mpms = Mpm::ALL
         .into_iter()
-        .filter(|mpm| runs.iter().any(|run| run.mpm == *mpm));
-    let measured = measure(ground, &PairsPlan::short(mpms.collect(), options.size));
-    let written = measured.and_then(|overhead| match around.interrupt.is_set() {
+        .filter(|mpm| options.runs.iter().any(|run| run.plan.mpm == *mpm));
+    let plan = PairsPlan::short(mpms.collect(), options.size);
+    let measured = measure(place.ground(interrupt), &plan);
+    let written = measured.and_then(|overhead| match interrupt.is_set() {
         true => Ok(()),
         false => Ok(overhead.write(&options.out)?),
     });
@@ -275,29 +223,6 @@ fn in_one_line(manifest: &Manifest) -> String {
     }
 }
 
-fn machine(cpus: usize) -> Machine {
-    let kernel = uname().map_or_else(
-        |_| "unknown".into(),
-        |name| name.release().to_string_lossy().into_owned(),
-    );
-    let memory_bytes = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| {
-            let rest = text
-                .lines()
-                .find_map(|line| line.strip_prefix("MemTotal:"))?;
-            let kilobytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
-            Some(kilobytes * 1024)
-        })
-        .unwrap_or(0);
-    Machine {
-        kernel,
-        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-        memory_bytes,
-        memory_cgroup: memory_cgroup_version(),
-    }
-}
-
 /// A directory for a new experiment: `results/` and the time, with a number if need be.
 #[must_use]
 pub fn new_directory(base: &Path, stamp: &str) -> PathBuf {
@@ -315,34 +240,20 @@ mod tests {
     use super::*;
     use crate::scenario::builtin;
 
-    fn options(repetitions: u32) -> LabOptions {
-        LabOptions {
-            scenarios: builtin().into_iter().take(2).collect(),
-            mpms: Mpm::ALL.to_vec(),
-            size: Size::Quick,
-            repetitions: Some(repetitions),
-            out: PathBuf::from("unused"),
-            httpd: None,
-            user: None,
-            server_cpus: None,
-            client_cpus: None,
-            trace: None,
-            overhead: false,
-            command: vec![],
-        }
+    fn order(mpms: &[Mpm], repetitions: u32) -> Vec<(Mpm, u32)> {
+        let scenarios: Vec<Scenario> = builtin().into_iter().take(2).collect();
+        interleaved(&scenarios, mpms, Size::Quick, Some(repetitions))
+            .iter()
+            .map(|run| (run.plan.mpm, run.repetition))
+            .collect()
     }
 
     #[test]
     fn repetitions_are_interleaved_over_the_mpms_with_a_changing_first_one() {
-        let options = options(3);
-        let runs = plan(&options);
-        let order: Vec<(Mpm, u32)> = runs[..9]
-            .iter()
-            .map(|run| (run.mpm, run.repetition))
-            .collect();
         use Mpm::{Event, Prefork, Worker};
+        let order = order(&Mpm::ALL, 3);
         assert_eq!(
-            order,
+            order[..9],
             [
                 (Prefork, 1),
                 (Worker, 1),
@@ -355,16 +266,13 @@ mod tests {
                 (Worker, 3),
             ]
         );
-        assert_eq!(runs.len(), 18);
+        assert_eq!(order.len(), 18);
     }
 
     #[test]
     fn an_mpm_that_was_not_asked_for_is_left_out() {
-        let options = LabOptions {
-            mpms: vec![Mpm::Event],
-            ..options(2)
-        };
-        assert!(plan(&options).iter().all(|run| run.mpm == Mpm::Event));
-        assert_eq!(plan(&options).len(), 4);
+        let order = order(&[Mpm::Event], 2);
+        assert!(order.iter().all(|(mpm, _)| *mpm == Mpm::Event));
+        assert_eq!(order.len(), 4);
     }
 }

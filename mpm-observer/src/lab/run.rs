@@ -42,7 +42,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// even if the collector does not come to read in the meantime.
 const TRACE_RING_BYTES: u32 = 32 << 20;
 
-/// What all runs of an experiment share.
+/// What all runs in one place share.
 pub(super) struct Surroundings<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) installation: &'a Installation,
@@ -54,9 +54,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
-/// Makes one run and returns its manifest. With `trace`, all events of so long a time from the
-/// begin of the load are kept. `tell` is told what is being done. A run that the user
-/// interrupts has the status [`Status::Interrupted`]; an httpd that does not start is a result.
+/// What [`Place::run`](super::Place::run) does.
 pub(super) fn make_run(
     around: &Surroundings<'_>,
     plan: &RunPlan,
@@ -113,6 +111,8 @@ fn new_manifest(around: &Surroundings<'_>, plan: &RunPlan, repetition: u32) -> M
         client_cpus: around.cpus.client.clone(),
         start: StartOutcome::default(),
         load: None,
+        held: None,
+        cgroup: None,
         warm_up_requests: 0,
         counters: crate::kernel::Counters::default(),
         trace: None,
@@ -253,6 +253,7 @@ impl Run<'_> {
                     answered: true,
                     took_ms: ready.took_us / 1000,
                     all_slots: ready.slots == Some(self.plan.server.max_request_workers),
+                    slots: ready.slots,
                     failure: None,
                     probe_ports: ready.probe_ports,
                     log_codes: Vec::new(),

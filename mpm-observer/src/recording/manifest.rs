@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::RecordingError;
 use crate::{
     kernel::Counters,
-    scenario::{RunPlan, Tutorial},
+    scenario::{Expectation, Mpm, RunPlan, Tutorial},
 };
 
 /// The recording format that this version writes, and the only one it reads. Format 1 had one
-/// column for all blocked time.
-pub const FORMAT: u32 = 2;
+/// column for all blocked time, format 2 no failures.
+pub const FORMAT: u32 = 3;
 
 /// How far a run came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,12 +52,43 @@ pub struct StartOutcome {
     pub took_ms: u64,
     /// Whether all slots were there before the load began (warm start).
     pub all_slots: bool,
+    /// The slots that mod_status counted last (warm start).
+    pub slots: Option<u32>,
     /// Why it did not come up, in one line.
     pub failure: Option<String>,
     /// Ports from which the observer asked whether httpd is ready.
     pub probe_ports: Vec<u16>,
     /// Codes (AHnnnnn) of warnings and errors in its log, in order, each once.
     pub log_codes: Vec<String>,
+}
+
+/// What the kernel counted of the run's own control group, from its making to its end. `None`:
+/// this kernel or version has no such count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupCounts {
+    /// Forks and clones refused for `pids.max`.
+    pub pids_refused: Option<u64>,
+    /// How often memory reached its limit.
+    pub memory_hits: Option<u64>,
+    /// Processes killed for want of memory.
+    pub oom_kills: Option<u64>,
+    /// The most memory ever charged, bytes.
+    pub memory_peak_bytes: Option<u64>,
+}
+
+/// What became of the slow clients beside the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldOutcome {
+    /// Connections that were tried.
+    pub tried: u32,
+    /// … that reached what they wait in: half a head sent, an answer had, a file's begin read.
+    pub held: u32,
+    /// … of these, that the server had ended before the load did.
+    pub ended_by_server: u32,
+    /// When the first of these ended; 0 for none.
+    pub first_end_ns: u64,
+    /// Bytes that they read in all.
+    pub bytes_read: u64,
 }
 
 /// What the load generator said of the measured load.
@@ -115,6 +146,10 @@ pub struct Manifest {
     pub start: StartOutcome,
     /// The load, if it was begun and ended.
     pub load: Option<LoadOutcome>,
+    /// The slow clients beside it, if there were any.
+    pub held: Option<HeldOutcome>,
+    /// What the kernel counted of the run's control group, where there is one.
+    pub cgroup: Option<CgroupCounts>,
     /// Requests sent for warming up, before the load.
     pub warm_up_requests: u64,
     /// What the probes counted and lost.
@@ -142,6 +177,19 @@ pub struct ScenarioNotes {
     pub what: String,
     /// What the tutorial says about it.
     pub tutorial: Option<Tutorial>,
+    /// What is expected where no tutorial says it.
+    pub expects: Option<Expectation>,
+}
+
+/// A part of the experiment that this machine cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The scenario.
+    pub scenario: String,
+    /// The MPM; `None`: all of them.
+    pub mpm: Option<Mpm>,
+    /// Why, in one line.
+    pub why: String,
 }
 
 /// What is known about an experiment: the runs lie in its directory.
@@ -155,8 +203,10 @@ pub struct Experiment {
     pub command: Vec<String>,
     /// Directories of the runs in the order in which they were made, below `runs`.
     pub runs: Vec<String>,
-    /// Runs that were planned.
+    /// Runs that were planned; skipped ones are not among them.
     pub planned: u32,
+    /// What this machine cannot run.
+    pub skipped: Vec<Skipped>,
     /// Whether the user ended it early.
     pub interrupted: bool,
 }
@@ -211,11 +261,12 @@ mod tests {
             command: vec!["lab".into()],
             runs: vec![],
             planned: 1,
+            skipped: vec![],
             interrupted: false,
         };
         write_json(&path, &experiment).unwrap();
         let error = read_json::<Experiment>(&path).unwrap_err().to_string();
-        assert!(error.contains("experiment.json has format 3"), "{error}");
+        assert!(error.contains("experiment.json has format 4"), "{error}");
 
         // Of an earlier one nothing but the number is known.
         fs::write(&path, "{\"format\": 1}").unwrap();

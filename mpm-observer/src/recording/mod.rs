@@ -6,6 +6,7 @@
 
 mod dir;
 mod error;
+mod failure_row;
 mod manifest;
 mod rows;
 mod table;
@@ -14,9 +15,10 @@ mod trace_row;
 
 pub use dir::{EXPERIMENT_FILE, RunDir};
 pub use error::RecordingError;
+pub use failure_row::{FailureKind, FailureRow, Purpose};
 pub use manifest::{
-    Experiment, FORMAT, LoadOutcome, Machine, Manifest, ScenarioNotes, StartOutcome, Status,
-    TraceWindow,
+    CgroupCounts, Experiment, FORMAT, HeldOutcome, LoadOutcome, Machine, Manifest, ScenarioNotes,
+    Skipped, StartOutcome, Status, TraceWindow,
 };
 pub(crate) use manifest::{read_json, write_json};
 pub use rows::{ClientRow, KernelRow, MemoryRow, SampleRow, StatusRow, TableRow};

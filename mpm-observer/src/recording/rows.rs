@@ -309,6 +309,8 @@ pub struct SampleRow {
     pub listen_drops: u64,
     /// Memory charged to the run's own cgroup, where there is one.
     pub cgroup_bytes: Option<u64>,
+    /// Tasks in the run's own cgroup, where there is one.
+    pub cgroup_tasks: Option<u32>,
 }
 
 impl TableRow for SampleRow {

@@ -140,6 +140,7 @@ fn group_of<'a>(groups: &'a mut Vec<Group>, scenario: &str) -> &'a mut Group {
                 title: scenario.to_owned(),
                 what: String::new(),
                 tutorial: None,
+                expects: None,
             },
             runs: Vec::new(),
         });

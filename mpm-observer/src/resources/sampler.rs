@@ -104,6 +104,7 @@ fn look(targets: &SampleTargets<'_>, children: &[u32]) -> SampleRow {
             .cgroup_usage
             .as_deref()
             .and_then(|path| read_number(path).ok()),
+        cgroup_tasks: None,
     }
 }
 

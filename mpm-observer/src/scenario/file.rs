@@ -1,6 +1,8 @@
 //! The shape of a scenario file. The reference documentation of the format is made from the
 //! comments here: one for each key.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
@@ -21,6 +23,9 @@ pub struct Scenario {
     /// What the tutorial does and expects, where the scenario comes from there.
     #[serde(default)]
     pub tutorial: Option<Tutorial>,
+    /// What is expected where no tutorial says it: of the comparison, and of each MPM.
+    #[serde(default)]
+    pub expects: Option<Expectation>,
     /// What the client does.
     #[serde(default)]
     pub load: Load,
@@ -169,6 +174,46 @@ pub struct Load {
     pub timeout_s: u32,
     /// The size of the file that is asked for, in bytes. Default: 1000.
     pub body_bytes: u64,
+    /// Connections of slow clients that are there before the load and stay until its end.
+    /// Default: none.
+    pub held: Option<Held>,
+}
+
+/// Slow clients beside the load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Held {
+    /// What they do: `"half-header"`, `"idle-keep-alive"` or `"slow-reader"`.
+    pub kind: HeldKind,
+    /// How many there are.
+    pub connections: u32,
+    /// How much each reads in a second, for a slow reader. Default: 16384.
+    #[serde(default = "slow")]
+    pub bytes_per_s: u32,
+    /// The size of the file that a slow reader asks for, in bytes. Default: 10 MiB.
+    #[serde(default = "ten_mebibytes")]
+    pub body_bytes: u64,
+}
+
+fn slow() -> u32 {
+    16_384
+}
+
+fn ten_mebibytes() -> u64 {
+    10 << 20
+}
+
+/// What a slow client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldKind {
+    /// Sends half of a request's head and then a byte now and then (slowloris).
+    HalfHeader,
+    /// Has had one answer and keeps its connection without asking again.
+    IdleKeepAlive,
+    /// Asks for a large file and reads it slowly.
+    SlowReader,
 }
 
 impl Default for Load {
@@ -177,6 +222,7 @@ impl Default for Load {
             keep_alive: false,
             timeout_s: 30,
             body_bytes: 1000,
+            held: None,
         }
     }
 }
@@ -262,6 +308,17 @@ pub enum Cpus {
     All,
 }
 
+/// Who starts httpd.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartAs {
+    /// Root, as a system's service: the parent stays root, the children become an ordinary user.
+    #[default]
+    Root,
+    /// An ordinary user: the parent and its children are that user's.
+    User,
+}
+
 /// How httpd is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -271,6 +328,10 @@ pub struct Server {
     pub start: Start,
     /// `"apart"` or `"all"`. Default: apart.
     pub cpus: Cpus,
+    /// `"root"` or `"user"`. Default: root.
+    pub start_as: StartAs,
+    /// Variables of httpd's environment, such as `MALLOC_ARENA_MAX`. Default: none.
+    pub environment: BTreeMap<String, String>,
     /// The MPMs to run. Default: all three.
     pub mpms: Vec<Mpm>,
     /// Slots of every MPM (MaxRequestWorkers); the size and then the MPM's own section go before
@@ -301,6 +362,8 @@ impl Default for Server {
         Server {
             start: Start::Warm,
             cpus: Cpus::Apart,
+            start_as: StartAs::Root,
+            environment: BTreeMap::new(),
             mpms: Mpm::ALL.to_vec(),
             max_request_workers: 150,
             keep_alive_timeout_s: 5,

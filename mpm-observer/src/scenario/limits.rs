@@ -1,4 +1,5 @@
-//! Resource limits of a scenario, named and measured as the shell's `ulimit` does.
+//! Resource limits of a scenario: those of a process, named and measured as the shell's `ulimit`
+//! does, and those of a control group.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,13 @@ pub struct Limits {
     /// root, so a parent that runs as root can still fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<u64>,
+    /// Tasks of httpd in its control group (`pids.max`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_tasks: Option<u64>,
+    /// Memory of httpd in its control group in units of 1024 bytes (`memory.max`, in version 1
+    /// `memory.limit_in_bytes`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_memory_kb: Option<u64>,
 }
 
 /// One limit with a value, in the kernel's own unit.
@@ -41,7 +49,7 @@ pub struct Limit {
 }
 
 impl Limits {
-    /// The limits that are set, in the order of the fields.
+    /// The limits of `ulimit` that are set, in the order of the fields.
     pub fn iter(&self) -> impl Iterator<Item = Limit> {
         [
             ("address_space_kb", 'v', self.address_space_kb, 1024),
@@ -59,6 +67,23 @@ impl Limits {
                 kernel_value: value.saturating_mul(unit),
             })
         })
+    }
+
+    /// Sets the limit of this key in the scenario file, or takes it away. False if there is no
+    /// such key.
+    pub fn set(&mut self, key: &str, value: Option<u64>) -> bool {
+        let limit = match key {
+            "address_space_kb" => &mut self.address_space_kb,
+            "data_kb" => &mut self.data_kb,
+            "stack_kb" => &mut self.stack_kb,
+            "open_files" => &mut self.open_files,
+            "processes" => &mut self.processes,
+            "cgroup_tasks" => &mut self.cgroup_tasks,
+            "cgroup_memory_kb" => &mut self.cgroup_memory_kb,
+            _ => return false,
+        };
+        *limit = value;
+        true
     }
 
     /// The shell command that sets the same, such as `ulimit -v 500000`; empty without limits.

@@ -16,8 +16,8 @@ use std::path::Path;
 
 pub use error::{Problem, ScenarioError};
 pub use file::{
-    ClaimText, Cpus, Direction, Expectation, Load, PreforkServer, Scenario, Server, Size,
-    SizeNumbers, Sizes, Start, SummaryRow, ThreadedServer, Tutorial,
+    ClaimText, Cpus, Direction, Expectation, Held, HeldKind, Load, PreforkServer, Scenario, Server,
+    Size, SizeNumbers, Sizes, Start, StartAs, SummaryRow, ThreadedServer, Tutorial,
 };
 pub use limits::{Limit, Limits};
 pub use mpm::{Mpm, UnknownMpm};
@@ -25,37 +25,52 @@ pub use plan::{LoadPlan, RunPlan, ServerPlan};
 
 use source::Source;
 
-/// The files that are part of the program, in the order of the tutorial.
-const BUILTIN: [(&str, &str); 7] = [
-    (
-        "high-load.toml",
-        include_str!("../../../scenarios/high-load.toml"),
-    ),
-    (
-        "high-load-cold.toml",
-        include_str!("../../../scenarios/high-load-cold.toml"),
-    ),
-    (
-        "keep-alive.toml",
-        include_str!("../../../scenarios/keep-alive.toml"),
-    ),
-    (
-        "large-file.toml",
-        include_str!("../../../scenarios/large-file.toml"),
-    ),
-    (
-        "memory-limit.toml",
-        include_str!("../../../scenarios/memory-limit.toml"),
-    ),
-    (
-        "overload-tutorial.toml",
-        include_str!("../../../scenarios/overload-tutorial.toml"),
-    ),
-    (
-        "overload-equal.toml",
-        include_str!("../../../scenarios/overload-equal.toml"),
-    ),
-];
+/// Scenarios that belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Set {
+    /// Those of the tutorial.
+    Tutorial,
+    /// One for each limit that httpd can run into.
+    Limits,
+}
+
+impl Set {
+    /// All of them, in the order in which they are run.
+    pub const ALL: [Self; 2] = [Self::Tutorial, Self::Limits];
+
+    /// Its name on the command line, and its directory's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tutorial => "tutorial",
+            Self::Limits => "limits",
+        }
+    }
+
+    /// Its files, which are part of the program, in their order.
+    const fn files(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Tutorial => TUTORIAL,
+            Self::Limits => LIMITS,
+        }
+    }
+}
+
+/// Name and text of files in a directory of `scenarios`.
+macro_rules! files {
+    ($set:literal: $($name:literal)*) => {
+        &[$((
+            concat!("scenarios/", $set, "/", $name, ".toml"),
+            include_str!(concat!("../../../scenarios/", $set, "/", $name, ".toml")),
+        )),*]
+    };
+}
+
+/// In the order of the tutorial.
+const TUTORIAL: &[(&str, &str)] = files!("tutorial":
+    "high-load" "high-load-cold" "keep-alive" "large-file" "memory-limit" "overload-tutorial"
+    "overload-equal");
+
+const LIMITS: &[(&str, &str)] = files!("limits": "tasks-cgroup");
 
 impl Scenario {
     /// Reads and checks the text of a scenario; `file` is its name in error messages.
@@ -149,18 +164,21 @@ impl Scenario {
     }
 }
 
-/// The built-in scenarios, in the order of the tutorial.
+/// The built-in scenarios of a set, in their order.
 ///
 /// # Panics
 /// Never: a test loads each of the files that are part of the program.
+pub fn of_set(set: Set) -> Vec<Scenario> {
+    let parse = |(file, text): &(&str, &str)| match Scenario::parse(file, text) {
+        Ok(scenario) => scenario,
+        Err(error) => panic!("a built-in scenario is wrong: {error}"),
+    };
+    set.files().iter().map(parse).collect()
+}
+
+/// All built-in scenarios, set by set.
 pub fn builtin() -> Vec<Scenario> {
-    BUILTIN
-        .iter()
-        .map(|(file, text)| match Scenario::parse(file, text) {
-            Ok(scenario) => scenario,
-            Err(error) => panic!("a built-in scenario is wrong: {error}"),
-        })
-        .collect()
+    Set::ALL.into_iter().flat_map(of_set).collect()
 }
 
 fn problem_of_toml(source: &Source<'_>, error: &toml::de::Error) -> Problem {

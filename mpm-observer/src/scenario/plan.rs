@@ -1,8 +1,10 @@
 //! The plain numbers of one run, with every default filled in.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::file::{Cpus, Scenario, Size, Start, ThreadedServer};
+use super::file::{Cpus, Held, Scenario, Size, Start, StartAs, ThreadedServer};
 use super::limits::Limits;
 use super::mpm::Mpm;
 
@@ -40,6 +42,8 @@ pub struct LoadPlan {
     pub body_bytes: u64,
     /// When the load is cut off, in seconds.
     pub max_duration_s: u32,
+    /// Slow clients beside it.
+    pub held: Option<Held>,
 }
 
 /// How httpd is set up in one run.
@@ -49,6 +53,10 @@ pub struct ServerPlan {
     pub start: Start,
     /// Which CPUs httpd gets.
     pub cpus: Cpus,
+    /// Who starts it.
+    pub start_as: StartAs,
+    /// Variables of its environment.
+    pub environment: BTreeMap<String, String>,
     /// Slots: connections that can be served at once.
     pub max_request_workers: u32,
     /// Threads that serve in one process; 1 for prefork.
@@ -114,6 +122,7 @@ impl Scenario {
                 timeout_s: self.load.timeout_s,
                 body_bytes: self.load.body_bytes,
                 max_duration_s: numbers.max_duration_s,
+                held: self.load.held.clone(),
             },
             server: self.server_plan(mpm, size),
             limits: self.limits.clone(),
@@ -174,6 +183,8 @@ impl Scenario {
         ServerPlan {
             start: server.start,
             cpus: server.cpus,
+            start_as: server.start_as,
+            environment: server.environment.clone(),
             max_request_workers: slots,
             threads_per_child: threads,
             server_limit: pool.server_limit.unwrap_or(children),

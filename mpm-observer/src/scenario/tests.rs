@@ -285,32 +285,40 @@ fn a_directory_is_read_in_order_and_may_not_have_a_name_twice() {
 
 #[test]
 fn every_built_in_scenario_is_correct_and_named_as_its_file() {
-    for (file, text) in BUILTIN {
-        let scenario = Scenario::parse(file, text).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(format!("{}.toml", scenario.name), file);
-        assert_eq!(scenario.mpms().count(), 3, "{file}");
-        for size in [Size::Quick, Size::Full] {
-            assert!(
-                scenario.numbers(size).repetitions >= 3,
-                "{file}: one run proves nothing"
+    for set in Set::ALL {
+        for (file, text) in set.files() {
+            let scenario = Scenario::parse(file, text).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(
+                format!("scenarios/{}/{}.toml", set.name(), scenario.name),
+                *file
             );
+            assert_eq!(scenario.mpms().count(), 3, "{file}");
+            for size in [Size::Quick, Size::Full] {
+                assert!(
+                    scenario.numbers(size).repetitions >= 3,
+                    "{file}: one run proves nothing"
+                );
+            }
         }
     }
-    assert_eq!(builtin().len(), BUILTIN.len());
 }
 
 #[test]
 fn every_file_in_the_scenarios_directory_is_built_in() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let mut loaded: Vec<String> = Scenario::load_all(&directory)
-        .unwrap()
-        .into_iter()
-        .map(|s| s.name)
-        .collect();
-    let mut known: Vec<String> = builtin().into_iter().map(|s| s.name).collect();
-    loaded.sort();
-    known.sort();
-    assert_eq!(loaded, known);
+    for set in Set::ALL {
+        let mut files: Vec<String> = fs::read_dir(directory.join(set.name()))
+            .unwrap()
+            .map(|entry| {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                format!("scenarios/{}/{name}", set.name())
+            })
+            .collect();
+        let mut known: Vec<&str> = set.files().iter().map(|(file, _)| *file).collect();
+        files.sort();
+        known.sort_unstable();
+        assert_eq!(files, known);
+    }
 }
 
 #[test]

@@ -10,9 +10,9 @@ use crate::{
     correlate::{
         Conservation, CountCheck, GOAL_JOINED, GOAL_RESIDUAL_MEDIAN, GOAL_RESIDUAL_P99, load_run,
     },
-    lab::{LabOptions, run_experiment},
-    recording::{Experiment, RunDir},
-    scenario::{Mpm, Scenario, Size, builtin},
+    lab::{LabOptions, PlaceOptions, interleaved, run_experiment},
+    recording::{Experiment, RunDir, ScenarioNotes},
+    scenario::{Mpm, Scenario, Set, Size, of_set},
     text_table::aligned,
 };
 
@@ -94,7 +94,7 @@ fn make(arguments: &ConservationArguments) -> Result<Option<PathBuf>, (Exit, Str
     } else {
         Size::Full
     };
-    let scenarios: Vec<Scenario> = builtin()
+    let scenarios: Vec<Scenario> = of_set(Set::Tutorial)
         .into_iter()
         .map(|mut scenario| {
             let numbers = match size {
@@ -107,15 +107,15 @@ fn make(arguments: &ConservationArguments) -> Result<Option<PathBuf>, (Exit, Str
         })
         .collect();
     let options = LabOptions {
-        scenarios,
-        mpms: arguments.common.mpm.clone(),
+        scenarios: scenarios.iter().map(ScenarioNotes::from).collect(),
+        runs: interleaved(&scenarios, &arguments.common.mpm, size, Some(1)),
+        skipped: Vec::new(),
         size,
-        repetitions: Some(1),
         out: out.clone(),
-        httpd: arguments.common.httpd.clone(),
-        user: None,
-        server_cpus: None,
-        client_cpus: None,
+        place: PlaceOptions {
+            httpd: arguments.common.httpd.clone(),
+            ..PlaceOptions::default()
+        },
         overhead: false,
         trace: None,
         command: std::env::args().collect(),

@@ -55,6 +55,7 @@ pub(super) fn group(runs: &[RunAnalysis]) -> Group {
             title: scenario.title.clone(),
             what: scenario.what.clone(),
             tutorial: scenario.tutorial.clone(),
+            expects: None,
         },
     }
 }

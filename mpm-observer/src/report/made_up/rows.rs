@@ -177,6 +177,8 @@ pub fn manifest(mpm: Mpm, repetition: u32, status: Status) -> Manifest {
             ..StartOutcome::default()
         },
         load: None,
+        held: None,
+        cgroup: None,
         warm_up_requests: 0,
         counters: Counters::default(),
         trace: None,

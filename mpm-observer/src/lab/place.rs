@@ -1,0 +1,163 @@
+//! Where runs are made: this machine, its httpd, and a directory of this process.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use nix::sys::utsname::uname;
+
+use super::{
+    CpuSplit, Interrupt, LabError, allowed_cpus, cpus,
+    run::{Surroundings, make_run},
+};
+use crate::{
+    httpd::{
+        Installation, RuntimeDir, clean_up_stale,
+        user::{self, ServerUser},
+    },
+    kernel::Kernel,
+    overhead::Ground,
+    recording::{Machine, Manifest, RunDir},
+    resources::{RunCgroup, memory_cgroup_version},
+    scenario::{Mpm, RunPlan},
+};
+
+/// What the user says of it.
+#[derive(Clone, Debug, Default)]
+pub struct PlaceOptions {
+    /// httpd's binary, if the user named one.
+    pub httpd: Option<PathBuf>,
+    /// User of httpd's children, if the user named one.
+    pub user: Option<String>,
+    /// CPUs of httpd, if the user named them.
+    pub server_cpus: Option<Vec<usize>>,
+    /// CPUs of client and observer, if the user named them.
+    pub client_cpus: Option<Vec<usize>>,
+}
+
+/// Where runs are made. While it lives, this process stays off httpd's CPUs.
+pub struct Place {
+    kernel: Kernel,
+    installation: Installation,
+    runtime: RuntimeDir,
+    user: Option<ServerUser>,
+    cpus: CpuSplit,
+    allowed_cpus: Vec<usize>,
+    machine: Machine,
+}
+
+impl Place {
+    /// Finds kernel, httpd with all of `mpms`, and user, and cleans up what killed processes left.
+    ///
+    /// # Errors
+    /// When something is missing that every run needs.
+    pub fn open(
+        options: &PlaceOptions,
+        mpms: impl IntoIterator<Item = Mpm>,
+    ) -> Result<Self, LabError> {
+        let kernel = Kernel::read()?;
+        let installation = Installation::find(options.httpd.as_deref())?;
+        for mpm in mpms {
+            installation.require(mpm)?;
+        }
+        let user = user::choose(options.user.as_deref())?;
+        let allowed_cpus = allowed_cpus().map_err(|source| LabError::System {
+            what: "the CPUs of this process cannot be read",
+            source,
+        })?;
+        let cpus = CpuSplit::choose(
+            &allowed_cpus,
+            options.server_cpus.clone(),
+            options.client_cpus.clone(),
+        )?;
+        for failure in &clean_up_stale().failures {
+            log::warn!("{failure}");
+        }
+        RunCgroup::remove_stale();
+        let place = Self {
+            kernel,
+            installation,
+            runtime: RuntimeDir::create()?,
+            user,
+            machine: machine(allowed_cpus.len()),
+            cpus,
+            allowed_cpus,
+        };
+        // The observer's threads stay off httpd's CPUs; httpd's first process sets its own.
+        cpus::stay_on(&place.cpus.client).map_err(|source| LabError::System {
+            what: "the observer cannot be bound to its CPUs",
+            source,
+        })?;
+        Ok(place)
+    }
+
+    /// Makes one run and returns its manifest. With `trace`, all events of so long a time from
+    /// the begin of the load are kept. `tell` is told what is being done. An httpd that does not
+    /// start is a result; a run that is interrupted has the status
+    /// [`Status::Interrupted`](crate::recording::Status).
+    ///
+    /// # Errors
+    /// When the observer itself fails, or the recording cannot be written.
+    pub fn run(
+        &self,
+        plan: &RunPlan,
+        repetition: u32,
+        trace: Option<Duration>,
+        dir: &RunDir,
+        interrupt: &Interrupt,
+        tell: &dyn Fn(&str),
+    ) -> Result<Manifest, LabError> {
+        let around = Surroundings {
+            kernel: &self.kernel,
+            installation: &self.installation,
+            runtime: &self.runtime,
+            user: self.user.as_ref(),
+            cpus: &self.cpus,
+            allowed_cpus: &self.allowed_cpus,
+            machine: &self.machine,
+            interrupt,
+        };
+        make_run(&around, plan, repetition, trace, dir, tell)
+    }
+
+    /// The same for measurements of the observer's own cost.
+    #[must_use]
+    pub fn ground<'a>(&'a self, interrupt: &'a Interrupt) -> Ground<'a> {
+        Ground {
+            kernel: &self.kernel,
+            installation: &self.installation,
+            runtime: &self.runtime,
+            user: self.user.as_ref(),
+            cpus: &self.cpus,
+            interrupt,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What comes after may use all CPUs again; if not, it only takes longer.
+        let _ = cpus::stay_on(&self.allowed_cpus);
+    }
+}
+
+fn machine(cpus: usize) -> Machine {
+    let kernel = uname().map_or_else(
+        |_| "unknown".into(),
+        |name| name.release().to_string_lossy().into_owned(),
+    );
+    let memory_bytes = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let rest = text
+                .lines()
+                .find_map(|line| line.strip_prefix("MemTotal:"))?;
+            let kilobytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            Some(kilobytes * 1024)
+        })
+        .unwrap_or(0);
+    Machine {
+        kernel,
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        memory_bytes,
+        memory_cgroup: memory_cgroup_version(),
+    }
+}
