@@ -11,12 +11,14 @@ pub struct Settings {
     pub port: u16,
     /// 1: events are traced as well, while [`TraceWindow`] lasts.
     pub tracing: u16,
-    /// Where `ret` lies in the `sys_exit_accept4` record, from tracefs's `format` file.
-    pub accept_ret_offset: u32,
+    /// The kernel's number of the reason for which it drops what finds the accept queue full.
+    pub listen_overflow: u32,
     /// By number of the system call: the [`BlockedIn`](crate::BlockedIn) of a task that blocks
     /// in it, as long as its state does not say otherwise; [`RESTARTED`](crate::RESTARTED) of
     /// `restart_syscall`.
     pub syscalls: [u8; SYSCALLS],
+    /// By number of the system call: bits of [`CallWatch`](crate::CallWatch).
+    pub calls: [u8; SYSCALLS],
 }
 
 impl Default for Settings {
@@ -24,8 +26,9 @@ impl Default for Settings {
         Self {
             port: 0,
             tracing: 0,
-            accept_ret_offset: 0,
+            listen_overflow: 0,
             syscalls: [0; SYSCALLS],
+            calls: [0; SYSCALLS],
         }
     }
 }
@@ -39,6 +42,9 @@ pub struct TraceWindow {
     /// Until when, ns.
     pub until_ns: u64,
 }
+
+/// The offset of what this kernel does not have, such as a cgroup controller.
+pub const ABSENT: u32 = u32::MAX;
 
 /// Where the kernel keeps what the programs read (bytes from the start of the structure), from
 /// the running kernel's BTF. To the verifier each is a constant.
@@ -99,4 +105,72 @@ pub struct Offsets {
     pub sk_v6_daddr: u32,
     /// `sock.__sk_common.skc_v6_rcv_saddr`
     pub sk_v6_rcv_saddr: u32,
+    /// `pt_regs.di`: the first argument of the system call
+    pub regs_di: u32,
+    /// `pt_regs.si`: the second
+    pub regs_si: u32,
+    /// `pt_regs.dx`: the third
+    pub regs_dx: u32,
+    /// `pt_regs.r10`: the fourth
+    pub regs_r10: u32,
+    /// `task_struct.signal`
+    pub task_signal: u32,
+    /// `task_struct.mm`
+    pub task_mm: u32,
+    /// `task_struct.cred`
+    pub task_cred: u32,
+    /// `task_struct.cgroups`
+    pub task_cgroups: u32,
+    /// `signal_struct.rlim`
+    pub signal_rlim: u32,
+    /// `mm_struct.total_vm`
+    pub mm_total_vm: u32,
+    /// `mm_struct.data_vm`
+    pub mm_data_vm: u32,
+    /// The first counter of `mm_struct.rss_stat`, or [`ABSENT`]
+    pub mm_rss: u32,
+    /// From one of these counters to the next
+    pub mm_rss_stride: u32,
+    /// `cred.euid`
+    pub cred_euid: u32,
+    /// `cred.ucounts`
+    pub cred_ucounts: u32,
+    /// `ucounts.rlimit[UCOUNT_RLIMIT_NPROC]`, or [`ABSENT`]
+    pub ucounts_processes: u32,
+    /// `fdtable.max_fds`
+    pub fdtable_max_fds: u32,
+    /// `fdtable.open_fds`
+    pub fdtable_open_fds: u32,
+    /// `css_set.subsys[pids_cgrp_id]`, or [`ABSENT`]
+    pub css_set_pids: u32,
+    /// `pids_cgroup.css`
+    pub pids_css: u32,
+    /// `pids_cgroup.counter`
+    pub pids_counter: u32,
+    /// `pids_cgroup.limit`
+    pub pids_limit: u32,
+    /// `cgroup_subsys_state.parent`
+    pub css_parent: u32,
+    /// `css_set.subsys[memory_cgrp_id]`, or [`ABSENT`]
+    pub css_set_memory: u32,
+    /// From `mem_cgroup.css` to `mem_cgroup.memory`
+    pub css_memory: u32,
+    /// `page_counter.usage`
+    pub page_counter_usage: u32,
+    /// `page_counter.max`
+    pub page_counter_max: u32,
+    /// `page_counter.parent`
+    pub page_counter_parent: u32,
+    /// `kernel_siginfo.si_code`
+    pub siginfo_code: u32,
+    /// `sk_buff.head`
+    pub skb_head: u32,
+    /// `sk_buff.len`
+    pub skb_len: u32,
+    /// `sk_buff.network_header`
+    pub skb_network_header: u32,
+    /// `sock.sk_ack_backlog`
+    pub sk_ack_backlog: u32,
+    /// `sock.sk_max_ack_backlog`
+    pub sk_max_ack_backlog: u32,
 }

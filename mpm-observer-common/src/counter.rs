@@ -25,7 +25,8 @@ pub enum Counter {
 }
 
 impl Counter {
-    /// How many there are. Those of the trace follow (see
-    /// [`TraceSource`](crate::TraceSource)).
+    /// How many there are. Those of the trace and of failures
+    /// follow (see [`TraceSource`](crate::TraceSource) and
+    /// [`FailureSource`](crate::FailureSource)).
     pub const COUNT: u32 = 9;
 }

@@ -9,14 +9,18 @@
 mod config;
 mod conn;
 mod counter;
+mod failure;
 mod record;
 mod task;
 mod trace;
 mod words;
 
-pub use config::{Offsets, SYSCALLS, Settings, TraceWindow};
+pub use config::{ABSENT, Offsets, SYSCALLS, Settings, TraceWindow};
 pub use conn::{ConnState, Worker};
 pub use counter::Counter;
+pub use failure::{
+    ARENA_BYTES, CallWatch, FailureFlags, FailureRecord, FailureSource, Mapping, Mappings, arena_in,
+};
 pub use record::{
     Address, BlockedIn, RecordKind, RequestFlags, RequestRecord, SchedTotals, TaskFlags,
     TaskRecord, TaskTotals,
@@ -41,6 +45,8 @@ mod pod {
     unsafe impl aya::Pod for crate::TaskState {}
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::TraceWindow {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::Mappings {}
 }
 
 #[cfg(test)]
@@ -52,9 +58,9 @@ mod tests {
     #[test]
     fn no_type_has_padding() {
         const BLOCKED: usize = 8 * BlockedIn::COUNT;
-        assert_eq!(size_of::<Settings>(), 2 + 2 + 4 + SYSCALLS);
+        assert_eq!(size_of::<Settings>(), 2 + 2 + 4 + 2 * SYSCALLS);
         assert_eq!(size_of::<TraceWindow>(), 2 * 8);
-        assert_eq!(size_of::<Offsets>(), 27 * 4);
+        assert_eq!(size_of::<Offsets>(), 61 * 4);
         assert_eq!(
             size_of::<RequestRecord>(),
             8 + 32 + 8 + 20 * 8 + BLOCKED + 10 * 4
@@ -78,11 +84,21 @@ mod tests {
             64 + size_of::<RequestRecord>() + 8 + size_of::<SchedTotals>() + 24 + 8
         );
         assert_eq!(size_of::<TraceEvent>(), 4 * 2 + 8 * 2 + 4 * 3 + 2 * 2);
+        assert_eq!(
+            size_of::<FailureRecord>(),
+            16 * 4 + 8 + 2 * 8 + 5 * 8 + 14 * 8
+        );
+        assert_eq!(size_of::<Mappings>(), 7 * 8);
     }
 
     #[test]
     fn kinds_are_read_back() {
-        for kind in [RecordKind::Request, RecordKind::Task, RecordKind::Trace] {
+        for kind in [
+            RecordKind::Request,
+            RecordKind::Task,
+            RecordKind::Trace,
+            RecordKind::Failure,
+        ] {
             assert_eq!(RecordKind::from_word(kind as u32), Some(kind));
         }
         assert_eq!(RecordKind::from_word(0), None);

@@ -12,6 +12,8 @@ pub enum RecordKind {
     Task = 2,
     /// A [`TraceEvent`](crate::TraceEvent) follows.
     Trace = 3,
+    /// A [`FailureRecord`](crate::FailureRecord) follows.
+    Failure = 4,
 }
 
 impl RecordKind {
@@ -22,6 +24,7 @@ impl RecordKind {
             1 => Some(Self::Request),
             2 => Some(Self::Task),
             3 => Some(Self::Trace),
+            4 => Some(Self::Failure),
             _ => None,
         }
     }

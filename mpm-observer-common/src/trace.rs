@@ -164,7 +164,7 @@ impl TraceSource {
         Self::Read,
         Self::Send,
     ];
-    /// Counters of all programs, those of the trace included.
+    /// Counters so far, those of the trace included.
     pub const COUNTERS: u32 = Counter::COUNT + 2 * Self::ALL.len() as u32;
 
     /// The program's name.
@@ -177,7 +177,7 @@ impl TraceSource {
             Self::Exit => "sched_process_exit",
             Self::SetState => "inet_sock_set_state",
             Self::DataReady => "sk_data_ready",
-            Self::Accept => "sys_exit_accept4",
+            Self::Accept => "sys_exit",
             Self::Read => "sock_recv_length",
             Self::Send => "sock_send_length",
         }

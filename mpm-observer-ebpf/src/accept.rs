@@ -1,20 +1,17 @@
 //! accept: which task accepted which connection and when; empty, interrupted and failed calls.
 //!
-//! Hook: `syscalls:sys_exit_accept4`, the only tracepoint between the accept queue and the
-//! server. It tells the file descriptor; the socket is found through the task's file table.
+//! The end of `accept4`, which `sys_exit` of `calls` sees, is all that lies between the accept
+//! queue and the server. It tells the file descriptor; the socket is found through the task's file
+//! table.
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_current_task},
-    macros::tracepoint,
-    programs::TracePointContext,
-};
+use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_get_current_task};
 use mpm_observer_common::{TaskState, TraceKind};
 
 use crate::{
-    maps::{conn, slot_of, task},
-    memory::{accept_ret_offset, offset, probe},
+    maps::conn,
+    memory::{offset, probe},
     trace::Traced,
 };
 
@@ -24,24 +21,12 @@ const EAGAIN: i64 = 11;
 /// ERESTART_RESTARTBLOCK).
 const ERESTART: core::ops::RangeInclusive<i64> = 512..=516;
 
-/// `sys_exit_accept4`: the call's result lies at an offset that tracefs tells.
-#[tracepoint]
-pub fn sys_exit_accept4(ctx: TracePointContext) -> u32 {
-    let pid = bpf_get_current_pid_tgid() as u32;
-    let slot = slot_of(pid);
-    if slot == 0 {
-        return 0;
-    }
-    let Some(state) = task(slot) else {
-        return 0;
-    };
-    // SAFETY: the offset is the kernel's own; the verifier checks it against the record's size.
-    let Ok(result) = (unsafe { ctx.read_at::<i64>(accept_ret_offset()) }) else {
-        return 0;
-    };
+/// The running task's call of `accept4` returned `result`.
+#[inline(always)]
+pub(crate) fn accepted(state: &mut TaskState, pid: u32, result: i64) {
     if result < 0 {
         note_failure(state, -result);
-        return 0;
+        return;
     }
     state.record.totals.accepts += 1;
     // SAFETY: no arguments.
@@ -59,7 +44,6 @@ pub fn sys_exit_accept4(ctx: TracePointContext) -> u32 {
         }
         .emit(TraceKind::Accepted);
     }
-    0
 }
 
 #[inline(always)]

@@ -12,7 +12,10 @@ use aya_log_ebpf::warn;
 use mpm_observer_common::{Address, Counter, RecordKind, RequestFlags, TraceKind};
 
 use crate::{
-    maps::{add_conn, conn, count, remove_conn, set_last_established, take_last_established},
+    maps::{
+        add_conn, conn, count, listener, remove_conn, set_last_established, set_listener,
+        take_last_established,
+    },
     memory::{field, offset, port, probe},
     requests::finish,
     trace::Traced,
@@ -25,7 +28,7 @@ const TCP_SYN_RECV: i32 = 3;
 const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
 const TCP_LAST_ACK: i32 = 9;
-const TCP_LISTEN: i32 = 10;
+pub(crate) const TCP_LISTEN: i32 = 10;
 
 /// Whether a socket's own port is the server's.
 #[inline(always)]
@@ -43,6 +46,7 @@ pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     let old_state: i32 = ctx.arg(1);
     let new_state: i32 = ctx.arg(2);
     match new_state {
+        TCP_LISTEN => set_listener(sk as u64),
         TCP_ESTABLISHED if old_state == TCP_SYN_RECV => established(&ctx, sk),
         // The server's own end: nothing is sent after these.
         TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE => ended(sk),
@@ -119,6 +123,10 @@ pub fn sk_data_ready(ctx: BtfTracePointContext) -> i32 {
     let now_ns = unsafe { bpf_ktime_get_ns() };
     match i32::from(field::<u8>(sk, offset!(sk_state))) {
         TCP_LISTEN => {
+            // A server that listened before it was watched.
+            if listener() == 0 {
+                set_listener(sk as u64);
+            }
             let queued = take_last_established();
             if let Some(conn) = conn(queued) {
                 conn.request.queued_ns = now_ns;

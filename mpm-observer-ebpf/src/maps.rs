@@ -2,10 +2,11 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf, Stack},
+    maps::{Array, HashMap, PerCpuArray, RingBuf, Stack, ring_buf::RingBufEntry},
 };
 use mpm_observer_common::{
-    ConnState, Counter, MAX_CONNS, MAX_TASKS, RING_BYTES, TaskState, TraceSource, TraceWindow,
+    ConnState, Counter, FailureRecord, FailureSource, MAX_CONNS, MAX_TASKS, Mappings, RING_BYTES,
+    TaskState, TraceWindow,
 };
 
 use crate::trace::Interrupts;
@@ -32,9 +33,17 @@ static CONNS: HashMap<u64, ConnState> = HashMap::with_max_entries(MAX_CONNS, 0);
 #[map]
 static LAST_ESTABLISHED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// By [`Counter`] and [`TraceSource`].
+/// What each task mapped, by its slot; slot 0 is unused.
 #[map]
-static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(TraceSource::COUNTERS, 0);
+static MAPPINGS: Array<Mappings> = Array::with_max_entries(MAX_TASKS + 1, 0);
+
+/// The socket that the server listens on; 0: not seen yet.
+#[map]
+static LISTENER: Array<u64> = Array::with_max_entries(1, 0);
+
+/// By [`Counter`], `TraceSource` and [`FailureSource`].
+#[map]
+static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(FailureSource::COUNTERS, 0);
 
 /// When events are traced.
 #[map]
@@ -86,6 +95,43 @@ pub(crate) fn emit<T>(record: &T, sent: Counter, lost: Counter) -> bool {
 #[inline(always)]
 pub(crate) fn output<T>(record: &T) -> bool {
     RECORDS.output::<T>(record, BPF_RB_NO_WAKEUP).is_ok()
+}
+
+/// Room for a failure in the ring buffer; `None` if there is none. To be given to [`submit`].
+#[inline(always)]
+pub(crate) fn reserve() -> Option<RingBufEntry<FailureRecord>> {
+    RECORDS.reserve::<FailureRecord>(0)
+}
+
+/// Hands a filled record to the reader.
+#[inline(always)]
+pub(crate) fn submit(record: RingBufEntry<FailureRecord>) {
+    record.submit(BPF_RB_NO_WAKEUP);
+}
+
+/// What the task in `slot` mapped; of a process, in the slot of its first task.
+#[inline(always)]
+pub(crate) fn mappings(slot: u32) -> Option<&'static mut Mappings> {
+    // SAFETY: the memory stays the map's. What a process's tasks add at once is added atomically.
+    MAPPINGS
+        .get_ptr_mut(slot)
+        .map(|mappings| unsafe { &mut *mappings })
+}
+
+/// The socket that the server listens on; 0: not seen yet.
+#[inline(always)]
+pub(crate) fn listener() -> u64 {
+    // SAFETY: one aligned word.
+    LISTENER.get(0).copied().unwrap_or(0)
+}
+
+/// Notes the socket that the server listens on.
+#[inline(always)]
+pub(crate) fn set_listener(sk: u64) {
+    if let Some(listener) = LISTENER.get_ptr_mut(0) {
+        // SAFETY: one aligned word.
+        unsafe { *listener = sk };
+    }
 }
 
 /// When events are to be traced.

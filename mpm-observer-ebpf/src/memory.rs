@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task_btf};
-use mpm_observer_common::{BlockedIn, Offsets, SYSCALLS, Settings};
+use mpm_observer_common::{ABSENT, BlockedIn, FailureRecord, Offsets, SYSCALLS, Settings};
 
 /// Written by the loader; frozen, so that each field is a constant to the verifier.
 #[unsafe(no_mangle)]
@@ -35,6 +35,40 @@ static OFFSETS: Offsets = Offsets {
     sk_rcv_saddr: 0,
     sk_v6_daddr: 0,
     sk_v6_rcv_saddr: 0,
+    regs_di: 0,
+    regs_si: 0,
+    regs_dx: 0,
+    regs_r10: 0,
+    task_signal: 0,
+    task_mm: 0,
+    task_cred: 0,
+    task_cgroups: 0,
+    signal_rlim: 0,
+    mm_total_vm: 0,
+    mm_data_vm: 0,
+    mm_rss: 0,
+    mm_rss_stride: 0,
+    cred_euid: 0,
+    cred_ucounts: 0,
+    ucounts_processes: 0,
+    fdtable_max_fds: 0,
+    fdtable_open_fds: 0,
+    css_set_pids: 0,
+    pids_css: 0,
+    pids_counter: 0,
+    pids_limit: 0,
+    css_parent: 0,
+    css_set_memory: 0,
+    css_memory: 0,
+    page_counter_usage: 0,
+    page_counter_max: 0,
+    page_counter_parent: 0,
+    siginfo_code: 0,
+    skb_head: 0,
+    skb_len: 0,
+    skb_network_header: 0,
+    sk_ack_backlog: 0,
+    sk_max_ack_backlog: 0,
 };
 
 /// Written by the loader.
@@ -42,8 +76,9 @@ static OFFSETS: Offsets = Offsets {
 static SETTINGS: Settings = Settings {
     port: 0,
     tracing: 0,
-    accept_ret_offset: 0,
+    listen_overflow: 0,
     syscalls: [0; SYSCALLS],
+    calls: [0; SYSCALLS],
 };
 
 /// The value of `OFFSETS.$field`, read where it is used.
@@ -84,11 +119,22 @@ pub(crate) fn blocked_in_call(number: u64) -> u32 {
     u32::from(unsafe { core::ptr::read_volatile(first.add(number as usize)) })
 }
 
-/// Where `sys_exit_accept4`'s result lies.
+/// What the end of system call `number` is looked at for: bits of `CallWatch`.
 #[inline(always)]
-pub(crate) fn accept_ret_offset() -> usize {
-    // SAFETY: as above.
-    unsafe { core::ptr::read_volatile(&raw const SETTINGS.accept_ret_offset) as usize }
+pub(crate) fn call_watch(number: u64) -> u8 {
+    if number >= SYSCALLS as u64 {
+        return 0;
+    }
+    let first = (&raw const SETTINGS.calls).cast::<u8>();
+    // SAFETY: the index was checked; volatile because the loader changes it.
+    unsafe { core::ptr::read_volatile(first.add(number as usize)) }
+}
+
+/// The kernel's number of the reason for which it drops what finds the accept queue full.
+#[inline(always)]
+pub(crate) fn listen_overflow() -> u32 {
+    // SAFETY: a static of this program; volatile because the loader changes it.
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS.listen_overflow) }
 }
 
 /// The running task.
@@ -104,6 +150,24 @@ pub(crate) fn current_task() -> *const c_void {
 pub(crate) fn field<T: Copy>(base: *const c_void, offset: u32) -> T {
     // SAFETY: the verifier checks base, offset and size against the kernel's types.
     unsafe { core::ptr::read_volatile(base.cast::<u8>().add(offset as usize).cast()) }
+}
+
+/// Reads a word at any kernel address; `FailureRecord::MISSING` if it cannot be read. Not inlined:
+/// each use would take room of the caller's stack.
+#[inline(never)]
+pub(crate) fn word(address: u64) -> u64 {
+    // SAFETY: the helper accepts any address.
+    unsafe { bpf_probe_read_kernel(address as *const u64) }.unwrap_or(FailureRecord::MISSING)
+}
+
+/// The word at an offset; missing if there is no base or no such field.
+#[inline(always)]
+pub(crate) fn word_of(base: u64, offset: u32) -> u64 {
+    if base == 0 || base == FailureRecord::MISSING || offset == ABSENT {
+        FailureRecord::MISSING
+    } else {
+        word(base.wrapping_add(u64::from(offset)))
+    }
 }
 
 /// Reads a field through any kernel pointer; `None` if it cannot be read.

@@ -10,6 +10,7 @@ use aya_log_ebpf::warn;
 use mpm_observer_common::{Counter, TaskFlags, TaskRecord, TaskState, TraceKind};
 
 use crate::{
+    calls::forget_mappings,
     maps::{count, emit, return_slot, slot_of, take_slot, task},
     memory::{current_task, field, offset},
     sched::kernel_counts,
@@ -37,6 +38,7 @@ pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     *state = TaskState::begin(now_ns);
+    forget_mappings(slot_of(pid));
     let record = &mut state.record;
     if clone_flags & CLONE_THREAD != 0 {
         record.flags = TaskFlags::THREAD;

@@ -8,7 +8,7 @@ use nix::{sys::utsname::uname, unistd::geteuid};
 use super::exit::{CommandResult, Exit};
 use crate::{
     httpd::{Installation, user},
-    kernel::{Hook, Kernel, KernelTypes, PROBES, Program, TRACEFS, Tier, Watch, provide_tracefs},
+    kernel::{Hook, Kernel, KernelTypes, PROBES, Program, Tier, Watch},
     resources::memory_cgroup_version,
     scenario::Mpm,
 };
@@ -64,10 +64,6 @@ pub(super) fn run(arguments: &DoctorArguments) -> CommandResult {
             Err(error) => findings.line(false, "BTF", &error.to_string()),
         },
         Err(error) => findings.line(false, "BTF", &error.to_string()),
-    }
-    match provide_tracefs() {
-        Ok(()) => findings.line(true, "tracefs", TRACEFS),
-        Err(error) => findings.line(false, "tracefs", &error.to_string()),
     }
     let cgroup = match memory_cgroup_version() {
         0 => "no memory controller: the column cgroup memory stays empty".to_owned(),
@@ -152,13 +148,6 @@ fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelType
 
 /// Whether this kernel has a program's hook; `None` if that cannot be told.
 fn has_hook(program: &Program, types: Option<&KernelTypes>) -> Option<bool> {
-    match program.hook {
-        Hook::TpBtf(name) => types.map(|types| types.has_tracepoint(name)),
-        Hook::Tracepoint(category, name) => {
-            let events = Path::new(TRACEFS).join("events");
-            events
-                .is_dir()
-                .then(|| events.join(category).join(name).is_dir())
-        }
-    }
+    let Hook::TpBtf(name) = program.hook;
+    types.map(|types| types.has_tracepoint(name))
 }

@@ -12,7 +12,6 @@ use super::{
     place::PlaceArguments,
 };
 use crate::{
-    kernel::provide_tracefs,
     lab::{Interrupt, LabOptions, interleaved, new_directory, run_experiment},
     recording::ScenarioNotes,
     report,
@@ -79,10 +78,6 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
         Size::Quick
     };
     let scenarios = choose(&arguments.scenarios, size).map_err(|text| (Exit::Usage, text))?;
-    // Before any thread: they would not share the mount.
-    if nix::unistd::geteuid().is_root() {
-        provide_tracefs().map_err(|error| (Exit::Missing, error.to_string()))?;
-    }
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let out = arguments

@@ -1,6 +1,6 @@
 //! What the programs counted, above all what was lost.
 
-use mpm_observer_common::{Counter, RequestFlags, TraceKind, TraceSource};
+use mpm_observer_common::{Counter, FailureSource, RequestFlags, TraceKind, TraceSource};
 use serde::{Deserialize, Serialize};
 
 use super::Record;
@@ -20,7 +20,7 @@ pub struct Missed {
 pub struct Book {
     /// The program's name.
     pub program: String,
-    /// What: `requests`, `tasks` or `events` of a trace.
+    /// What: `requests`, `tasks`, `failures` or `events` of a trace.
     pub what: String,
     /// Records that it made.
     pub sent: u64,
@@ -57,6 +57,9 @@ pub struct Counters {
     pub conns_unfollowed: u64,
     /// Tasks not followed for want of room in the table.
     pub tasks_unfollowed: u64,
+    /// Failures that were received and are not in the recording, for their number.
+    #[serde(default)]
+    pub failures_left_out: u64,
     /// Skipped runs, by program; empty if there were none.
     pub missed: Vec<Missed>,
 }
@@ -91,12 +94,19 @@ impl Counters {
         self.sum(EVENTS, |book| book.lost)
     }
 
+    /// Failures that the programs saw.
+    #[must_use]
+    pub fn failures_sent(&self) -> u64 {
+        self.sum(FAILURES, |book| book.sent)
+    }
+
     /// Everything of the server that was lost on the way, as one number. Skipped runs are not in
     /// it (see [`Counters::skipped`]), nor are events of a trace, which no figure rests on.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.requests_lost()
             + self.sum(TASKS, |book| book.lost)
+            + self.sum(FAILURES, |book| book.lost)
             + self.unreadable
             + self.conns_unfollowed
             + self.tasks_unfollowed
@@ -119,6 +129,7 @@ impl Counters {
 
 const REQUESTS: &str = "requests";
 const TASKS: &str = "tasks";
+const FAILURES: &str = "failures";
 const EVENTS: &str = "events";
 
 /// What the reader received, by what told it where a record came from.
@@ -128,6 +139,7 @@ pub(super) struct Received {
     last_requests: u64,
     tasks: u64,
     events: [u64; TraceSource::ALL.len()],
+    failures: [u64; FailureSource::ALL.len()],
     unreadable: u64,
 }
 
@@ -144,6 +156,10 @@ impl Received {
                 Some(kind) => self.events[kind.source() as usize] += 1,
                 None => self.unreadable += 1,
             },
+            Some(Record::Failure(failure)) => match FailureSource::from_word(failure.source) {
+                Some(source) => self.failures[source as usize] += 1,
+                None => self.unreadable += 1,
+            },
             None => self.unreadable += 1,
         }
     }
@@ -151,8 +167,8 @@ impl Received {
     /// The books: what was received beside what the programs counted, by index of their counters.
     pub(super) fn books(&self, value_at: impl Fn(u32) -> u64) -> Counters {
         let value_of = |counter: Counter| value_at(counter as u32);
-        let book = |source: TraceSource, what: &str, [sent, lost]: [u64; 2], received: u64| Book {
-            program: source.program().into(),
+        let book = |program: &str, what: &str, [sent, lost]: [u64; 2], received: u64| Book {
+            program: program.into(),
             what: what.into(),
             sent,
             lost,
@@ -160,19 +176,19 @@ impl Received {
         };
         let mut books = vec![
             book(
-                TraceSource::Read,
+                TraceSource::Read.program(),
                 REQUESTS,
                 [Counter::RequestsSent, Counter::RequestsLost].map(value_of),
                 self.requests,
             ),
             book(
-                TraceSource::SetState,
+                TraceSource::SetState.program(),
                 REQUESTS,
                 [Counter::LastRequestsSent, Counter::LastRequestsLost].map(value_of),
                 self.last_requests,
             ),
             book(
-                TraceSource::Exit,
+                TraceSource::Exit.program(),
                 TASKS,
                 [Counter::TasksSent, Counter::TasksLost].map(value_of),
                 self.tasks,
@@ -181,7 +197,12 @@ impl Received {
         books.extend(TraceSource::ALL.into_iter().filter_map(|source| {
             let counts = [source.sent(), source.lost()].map(&value_at);
             let received = self.events[source as usize];
-            (counts[0] > 0).then(|| book(source, EVENTS, counts, received))
+            (counts[0] > 0).then(|| book(source.program(), EVENTS, counts, received))
+        }));
+        books.extend(FailureSource::ALL.into_iter().filter_map(|source| {
+            let counts = [source.sent(), source.lost()].map(&value_at);
+            let received = self.failures[source as usize];
+            (counts[0] > 0).then(|| book(source.program(), FAILURES, counts, received))
         }));
         Counters {
             books,
@@ -189,6 +210,7 @@ impl Received {
             conns_established: value_of(Counter::ConnsEstablished),
             conns_unfollowed: value_of(Counter::ConnsUnfollowed),
             tasks_unfollowed: value_of(Counter::TasksUnfollowed),
+            failures_left_out: 0,
             missed: Vec::new(),
         }
     }
@@ -196,7 +218,7 @@ impl Received {
 
 #[cfg(test)]
 mod tests {
-    use mpm_observer_common::{RequestRecord, TraceEvent};
+    use mpm_observer_common::{FailureRecord, RequestRecord, TraceEvent};
 
     use super::*;
 
@@ -216,6 +238,10 @@ mod tests {
             Record::Request(RequestRecord::default()),
             Record::Request(ended),
             Record::Trace(wake),
+            Record::Failure(FailureRecord {
+                source: FailureSource::OomKill as u32,
+                ..FailureRecord::default()
+            }),
         ] {
             received.count(Some(&record));
         }
@@ -225,12 +251,15 @@ mod tests {
             index if index == Counter::LastRequestsSent as u32 => 1,
             index if index == TraceSource::Waking.sent() => 2,
             index if index == TraceSource::Waking.lost() => 1,
+            index if index == FailureSource::OomKill.sent() => 5,
+            index if index == FailureSource::OomKill.lost() => 4,
             _ => 0,
         };
         let counters = received.books(kernel_side);
         assert!(counters.balanced(), "{counters:?}");
         assert_eq!((counters.requests_sent(), counters.requests_lost()), (6, 3));
-        assert_eq!((counters.lost(), counters.events_lost()), (3, 1));
+        assert_eq!((counters.lost(), counters.events_lost()), (3 + 4, 1));
+        assert_eq!(counters.failures_sent(), 5);
 
         // One more in one book and one less in another do not make up for each other.
         received.count(Some(&Record::Request(ended)));

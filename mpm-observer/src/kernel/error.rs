@@ -23,14 +23,6 @@ pub enum KernelError {
     /// tracefs is neither mounted nor can be.
     #[error("tracefs cannot be mounted on /sys/kernel/tracing: {0}; mount it as root")]
     NoTracefs(std::io::Error),
-    /// A tracepoint's `format` file is not as expected.
-    #[error("the tracepoint {name} has no field `{field}` in its format file")]
-    NoTracepointField {
-        /// `category:name`
-        name: String,
-        /// The field looked for.
-        field: &'static str,
-    },
     /// A program that cannot be done without was refused.
     #[error("the probe `{probe}` cannot be attached to {hook}: {reason}")]
     Attach {

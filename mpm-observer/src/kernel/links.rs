@@ -2,10 +2,7 @@
 
 use aya::{
     Btf,
-    programs::{
-        BtfTracePoint, Program as AyaProgram, ProgramError, TracePoint,
-        tp_btf::BtfTracePointLinkId, trace_point::TracePointLinkId,
-    },
+    programs::{BtfTracePoint, Program as AyaProgram, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 
 use super::{Hook, KernelError, Program, Watch};
@@ -20,38 +17,24 @@ pub(super) struct Linked {
 }
 
 /// What detaching takes.
-#[derive(Debug)]
-pub(super) enum Link {
-    TpBtf(BtfTracePointLinkId),
-    Tracepoint(TracePointLinkId),
-}
+pub(super) type Link = BtfTracePointLinkId;
 
 /// Loads a program for its hook.
 pub(super) fn load(program: &mut AyaProgram, hook: Hook, btf: &Btf) -> Result<(), ProgramError> {
-    match hook {
-        Hook::TpBtf(name) => <&mut BtfTracePoint>::try_from(program)?.load(name, btf),
-        Hook::Tracepoint(..) => <&mut TracePoint>::try_from(program)?.load(),
-    }
+    let Hook::TpBtf(name) = hook;
+    <&mut BtfTracePoint>::try_from(program)?.load(name, btf)
 }
 
 /// Attaches a loaded program.
 pub(super) fn attach(program: &mut AyaProgram, hook: Hook) -> Result<Link, ProgramError> {
-    Ok(match hook {
-        Hook::TpBtf(_) => Link::TpBtf(<&mut BtfTracePoint>::try_from(program)?.attach()?),
-        Hook::Tracepoint(category, name) => {
-            let program: &mut TracePoint = program.try_into()?;
-            Link::Tracepoint(program.attach(category, name)?)
-        }
-    })
+    let Hook::TpBtf(_) = hook;
+    <&mut BtfTracePoint>::try_from(program)?.attach()
 }
 
 /// Takes a link away. The kernel does it before this returns: the hook of a tracepoint that nobody
 /// else uses costs nothing then, and system calls take their fast way again.
 fn detach(program: &mut AyaProgram, link: Link) -> Result<(), ProgramError> {
-    match link {
-        Link::TpBtf(link) => <&mut BtfTracePoint>::try_from(program)?.detach(link),
-        Link::Tracepoint(link) => <&mut TracePoint>::try_from(program)?.detach(link),
-    }
+    <&mut BtfTracePoint>::try_from(program)?.detach(link)
 }
 
 impl Watch {

@@ -20,5 +20,6 @@ pub use offsets::KernelTypes;
 pub use probes::{Hook, PROBES, Probe, Program, Tier};
 pub use record::Record;
 pub use runs::{ProgramRuns, count_run_time};
-pub use tracefs::{TRACEFS, provide_tracefs};
+pub use syscalls::call_name;
+pub use tracefs::provide_tracefs;
 pub use watch::{Kernel, Options, Watch};

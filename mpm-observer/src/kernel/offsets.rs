@@ -1,7 +1,7 @@
 //! Where the running kernel keeps the fields that the programs read, from its BTF.
 
 use btf_rs::{Backend, Btf, BtfType, Struct, Type};
-use mpm_observer_common::Offsets;
+use mpm_observer_common::{ABSENT, Offsets};
 
 use super::KernelError;
 
@@ -10,6 +10,25 @@ const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// The running kernel's types.
 pub struct KernelTypes {
     btf: Btf,
+}
+
+/// Of the controller that bounds tasks.
+#[derive(Clone, Copy)]
+struct PidsCgroup {
+    css_set: u32,
+    css: u32,
+    counter: u32,
+    limit: u32,
+}
+
+/// Of the controller that bounds memory; `counter` from the state for the controller on.
+#[derive(Clone, Copy)]
+struct MemoryCgroup {
+    css_set: u32,
+    counter: u32,
+    usage: u32,
+    max: u32,
+    parent: u32,
 }
 
 impl KernelTypes {
@@ -41,6 +60,11 @@ impl KernelTypes {
     pub fn offsets(&self) -> Result<Offsets, KernelError> {
         let common = |field: &str| self.offset("sock", &format!("__sk_common.{field}"));
         let iowait_bit = self.bit_offset_of("task_struct", "in_iowait")?;
+        let (rss, pids, memory) = (
+            self.resident_pages(),
+            self.pids_cgroup(),
+            self.memory_cgroup(),
+        );
         Ok(Offsets {
             task_pid: self.offset("task_struct", "pid")?,
             task_tgid: self.offset("task_struct", "tgid")?,
@@ -69,6 +93,116 @@ impl KernelTypes {
             sk_rcv_saddr: common("skc_rcv_saddr")?,
             sk_v6_daddr: common("skc_v6_daddr")?,
             sk_v6_rcv_saddr: common("skc_v6_rcv_saddr")?,
+            regs_di: self.offset("pt_regs", "di")?,
+            regs_si: self.offset("pt_regs", "si")?,
+            regs_dx: self.offset("pt_regs", "dx")?,
+            regs_r10: self.offset("pt_regs", "r10")?,
+            task_signal: self.offset("task_struct", "signal")?,
+            task_mm: self.offset("task_struct", "mm")?,
+            task_cred: self.offset("task_struct", "cred")?,
+            // A kernel without cgroups has none.
+            task_cgroups: self.offset("task_struct", "cgroups").unwrap_or(ABSENT),
+            signal_rlim: self.offset("signal_struct", "rlim")?,
+            mm_total_vm: self.offset("mm_struct", "total_vm")?,
+            mm_data_vm: self.offset("mm_struct", "data_vm")?,
+            mm_rss: rss.map_or(ABSENT, |(first, _)| first),
+            mm_rss_stride: rss.map_or(0, |(_, stride)| stride),
+            cred_euid: self.offset("cred", "euid")?,
+            cred_ucounts: self.offset("cred", "ucounts")?,
+            ucounts_processes: self.processes_of_user().unwrap_or(ABSENT),
+            fdtable_max_fds: self.offset("fdtable", "max_fds")?,
+            fdtable_open_fds: self.offset("fdtable", "open_fds")?,
+            css_set_pids: pids.map_or(ABSENT, |pids| pids.css_set),
+            pids_css: pids.map_or(0, |pids| pids.css),
+            pids_counter: pids.map_or(0, |pids| pids.counter),
+            pids_limit: pids.map_or(0, |pids| pids.limit),
+            css_parent: self
+                .offset("cgroup_subsys_state", "parent")
+                .unwrap_or(ABSENT),
+            css_set_memory: memory.map_or(ABSENT, |memory| memory.css_set),
+            css_memory: memory.map_or(0, |memory| memory.counter),
+            page_counter_usage: memory.map_or(0, |memory| memory.usage),
+            page_counter_max: memory.map_or(0, |memory| memory.max),
+            page_counter_parent: memory.map_or(0, |memory| memory.parent),
+            siginfo_code: self.offset("kernel_siginfo", "si_code")?,
+            skb_head: self.offset("sk_buff", "head")?,
+            skb_len: self.offset("sk_buff", "len")?,
+            skb_network_header: self.offset("sk_buff", "network_header")?,
+            sk_ack_backlog: self.offset("sock", "sk_ack_backlog")?,
+            sk_max_ack_backlog: self.offset("sock", "sk_max_ack_backlog")?,
+        })
+    }
+
+    /// The kernel's number of the reason for which it drops what finds the accept queue full;
+    /// `None` on kernels that give no such reason.
+    #[must_use]
+    pub fn listen_overflow(&self) -> Option<u32> {
+        self.constant("skb_drop_reason", "SKB_DROP_REASON_TCP_LISTEN_OVERFLOW")
+    }
+
+    /// Where the counters of an address space's resident pages begin, and how far they lie apart.
+    fn resident_pages(&self) -> Option<(u32, u32)> {
+        let all = self.offset("mm_struct", "rss_stat").ok()?;
+        // Since 6.2 each is a counter that every CPU adds to.
+        if let Ok(count) = self.offset("mm_rss_stat", "count") {
+            return Some((all + count, 8));
+        }
+        let count = self.offset("percpu_counter", "count").ok()?;
+        Some((all + count, self.size("percpu_counter")?))
+    }
+
+    fn processes_of_user(&self) -> Option<u32> {
+        let number = self.constant("rlimit_type", "UCOUNT_RLIMIT_NPROC")?;
+        Some(self.offset("ucounts", "rlimit").ok()? + 8 * number)
+    }
+
+    fn pids_cgroup(&self) -> Option<PidsCgroup> {
+        Some(PidsCgroup {
+            css_set: self.cgroup_state("pids_cgrp_id")?,
+            css: self.offset("pids_cgroup", "css").ok()?,
+            counter: self.offset("pids_cgroup", "counter").ok()?,
+            limit: self.offset("pids_cgroup", "limit").ok()?,
+        })
+    }
+
+    fn memory_cgroup(&self) -> Option<MemoryCgroup> {
+        let css = self.offset("mem_cgroup", "css").ok()?;
+        let counter = self.offset("mem_cgroup", "memory").ok()?;
+        Some(MemoryCgroup {
+            css_set: self.cgroup_state("memory_cgrp_id")?,
+            counter: counter.checked_sub(css)?,
+            usage: self.offset("page_counter", "usage").ok()?,
+            max: self.offset("page_counter", "max").ok()?,
+            parent: self.offset("page_counter", "parent").ok()?,
+        })
+    }
+
+    /// Where a task's cgroups keep the state for a controller.
+    fn cgroup_state(&self, controller: &str) -> Option<u32> {
+        let number = self.constant("cgroup_subsys_id", controller)?;
+        Some(self.offset("css_set", "subsys").ok()? + 8 * number)
+    }
+
+    /// The value of a member of `enum name`.
+    fn constant(&self, name: &str, member: &str) -> Option<u32> {
+        let types = self.btf.resolve_types_by_name(name).ok()?;
+        types.iter().find_map(|found| {
+            let Type::Enum(found) = found else {
+                return None;
+            };
+            let mut members = found.members.iter();
+            members
+                .find(|one| self.btf.resolve_name(*one).is_ok_and(|name| name == member))
+                .map(|one| one.val())
+        })
+    }
+
+    /// Size of `struct name`, bytes.
+    fn size(&self, name: &str) -> Option<u32> {
+        let types = self.btf.resolve_types_by_name(name).ok()?;
+        types.iter().find_map(|found| match found {
+            Type::Struct(found) => found.size().try_into().ok(),
+            _ => None,
         })
     }
 

@@ -5,16 +5,12 @@
 pub enum Hook {
     /// A tracepoint whose arguments the verifier knows by type (`tp_btf`).
     TpBtf(&'static str),
-    /// A classic tracepoint: category and name.
-    Tracepoint(&'static str, &'static str),
 }
 
 impl std::fmt::Display for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::TpBtf(name) => write!(f, "tp_btf/{name}"),
-            Self::Tracepoint(category, name) => write!(f, "tracepoint/{category}/{name}"),
-        }
+        let Self::TpBtf(name) = self;
+        write!(f, "tp_btf/{name}")
     }
 }
 
@@ -67,6 +63,13 @@ const fn tp_btf(name: &'static str, since_kernel: (u32, u32), call_ns: u32) -> P
     }
 }
 
+const fn optional(name: &'static str, since_kernel: (u32, u32), call_ns: u32) -> Program {
+    Program {
+        tier: Tier::Optional,
+        ..tp_btf(name, since_kernel, call_ns)
+    }
+}
+
 const fn for_a_trace(name: &'static str, call_ns: u32) -> Program {
     Program {
         tier: Tier::Trace,
@@ -97,13 +100,7 @@ pub const PROBES: &[Probe] = &[
         programs: &[
             tp_btf("page_fault_user", (5, 5), 80),
             tp_btf("page_fault_kernel", (5, 5), 100),
-            Program {
-                name: "rss_stat",
-                hook: Hook::TpBtf("rss_stat"),
-                since_kernel: (5, 18),
-                tier: Tier::Optional,
-                call_ns: 70,
-            },
+            optional("rss_stat", (5, 18), 70),
         ],
     },
     Probe {
@@ -115,15 +112,9 @@ pub const PROBES: &[Probe] = &[
         ],
     },
     Probe {
-        name: "accept",
-        gives: "which task accepted and when; EAGAIN, interrupted and failed accepts",
-        programs: &[Program {
-            name: "sys_exit_accept4",
-            hook: Hook::Tracepoint("syscalls", "sys_exit_accept4"),
-            since_kernel: (4, 7),
-            tier: Tier::Base,
-            call_ns: 1100,
-        }],
+        name: "calls",
+        gives: "which task accepted and when; EAGAIN, interrupted and failed accepts; calls refused memory, tasks, descriptors or space, with limits and uses",
+        programs: &[tp_btf("sys_exit", (5, 5), 85)],
     },
     Probe {
         name: "requests",
@@ -131,6 +122,23 @@ pub const PROBES: &[Probe] = &[
         programs: &[
             tp_btf("sock_recv_length", (6, 3), 350),
             tp_btf("sock_send_length", (6, 3), 200),
+        ],
+    },
+    Probe {
+        name: "signals",
+        gives: "signals that end a process, with their sender; kills for want of memory",
+        programs: &[
+            tp_btf("signal_generate", (5, 5), 300),
+            optional("mark_victim", (6, 8), 2500),
+        ],
+    },
+    Probe {
+        name: "queue",
+        gives: "connections that found the accept queue full; resets by the server's side",
+        programs: &[
+            optional("kfree_skb", (5, 17), 70),
+            optional("consume_skb", (5, 5), 75),
+            optional("tcp_send_reset", (5, 5), 200),
         ],
     },
     Probe {

@@ -1,6 +1,6 @@
 //! Records as they come out of the ring buffer.
 
-use mpm_observer_common::{RecordKind, RequestRecord, TaskRecord, TraceEvent};
+use mpm_observer_common::{FailureRecord, RecordKind, RequestRecord, TaskRecord, TraceEvent};
 
 /// One record from the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Record {
     Task(TaskRecord),
     /// An event of a trace.
     Trace(TraceEvent),
+    /// A failure.
+    Failure(FailureRecord),
 }
 
 impl Record {
@@ -28,6 +30,7 @@ impl Record {
             RecordKind::Request => copy(bytes).map(Self::Request),
             RecordKind::Task => copy(bytes).map(Self::Task),
             RecordKind::Trace => copy(bytes).map(Self::Trace),
+            RecordKind::Failure => copy(bytes).map(Self::Failure),
         }
     }
 }
@@ -60,6 +63,21 @@ mod tests {
             Record::from_bytes(&bytes_of(&request)),
             Some(Record::Request(request))
         );
+    }
+
+    #[test]
+    fn a_failure_is_read_back_as_it_was_written() {
+        let failure = FailureRecord {
+            kind: RecordKind::Failure as u32,
+            errno: 12,
+            arguments: [0, 8_392_704, 0, 0x2_0022],
+            returned: -12,
+            resident_pages: FailureRecord::MISSING,
+            ..FailureRecord::default()
+        };
+        let bytes = bytes_of(&failure);
+        assert_eq!(Record::from_bytes(&bytes), Some(Record::Failure(failure)));
+        assert_eq!(Record::from_bytes(&bytes[..bytes.len() - 8]), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What a task that blocks in a system call is blocked in.
+//! System calls: what a task that blocks in one is blocked in, and which failures are looked at.
 
-use mpm_observer_common::{BlockedIn, RESTARTED, SYSCALLS};
+use mpm_observer_common::{BlockedIn, CallWatch, RESTARTED, SYSCALLS};
 use nix::libc;
 
 /// The system calls that httpd blocks in, by what they wait for. Reads and writes are taken for
@@ -67,6 +67,174 @@ pub(super) fn syscall_kinds() -> [u8; SYSCALLS] {
     kinds
 }
 
+/// The system calls whose end is looked at, by name and number, and for what.
+const WATCHED: &[(&str, libc::c_long, u8)] = &[
+    (
+        "clone",
+        libc::SYS_clone,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    (
+        "clone3",
+        libc::SYS_clone3,
+        CallWatch::RESOURCE | CallWatch::AGAIN | CallWatch::CLONE3,
+    ),
+    (
+        "fork",
+        libc::SYS_fork,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    (
+        "vfork",
+        libc::SYS_vfork,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    (
+        "execve",
+        libc::SYS_execve,
+        CallWatch::RESOURCE | CallWatch::AGAIN | CallWatch::EXEC,
+    ),
+    (
+        "execveat",
+        libc::SYS_execveat,
+        CallWatch::RESOURCE | CallWatch::AGAIN | CallWatch::EXEC,
+    ),
+    (
+        "mmap",
+        libc::SYS_mmap,
+        CallWatch::RESOURCE | CallWatch::AGAIN | CallWatch::MMAP,
+    ),
+    ("brk", libc::SYS_brk, CallWatch::RESOURCE | CallWatch::BRK),
+    (
+        "mprotect",
+        libc::SYS_mprotect,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    (
+        "mremap",
+        libc::SYS_mremap,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    ("munmap", libc::SYS_munmap, CallWatch::RESOURCE),
+    (
+        "mlock",
+        libc::SYS_mlock,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    (
+        "accept4",
+        libc::SYS_accept4,
+        CallWatch::RESOURCE | CallWatch::ACCEPT,
+    ),
+    ("accept", libc::SYS_accept, CallWatch::RESOURCE),
+    ("open", libc::SYS_open, CallWatch::RESOURCE),
+    ("openat", libc::SYS_openat, CallWatch::RESOURCE),
+    ("openat2", libc::SYS_openat2, CallWatch::RESOURCE),
+    ("creat", libc::SYS_creat, CallWatch::RESOURCE),
+    ("memfd_create", libc::SYS_memfd_create, CallWatch::RESOURCE),
+    ("socket", libc::SYS_socket, CallWatch::RESOURCE),
+    ("socketpair", libc::SYS_socketpair, CallWatch::RESOURCE),
+    ("pipe", libc::SYS_pipe, CallWatch::RESOURCE),
+    ("pipe2", libc::SYS_pipe2, CallWatch::RESOURCE),
+    ("dup", libc::SYS_dup, CallWatch::RESOURCE),
+    ("dup2", libc::SYS_dup2, CallWatch::RESOURCE),
+    ("dup3", libc::SYS_dup3, CallWatch::RESOURCE),
+    ("fcntl", libc::SYS_fcntl, CallWatch::RESOURCE),
+    ("epoll_create", libc::SYS_epoll_create, CallWatch::RESOURCE),
+    (
+        "epoll_create1",
+        libc::SYS_epoll_create1,
+        CallWatch::RESOURCE,
+    ),
+    ("epoll_ctl", libc::SYS_epoll_ctl, CallWatch::RESOURCE),
+    ("eventfd", libc::SYS_eventfd, CallWatch::RESOURCE),
+    ("eventfd2", libc::SYS_eventfd2, CallWatch::RESOURCE),
+    (
+        "timerfd_create",
+        libc::SYS_timerfd_create,
+        CallWatch::RESOURCE,
+    ),
+    ("signalfd4", libc::SYS_signalfd4, CallWatch::RESOURCE),
+    (
+        "inotify_init1",
+        libc::SYS_inotify_init1,
+        CallWatch::RESOURCE,
+    ),
+    (
+        "bind",
+        libc::SYS_bind,
+        CallWatch::RESOURCE | CallWatch::REFUSED,
+    ),
+    (
+        "listen",
+        libc::SYS_listen,
+        CallWatch::RESOURCE | CallWatch::REFUSED,
+    ),
+    ("connect", libc::SYS_connect, CallWatch::RESOURCE),
+    ("sendto", libc::SYS_sendto, CallWatch::RESOURCE),
+    ("sendmsg", libc::SYS_sendmsg, CallWatch::RESOURCE),
+    ("sendfile", libc::SYS_sendfile, CallWatch::RESOURCE),
+    (
+        "setuid",
+        libc::SYS_setuid,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    (
+        "setreuid",
+        libc::SYS_setreuid,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    (
+        "setresuid",
+        libc::SYS_setresuid,
+        CallWatch::RESOURCE | CallWatch::AGAIN,
+    ),
+    (
+        "setrlimit",
+        libc::SYS_setrlimit,
+        CallWatch::RESOURCE | CallWatch::REFUSED,
+    ),
+    (
+        "prlimit64",
+        libc::SYS_prlimit64,
+        CallWatch::RESOURCE | CallWatch::REFUSED,
+    ),
+    ("semget", libc::SYS_semget, CallWatch::RESOURCE),
+    ("semop", libc::SYS_semop, CallWatch::RESOURCE),
+    ("shmget", libc::SYS_shmget, CallWatch::RESOURCE),
+    ("shmat", libc::SYS_shmat, CallWatch::RESOURCE),
+    ("write", libc::SYS_write, CallWatch::RESOURCE),
+    ("writev", libc::SYS_writev, CallWatch::RESOURCE),
+    ("pwrite64", libc::SYS_pwrite64, CallWatch::RESOURCE),
+    ("pwritev", libc::SYS_pwritev, CallWatch::RESOURCE),
+    ("ftruncate", libc::SYS_ftruncate, CallWatch::RESOURCE),
+    ("fallocate", libc::SYS_fallocate, CallWatch::RESOURCE),
+    ("mkdir", libc::SYS_mkdir, CallWatch::RESOURCE),
+    ("mkdirat", libc::SYS_mkdirat, CallWatch::RESOURCE),
+    ("rename", libc::SYS_rename, CallWatch::RESOURCE),
+    ("renameat2", libc::SYS_renameat2, CallWatch::RESOURCE),
+];
+
+/// By number of the system call, bits of [`CallWatch`].
+pub(super) fn call_watches() -> [u8; SYSCALLS] {
+    let mut watches = [0; SYSCALLS];
+    for &(_, call, watch) in WATCHED {
+        if let Some(entry) = usize::try_from(call).ok().and_then(|n| watches.get_mut(n)) {
+            *entry = watch;
+        }
+    }
+    watches
+}
+
+/// The name of a system call whose end is looked at; of another its number.
+#[must_use]
+pub fn call_name(number: u32) -> String {
+    let known = WATCHED
+        .iter()
+        .find(|(_, call, _)| *call == libc::c_long::from(number));
+    known.map_or_else(|| format!("call {number}"), |(name, ..)| (*name).to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +254,30 @@ mod tests {
             .filter(|&&kind| kind != BlockedIn::Other as u8)
             .count();
         assert_eq!(set, known + 1);
+    }
+
+    #[test]
+    fn every_watched_call_is_there_once_and_has_its_name() {
+        let watches = call_watches();
+        for &(name, call, watch) in WATCHED {
+            assert_eq!(watches[call as usize], watch, "{name}");
+            assert_ne!(watch, 0, "{name}");
+            assert_eq!(call_name(call as u32), name);
+        }
+        let set = watches.iter().filter(|&&watch| watch != 0).count();
+        assert_eq!(set, WATCHED.len());
+        assert_eq!(call_name(libc::SYS_getpid as u32), "call 39");
+    }
+
+    #[test]
+    fn what_is_every_day_is_not_looked_at() {
+        let watches = call_watches();
+        // An empty queue, a full socket, a lock that is held.
+        for call in [libc::SYS_accept4, libc::SYS_writev, libc::SYS_fcntl] {
+            assert_eq!(watches[call as usize] & CallWatch::AGAIN, 0, "call {call}");
+        }
+        for call in [libc::SYS_futex, libc::SYS_read, libc::SYS_epoll_wait] {
+            assert_eq!(watches[call as usize], 0, "call {call}");
+        }
     }
 }

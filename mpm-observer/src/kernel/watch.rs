@@ -9,16 +9,15 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use mpm_observer_common::{
-    MAX_CONNS, MAX_TASKS, Offsets, RING_BYTES, Settings, TaskFlags, TaskRecord, TaskState,
-    TraceSource, TraceWindow,
+    FailureSource, MAX_CONNS, MAX_TASKS, Mappings, Offsets, RING_BYTES, Settings, TaskFlags,
+    TaskRecord, TaskState, TraceWindow,
 };
 
 use super::{
     Counters, KernelError, KernelTypes, Missed, PROBES, ProgramRuns, Record, Tier,
     counters::Received,
     links::{self, Linked},
-    syscalls::syscall_kinds,
-    tracefs::field_offset,
+    syscalls::{call_watches, syscall_kinds},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
@@ -58,26 +57,27 @@ impl Options {
 pub struct Kernel {
     btf: Btf,
     offsets: Offsets,
-    accept_ret_offset: u32,
+    listen_overflow: Option<u32>,
     pid_max: u32,
 }
 
 impl Kernel {
-    /// Reads types, tracepoints and limits of the running kernel. tracefs must be there (see
-    /// [`provide_tracefs`](super::provide_tracefs)).
+    /// Reads types and limits of the running kernel.
     ///
     /// # Errors
-    /// Without root, without BTF or tracefs, or when the kernel lacks a field.
+    /// Without root, without BTF, or when the kernel lacks a field.
     pub fn read() -> Result<Self, KernelError> {
         if !nix::unistd::geteuid().is_root() {
             return Err(KernelError::NotRoot);
         }
         // The types are let go before the next reader takes memory for its own.
-        let offsets = KernelTypes::of_running_kernel()?.offsets()?;
+        let types = KernelTypes::of_running_kernel()?;
+        let (offsets, listen_overflow) = (types.offsets()?, types.listen_overflow());
+        drop(types);
         Ok(Self {
             offsets,
+            listen_overflow,
             btf: Btf::from_sys_fs().map_err(|error| KernelError::NoBtf(error.to_string()))?,
-            accept_ret_offset: field_offset("syscalls", "sys_exit_accept4", "ret")?,
             pid_max: pid_max()?,
         })
     }
@@ -91,6 +91,7 @@ pub struct Watch {
     pub(super) tasks: Array<MapData, TaskState>,
     pub(super) slot_of_pid: Array<MapData, u32>,
     pub(super) free_slots: Stack<MapData, u32>,
+    mappings: Array<MapData, Mappings>,
     trace_window: Array<MapData, TraceWindow>,
     warnings: EbpfLogger<&'static dyn log::Log>,
     received: Received,
@@ -111,8 +112,10 @@ impl Watch {
         let settings = Settings {
             port: options.port,
             tracing: options.tracing.into(),
-            accept_ret_offset: kernel.accept_ret_offset,
+            // No packet is dropped for no reason.
+            listen_overflow: kernel.listen_overflow.unwrap_or(0),
             syscalls: syscall_kinds(),
+            calls: call_watches(),
         };
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&kernel.btf))
@@ -140,6 +143,7 @@ impl Watch {
             tasks: Array::try_from(take_map(&mut ebpf, "TASKS"))?,
             slot_of_pid: Array::try_from(take_map(&mut ebpf, "SLOT_OF_PID"))?,
             free_slots,
+            mappings: Array::try_from(take_map(&mut ebpf, "MAPPINGS"))?,
             trace_window: Array::try_from(take_map(&mut ebpf, "TRACE_WINDOW"))?,
             warnings,
             received: Received::default(),
@@ -237,6 +241,7 @@ impl Watch {
             ..task
         };
         self.tasks.set(slot, state, 0)?;
+        self.mappings.set(slot, Mappings::default(), 0)?;
         self.slot_of_pid.set(task.pid, slot, 0)?;
         Ok(slot)
     }
@@ -294,7 +299,7 @@ impl Watch {
     /// # Errors
     /// When a map cannot be read.
     pub fn counters(&self) -> Result<Counters, KernelError> {
-        let mut values = [0; TraceSource::COUNTERS as usize];
+        let mut values = [0; FailureSource::COUNTERS as usize];
         for (index, value) in (0..).zip(&mut values) {
             *value = self.counters.get(&index, 0)?.iter().sum();
         }

@@ -13,10 +13,10 @@ use std::{
 };
 
 use loadgen::clock::monotonic_ns;
-use mpm_observer_common::TaskRecord;
+use mpm_observer_common::{FailureRecord, TaskRecord};
 use nix::time::ClockId;
 
-use super::LabError;
+use super::{LabError, failures::Failures};
 use crate::{
     kernel::{Counters, ProgramRuns, Record, Watch},
     recording::{KernelRow, Moment, RecordingError, TableWriter, TraceRow, TraceWindow},
@@ -33,6 +33,8 @@ const LAST_RECORDS: Duration = Duration::from_millis(500);
 pub(crate) struct Collected {
     /// Each task at each moment that was asked for, and at its end.
     pub(crate) tasks: Vec<(Moment, TaskRecord)>,
+    /// What failed, by time, as much of it as was kept.
+    pub(crate) failures: Vec<FailureRecord>,
     /// The books.
     pub(crate) counters: Counters,
     /// The time of the trace, if one was made.
@@ -82,6 +84,7 @@ impl Collector {
                 .then(|| TableWriter::create(run_dir))
                 .transpose()?,
             tasks: Vec::new(),
+            failures: Failures::default(),
         };
         let (orders, inbox) = channel();
         let thread = thread::Builder::new()
@@ -170,6 +173,7 @@ struct Tables {
     requests: TableWriter<KernelRow>,
     events: Option<TableWriter<TraceRow>>,
     tasks: Vec<(Moment, TaskRecord)>,
+    failures: Failures,
 }
 
 impl Tables {
@@ -184,6 +188,10 @@ impl Tables {
                 (Some(events), Some(row)) => events.push(row),
                 _ => Ok(()),
             },
+            Record::Failure(failure) => {
+                self.failures.push(failure);
+                Ok(())
+            }
         }
     }
 
@@ -204,12 +212,12 @@ impl Tables {
         self.events.as_mut().map_or(Ok(()), TableWriter::tick)
     }
 
-    fn finish(self) -> Result<Vec<(Moment, TaskRecord)>, RecordingError> {
+    fn finish(self) -> Result<(Vec<(Moment, TaskRecord)>, Failures), RecordingError> {
         self.requests.finish()?;
         if let Some(events) = self.events {
             events.finish()?;
         }
-        Ok(self.tasks)
+        Ok((self.tasks, self.failures))
     }
 }
 
@@ -277,9 +285,15 @@ fn collect(
     }
     tables.drain(&mut watch)?;
     let ended_ns = monotonic_ns();
+    let (tasks, failures) = tables.finish()?;
+    let (failures, failures_left_out) = failures.finish();
     Ok(Collected {
-        tasks: tables.finish()?,
-        counters: watch.counters()?,
+        tasks,
+        failures,
+        counters: Counters {
+            failures_left_out,
+            ..watch.counters()?
+        },
         // A load may end before its trace would have.
         trace: trace.map(|window| TraceWindow {
             until_ns: window.until_ns.min(ended_ns),

@@ -5,6 +5,7 @@ mod collector;
 mod cpus;
 mod error;
 mod experiment;
+mod failures;
 mod interrupt;
 mod load;
 mod place;

@@ -48,6 +48,22 @@ pub(super) fn roles(
     }
 }
 
+/// The task that had a thread id at a moment: thread ids recur. A snapshot of it does as well, if
+/// its end is not there.
+pub(super) fn task_at(
+    tasks: &[(Moment, TaskRecord)],
+    pid: u32,
+    time_ns: u64,
+) -> Option<&TaskRecord> {
+    let of_id = tasks
+        .iter()
+        .map(|(_, task)| task)
+        .filter(|task| task.pid == pid);
+    of_id
+        .filter(|task| task.created_ns <= time_ns)
+        .max_by_key(|task| task.created_ns)
+}
+
 #[cfg(test)]
 mod tests {
     use mpm_observer_common::TaskTotals;
@@ -82,5 +98,19 @@ mod tests {
         let role = roles(&tasks, Mpm::Event);
         let names: Vec<String> = tasks.iter().map(|(_, task)| role(task)).collect();
         assert_eq!(names, ["parent", "child", "listener", "listener", "worker"]);
+    }
+
+    #[test]
+    fn of_two_tasks_with_one_thread_id_it_is_the_one_that_lived_then() {
+        let begun = |created_ns| TaskRecord {
+            created_ns,
+            ..task(12, 12, 0, 0, 0)
+        };
+        let tasks = [(Moment::End, begun(100)), (Moment::End, begun(200))];
+        let created = |time_ns| task_at(&tasks, 12, time_ns).map(|task| task.created_ns);
+        assert_eq!(created(99), None);
+        assert_eq!(created(150), Some(100));
+        assert_eq!(created(200), Some(200));
+        assert!(task_at(&tasks, 13, 150).is_none());
     }
 }

@@ -17,7 +17,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use super::{
     CpuSplit, Interrupt, LabError,
     collector::{Collected, Collector},
-    roles::roles,
+    roles::{roles, task_at},
 };
 use crate::{
     httpd::{
@@ -26,8 +26,8 @@ use crate::{
     },
     kernel::{Kernel, Options, Watch},
     recording::{
-        ClientRow, Machine, Manifest, Moment, RecordingError, RunDir, StartOutcome, Status,
-        TableWriter, TaskRow,
+        ClientRow, FailureRow, Machine, Manifest, Moment, RecordingError, RunDir, StartOutcome,
+        Status, TableWriter, TaskRow,
     },
     resources::{RunCgroup, SampleTargets, sample, watch_status},
     scenario::{Cpus, RunPlan, Start},
@@ -197,6 +197,7 @@ impl Run<'_> {
         if let Some(collector) = collector {
             let collected = collector.finish()?;
             self.write_tasks(&collected)?;
+            self.write_failures(&collected)?;
             manifest.counters = collected.counters;
             manifest.trace = collected.trace;
             manifest.absent_programs = collected.absent;
@@ -381,6 +382,20 @@ impl Run<'_> {
         for (moment, task) in &collected.tasks {
             let role = roles(task);
             table.push(TaskRow::new(task, *moment, role))?;
+        }
+        table.finish()?;
+        Ok(())
+    }
+
+    fn write_failures(&self, collected: &Collected) -> Result<(), LabError> {
+        let roles = roles(&collected.tasks, self.plan.mpm);
+        let mut table = TableWriter::create(self.dir.path())?;
+        for failure in &collected.failures {
+            let task = task_at(&collected.tasks, failure.pid, failure.time_ns);
+            let role = task.map(&roles).unwrap_or_default();
+            if let Some(row) = FailureRow::new(failure, role) {
+                table.push(row)?;
+            }
         }
         table.finish()?;
         Ok(())

@@ -52,7 +52,7 @@ impl Watcher {
         Ok(match self {
             Self::Nothing => Some(Box::new(Nobody)),
             Self::Observer => Some(Box::new(Observing::start(stand, &[])?)),
-            Self::WithoutAccept => Some(Box::new(Observing::start(stand, &["sys_exit_accept4"])?)),
+            Self::WithoutAccept => Some(Box::new(Observing::start(stand, &["sys_exit"])?)),
             Self::Bpftrace | Self::Strace => None,
         })
     }

@@ -9,10 +9,10 @@ use std::{
 
 use mpm_observer::{
     httpd::{self, RuntimeDir, Setup},
-    kernel::{Counters, Kernel, Options, Record, Watch, provide_tracefs},
+    kernel::{Counters, Kernel, Options, Record, Watch},
     scenario::{Mpm, RunPlan},
 };
-use mpm_observer_common::{RequestRecord, TaskRecord, TraceEvent};
+use mpm_observer_common::{FailureRecord, RequestRecord, TaskRecord, TraceEvent};
 use nix::unistd::geteuid;
 
 use super::{GRACE, NEVER, Place, START, have, small};
@@ -22,7 +22,6 @@ pub fn kernel() -> Option<Kernel> {
     if !have("root", geteuid().is_root()) {
         return None;
     }
-    provide_tracefs().unwrap();
     Some(Kernel::read().unwrap())
 }
 
@@ -32,6 +31,7 @@ pub struct Seen {
     pub requests: Vec<RequestRecord>,
     pub tasks: Vec<TaskRecord>,
     pub events: Vec<TraceEvent>,
+    pub failures: Vec<FailureRecord>,
 }
 
 impl Seen {
@@ -40,6 +40,7 @@ impl Seen {
             Record::Request(request) => self.requests.push(request),
             Record::Task(task) => self.tasks.push(task),
             Record::Trace(event) => self.events.push(event),
+            Record::Failure(failure) => self.failures.push(failure),
         });
     }
 

@@ -169,12 +169,12 @@ fn adopting_while_tasks_are_made_and_end_follows_each_task_once() {
 fn a_program_that_is_left_out_does_not_run_and_the_others_do() {
     let Some(kernel) = kernel() else { return };
     let options = Options {
-        without: &["sys_exit_accept4"],
+        without: &["sys_exit"],
         ..Options::for_port(1)
     };
     let watch = Watch::start(&kernel, options).unwrap();
     let runs = watch.program_runs();
-    assert!(!runs.iter().any(|runs| runs.program == "sys_exit_accept4"));
+    assert!(!runs.iter().any(|runs| runs.program == "sys_exit"));
     let programs = PROBES.iter().flat_map(|probe| probe.programs);
     let all = programs
         .filter(|program| program.tier != Tier::Trace)

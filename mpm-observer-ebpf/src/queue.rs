@@ -1,0 +1,149 @@
+//! queue: connections that found the server's accept queue full, and those that its side reset.
+//!
+//! The last packet of a handshake that finds the queue full is dropped for a reason of its own
+//! (`kfree_skb`). The first one is not: the kernel counts it and lets go of it as of any packet
+//! that it is done with (`consume_skb`); there it is told by the queue, which is full.
+
+use core::ffi::{c_int, c_void};
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use mpm_observer_common::{FailureRecord, FailureSource};
+
+use crate::{
+    conns::{TCP_LISTEN, is_ours},
+    failures::fail,
+    maps::listener,
+    memory::{field, listen_overflow, offset, port, probe},
+};
+
+const IPPROTO_TCP: u8 = 6;
+/// What a TCP header can measure.
+const HEADER_BYTES: core::ops::RangeInclusive<u32> = 20..=60;
+const TCP_SYN: u8 = 2;
+const TCP_ACK: u8 = 1 << 4;
+
+/// What is looked at of a TCP packet's header.
+struct Packet {
+    source: u16,
+    destination: u16,
+    flags: u8,
+}
+
+/// The TCP header of a packet whose network header is known; `None` if it is none of TCP.
+#[inline(always)]
+fn packet(skb: *const c_void) -> Option<Packet> {
+    let head: u64 = field(skb, offset!(skb_head));
+    let start: u16 = field(skb, offset!(skb_network_header));
+    let network = head.wrapping_add(u64::from(start));
+    let first: u8 = probe(network as *const c_void, 0)?;
+    let (protocol_at, length) = match first >> 4 {
+        4 => (9, u64::from(first & 0xf) * 4),
+        6 => (6, 40),
+        _ => return None,
+    };
+    if probe::<u8>(network as *const c_void, protocol_at)? != IPPROTO_TCP {
+        return None;
+    }
+    let header: [u8; 14] = probe(network.wrapping_add(length) as *const c_void, 0)?;
+    Some(Packet {
+        source: u16::from_be_bytes([header[0], header[1]]),
+        destination: u16::from_be_bytes([header[2], header[3]]),
+        flags: header[13],
+    })
+}
+
+/// Length and limit of the accept queue; `None` if the server does not listen.
+#[inline(always)]
+fn queue() -> Option<(u32, u32)> {
+    let listener = listener();
+    if listener == 0 {
+        return None;
+    }
+    let listener = listener as *const c_void;
+    let length: u32 = probe(listener, offset!(sk_ack_backlog))?;
+    let limit: u32 = probe(listener, offset!(sk_max_ack_backlog))?;
+    Some((length, limit))
+}
+
+/// Whether what was the server's listening socket still is.
+#[inline(always)]
+fn still_listens() -> bool {
+    let listener = listener() as *const c_void;
+    probe::<u16>(listener, offset!(sk_num)) == Some(port())
+        && probe::<u8>(listener, offset!(sk_state)).map(i32::from) == Some(TCP_LISTEN)
+}
+
+#[inline(always)]
+fn note_queue(record: &mut FailureRecord, packet: &Packet) {
+    record.remote_port = u32::from(packet.source);
+    if let Some((length, limit)) = queue() {
+        record.queue_length = length;
+        record.queue_limit = limit;
+    }
+}
+
+/// `kfree_skb(sk_buff *skb, void *location, enum skb_drop_reason reason, …)`
+#[btf_tracepoint]
+pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
+    let reason: c_int = ctx.arg(2);
+    if reason as u32 != listen_overflow() {
+        return 0;
+    }
+    if let Some(packet) = packet(ctx.arg(0))
+        && packet.destination == port()
+    {
+        fail(FailureSource::QueueFull, |record| {
+            note_queue(record, &packet);
+        });
+    }
+    0
+}
+
+/// `consume_skb(sk_buff *skb, …)`
+#[btf_tracepoint]
+pub fn consume_skb(ctx: BtfTracePointContext) -> i32 {
+    // This is on the way of many packets. One that begins a handshake is a header alone at this
+    // point, and the queue is hardly ever full.
+    let skb: *const c_void = ctx.arg(0);
+    if !HEADER_BYTES.contains(&field::<u32>(skb, offset!(skb_len))) {
+        return 0;
+    }
+    let Some((length, limit)) = queue() else {
+        return 0;
+    };
+    if length <= limit {
+        return 0;
+    }
+    if let Some(packet) = packet(skb)
+        && packet.destination == port()
+        && packet.flags & (TCP_SYN | TCP_ACK) == TCP_SYN
+        && still_listens()
+    {
+        fail(FailureSource::SynRefused, |record| {
+            note_queue(record, &packet);
+        });
+    }
+    0
+}
+
+/// `tcp_send_reset(const sock *sk, const sk_buff *skb, …)`: the packet is the one that is answered
+/// with the reset, if it is an answer. Either may be missing.
+#[btf_tracepoint]
+pub fn tcp_send_reset(ctx: BtfTracePointContext) -> i32 {
+    let skb: *const c_void = ctx.arg(1);
+    let sk: *const c_void = ctx.arg(0);
+    let remote_port = if !skb.is_null() {
+        match packet(skb) {
+            Some(packet) if packet.destination == port() => packet.source,
+            _ => return 0,
+        }
+    } else if !sk.is_null() && is_ours(sk) {
+        u16::from_be(field(sk, offset!(sk_dport)))
+    } else {
+        return 0;
+    };
+    fail(FailureSource::Reset, |record| {
+        record.remote_port = u32::from(remote_port);
+    });
+    0
+}
