@@ -17,7 +17,6 @@ use std::{
 };
 
 use loadgen::{Config, Progress, Row, RowSink, Summary, Target};
-use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use serde::{Deserialize, Serialize};
 
 use crate::httpd::{THIS_PROGRAM, user::ServerUser};
@@ -111,7 +110,8 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
     input.read_line(&mut line).map_err(|error| text(&error))?;
     let order: ClientOrder = serde_json::from_str(&line).map_err(|error| text(&error))?;
     if let Some(user) = &order.user {
-        become_user(user).map_err(|error| format!("cannot become {}: {error}", user.name))?;
+        user.take_over()
+            .map_err(|error| format!("cannot become {}: {error}", user.name))?;
     }
     // If it stays too low, the run itself says so.
     let _ = loadgen::raise_open_file_limit();
@@ -158,13 +158,6 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
     let summary = result.map_err(|error| text(&error))?;
     let json = serde_json::to_vec(&summary).map_err(|error| text(&error))?;
     write_frame(out, kind::SUMMARY, &json).map_err(|error| text(&error))
-}
-
-fn become_user(user: &ServerUser) -> nix::Result<()> {
-    let gid = Gid::from_raw(user.gid);
-    setgroups(&[gid])?;
-    setgid(gid)?;
-    setuid(Uid::from_raw(user.uid))
 }
 
 /// What a frame of the load process says.

@@ -8,6 +8,7 @@ mod experiment;
 mod interrupt;
 mod load;
 mod place;
+mod possible;
 mod progress;
 mod roles;
 mod run;
