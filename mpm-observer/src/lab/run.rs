@@ -350,7 +350,7 @@ impl Run<'_> {
                     collector.trace(length);
                 }
             };
-            let loaded = self.load(httpd, &client_pid, begun, rows);
+            let loaded = self.load(manifest, httpd, &client_pid, begun, rows);
             if let Some(collector) = collector {
                 collector.snapshot(Moment::LoadEnd);
             }
@@ -362,7 +362,7 @@ impl Run<'_> {
                 })?;
                 ended?;
             }
-            manifest.load = loaded?;
+            loaded?;
             if manifest.load.is_some() {
                 manifest.status = Status::Complete;
             }
