@@ -27,6 +27,7 @@ mod config;
 mod engine;
 mod error;
 mod histogram;
+pub mod hold;
 mod limits;
 mod outcome;
 mod progress;

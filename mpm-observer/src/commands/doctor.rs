@@ -9,7 +9,7 @@ use super::exit::{CommandResult, Exit};
 use crate::{
     httpd::{Installation, user},
     kernel::{Hook, Kernel, KernelTypes, PROBES, Program, Tier, Watch},
-    resources::memory_cgroup_version,
+    resources::{memory_cgroup_version, tasks_cgroup_version},
     scenario::Mpm,
 };
 
@@ -65,11 +65,16 @@ pub(super) fn run(arguments: &DoctorArguments) -> CommandResult {
         },
         Err(error) => findings.line(false, "BTF", &error.to_string()),
     }
-    let cgroup = match memory_cgroup_version() {
-        0 => "no memory controller: the column cgroup memory stays empty".to_owned(),
-        version => format!("memory controller in version {version}"),
-    };
-    Findings::note("cgroup", &cgroup);
+    for (name, version) in [
+        ("cgroup memory", memory_cgroup_version()),
+        ("cgroup tasks", tasks_cgroup_version()),
+    ] {
+        let found = match version {
+            0 => "no controller: cannot be limited, its columns stay empty".to_owned(),
+            version => format!("controller in version {version}"),
+        };
+        Findings::note(name, &found);
+    }
     httpd_lines(&mut findings, arguments.httpd.as_deref());
     probe_lines(&mut findings, &release, types.as_ref().ok(), root);
     Ok(if findings.missing == 0 {

@@ -111,8 +111,12 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
     eprintln!("drawing the report …");
     let report = report::make_report(&out).map_err(|error| (Exit::Failed, error.to_string()))?;
     println!("{}", report.summary);
+    let skipped = match outcome.skipped.len() {
+        0 => String::new(),
+        skipped => format!(" ({skipped} skipped: cannot be run here, see above)"),
+    };
     println!(
-        "{} of {} runs recorded in {}",
+        "{} of {} runs recorded in {}{skipped}",
         outcome.made,
         outcome.planned,
         out.display()

@@ -35,6 +35,8 @@ pub enum Missing {
 pub enum KernelOnly {
     /// A request of the observer itself: to mod_status, or to see whether httpd is ready.
     Observer,
+    /// A request of a slow client beside the load.
+    Held,
     /// Another request: httpd's own, or one whose client row was lost.
     Other,
 }
@@ -76,15 +78,17 @@ fn kernel_ends(row: &KernelRow) -> Ends<'_> {
 /// `own_ports` are the ports from which the observer itself sent requests.
 #[must_use]
 pub fn join(client: &[ClientRow], kernel: &[KernelRow], own_ports: &HashSet<u16>) -> Join {
-    // For each four-tuple when the client's connections began and ended, in order of time.
-    let mut spans: HashMap<Ends<'_>, BTreeMap<u64, u64>> = HashMap::new();
+    // For each four-tuple when the client's connections began and ended, in order of time, and
+    // whether it is a slow client's.
+    let mut spans: HashMap<Ends<'_>, BTreeMap<u64, (u64, bool)>> = HashMap::new();
     for row in client.iter().filter(|row| row.connect_start_ns != 0) {
-        let end_ns = spans
+        let (end_ns, slow) = spans
             .entry(client_ends(row))
             .or_default()
             .entry(row.connect_start_ns)
             .or_default();
         *end_ns = row.end_ns.max(*end_ns);
+        *slow = row.is_slow_client();
     }
 
     let mut by_request: HashMap<(Ends<'_>, u64, u32), usize> = HashMap::new();
@@ -93,12 +97,13 @@ pub fn join(client: &[ClientRow], kernel: &[KernelRow], own_ports: &HashSet<u16>
     let mut ownerless = Vec::new();
     for (index, row) in kernel.iter().enumerate() {
         let ends = kernel_ends(row);
-        let connect_ns = spans.get(&ends).and_then(|spans| {
-            let (&begin_ns, &end_ns) = spans.range(..=row.established_ns).next_back()?;
-            (row.established_ns <= end_ns).then_some(begin_ns)
+        let connection = spans.get(&ends).and_then(|spans| {
+            let (&begin_ns, &(end_ns, slow)) = spans.range(..=row.established_ns).next_back()?;
+            (row.established_ns <= end_ns).then_some((begin_ns, slow))
         });
-        match connect_ns {
-            Some(connect_ns) => {
+        match connection {
+            Some((_, true)) => *result.kernel_only.entry(KernelOnly::Held).or_default() += 1,
+            Some((connect_ns, false)) => {
                 connections.insert((ends, connect_ns));
                 by_request.insert((ends, connect_ns, row.ordinal), index);
             }
@@ -301,6 +306,26 @@ mod tests {
             result.kernel_only,
             BTreeMap::from([(KernelOnly::Observer, 1), (KernelOnly::Other, 1)])
         );
+    }
+
+    #[test]
+    fn requests_of_slow_clients_are_neither_joined_nor_strangers() {
+        let slow = ClientRow {
+            measured: false,
+            outcome: "held".into(),
+            end_ns: 90,
+            ..client(1000, 10, 0)
+        };
+        // What it had answered, and a record of its waiting for more; then the port used again.
+        let kernels = [
+            kernel(1000, 12, 0),
+            kernel(1000, 12, 1),
+            kernel(1000, 105, 0),
+        ];
+        let result = joined(&[slow, client(1000, 100, 0)], &kernels);
+        assert_eq!(result.pairs.len(), 1);
+        assert_eq!(result.kernel_only, BTreeMap::from([(KernelOnly::Held, 2)]));
+        assert_eq!((result.missing_count(), result.strangers()), (0, 0));
     }
 
     #[test]

@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 use super::error_log;
 use super::find::{Installation, ModuleSource, NEEDED_MODULES};
 use super::user::ServerUser;
-use crate::scenario::{Mpm, RunPlan, ServerPlan};
+use crate::scenario::{Mpm, RunPlan, ServerPlan, StartAs};
 
 /// The path that answers as soon as httpd serves.
 pub const ALIVE_PATH: &str = "/alive.txt";
 /// The path of mod_status's page.
 pub const STATUS_PATH: &str = "/server-status";
+
+/// The error log as an httpd opens it that an ordinary user starts: that user may not get into the
+/// log's directory, but to the file that it was started with.
+const STANDARD_ERROR: &str = "/proc/self/fd/2";
 
 /// The files and directories of one httpd.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +68,16 @@ pub fn httpd_conf(
     }
 
     conf.line("");
-    if let Some(user) = user {
+    match user {
+        Some(_) if plan.server.start_as == StartAs::User => {
+            conf.path("ErrorLog", Path::new(STANDARD_ERROR));
+        }
+        _ => conf.path("ErrorLog", &paths.error_log),
+    }
+    if let Some(user) = user.filter(|_| plan.server.start_as == StartAs::Root) {
         conf.line(format_args!("User {}", user.name));
         conf.line(format_args!("Group {}", user.group));
     }
-    conf.path("ErrorLog", &paths.error_log);
     conf.line(format_args!("ErrorLogFormat \"{}\"", error_log::FORMAT));
     // At this level an MPM tells that it runs short of slots; nothing is logged per request.
     conf.line(format_args!(
@@ -273,6 +282,24 @@ mod tests {
         ] {
             assert!(lines.contains(&line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn an_httpd_of_an_ordinary_user_changes_none_and_logs_where_it_may() {
+        let mut plan = scenario("high-load").plan(Mpm::Event, Size::Full);
+        plan.server.start_as = StartAs::User;
+        let user = ServerUser {
+            name: "nobody".to_owned(),
+            uid: 65_534,
+            group: "nogroup".to_owned(),
+            gid: 65_534,
+        };
+        let text = httpd_conf(&plan, &installation(&[]), 1, Some(&user), &paths());
+        assert!(
+            !text.contains("User nobody") && !text.contains("Group "),
+            "{text}"
+        );
+        assert!(text.contains("ErrorLog \"/proc/self/fd/2\"\n"), "{text}");
     }
 
     #[test]

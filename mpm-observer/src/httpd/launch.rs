@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use super::runtime_dir::RuntimeDir;
 use super::stale;
 use super::tasks::{Task, tasks};
 use super::user::ServerUser;
-use crate::scenario::{Mpm, RunPlan, Start};
+use crate::scenario::{Mpm, RunPlan, Start, StartAs};
 
 /// How long guard and launcher may take to get ready, and to end when all of httpd has.
 const GUARD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -28,6 +29,12 @@ const GUARD_TIMEOUT: Duration = Duration::from_secs(15);
 const ORPHAN_GRACE: Duration = Duration::from_secs(3);
 /// How many lines of the log a failure shows.
 const TAIL_LINES: usize = 20;
+/// The environment that every httpd has; a scenario adds to it.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("LC_ALL", "C"),
+    ("TZ", "UTC"),
+];
 
 /// Everything that one httpd is started from.
 #[derive(Debug)]
@@ -40,7 +47,8 @@ pub struct Setup<'a> {
     pub plan: &'a RunPlan,
     /// Where configuration and logs of the run are kept: `httpd.conf`, `error.log`, `httpd.out`.
     pub run_dir: &'a Path,
-    /// The user of httpd's children, as [`user::choose`](super::user::choose) gives it.
+    /// The user of httpd's children, as [`user::choose`](super::user::choose) gives it; of its
+    /// first process too where the plan has it started by an ordinary user.
     pub user: Option<&'a ServerUser>,
     /// The CPUs that httpd may run on; empty for all.
     pub cpus: &'a [usize],
@@ -118,30 +126,48 @@ impl Httpd {
             setup.user,
             &paths,
         );
-        fs::write(&paths.config, text).map_err(|source| StartFailure::io(&paths.config, source))?;
+        fs::write(&paths.config, &text)
+            .map_err(|source| StartFailure::io(&paths.config, source))?;
         // The tail of a failure must not be that of an earlier attempt.
         for log in [&paths.error_log, &paths.output] {
             fs::write(log, "").map_err(|source| StartFailure::io(log, source))?;
+        }
+        let user = setup
+            .user
+            .filter(|_| setup.plan.server.start_as == StartAs::User);
+        let mut config = paths.config.clone();
+        if let Some(user) = user {
+            // An ordinary user may not get into the directory of the run, and writes its own files.
+            config = server_dir.join("httpd.conf");
+            fs::write(&config, &text).map_err(|source| StartFailure::io(&config, source))?;
+            for path in [&server_dir, &paths.error_log, &paths.output] {
+                chown(path, Some(user.uid), Some(user.gid))
+                    .map_err(|source| StartFailure::io(path, source))?;
+            }
         }
         let spec = GuardSpec {
             launch: LaunchSpec {
                 program: setup.installation.binary.clone(),
                 arguments: vec![
                     "-f".to_owned(),
-                    paths.config.display().to_string(),
+                    config.display().to_string(),
                     "-DFOREGROUND".to_owned(),
                 ],
                 // Nothing of the caller's environment reaches httpd, so that runs are alike.
-                environment: [
-                    ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-                    ("LC_ALL", "C"),
-                    ("TZ", "UTC"),
-                ]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
+                environment: ENVIRONMENT
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .chain(setup.plan.server.environment.clone())
+                    .collect(),
                 limits: setup.plan.limits.clone(),
                 cpus: setup.cpus.to_vec(),
+                user: user.cloned(),
                 output: paths.output.clone(),
+                errors: if user.is_some() {
+                    paths.error_log.clone()
+                } else {
+                    paths.output.clone()
+                },
                 guard_pid: 0,
             },
             lab: ProcessId::own().map_err(|source| StartFailure::io(Path::new("/proc"), source))?,

@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{self, Pid};
 
 use super::lines::{Line, LineReader};
 use super::protocol::{LaunchSpec, LauncherSays, send};
-use crate::scenario::Limit;
+use super::rlimit;
 
 /// The guard writes the first line right away.
 const SPEC_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,10 +60,6 @@ fn launch(channel: &mut File) -> Result<(), String> {
         Err(error) => return Err(said("standard input", &error)),
     };
     unistd::setsid().map_err(|e| said("a session of its own", &e))?;
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| said("the end with the guard", &e))?;
-    if unistd::getppid().as_raw().unsigned_abs() != spec.guard_pid {
-        return Ok(());
-    }
     reset_signals().map_err(|e| said("the signals", &e))?;
     set_cpus(&spec.cpus)?;
     let open = |path: &std::path::Path| {
@@ -75,6 +70,7 @@ fn launch(channel: &mut File) -> Result<(), String> {
             .open(path)
     };
     let output = open(&spec.output).map_err(|e| said(&spec.output.display().to_string(), &e))?;
+    let errors = open(&spec.errors).map_err(|e| said(&spec.errors.display().to_string(), &e))?;
     let null = File::open("/dev/null").map_err(|e| said("/dev/null", &e))?;
     let program = cstring(spec.program.as_os_str().as_bytes())?;
     let mut arguments = vec![program.clone()];
@@ -90,7 +86,17 @@ fn launch(channel: &mut File) -> Result<(), String> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     // Last, as they bind this program too.
     for limit in spec.limits.iter() {
-        set_limit(limit)?;
+        rlimit::set(limit)?;
+    }
+    // After the limits, some of which only root can set.
+    if let Some(user) = &spec.user {
+        user.take_over()
+            .map_err(|e| said(&format!("httpd's user {}", user.name), &e))?;
+    }
+    // After the user, as the kernel forgets it when that changes.
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| said("the end with the guard", &e))?;
+    if unistd::getppid().as_raw().unsigned_abs() != spec.guard_pid {
+        return Ok(());
     }
 
     send(channel, &LauncherSays::Waiting).map_err(|e| said("the guard", &e))?;
@@ -99,7 +105,7 @@ fn launch(channel: &mut File) -> Result<(), String> {
     }
     unistd::dup2_stdin(&null).map_err(|e| said("standard input", &e))?;
     unistd::dup2_stdout(&output).map_err(|e| said("standard output", &e))?;
-    unistd::dup2_stderr(&output).map_err(|e| said("standard error", &e))?;
+    unistd::dup2_stderr(&errors).map_err(|e| said("standard error", &e))?;
     let Err(error) = unistd::execve(&program, &arguments, &environment);
     Err(said(&spec.program.display().to_string(), &error))
 }
@@ -141,33 +147,6 @@ fn set_cpus(cpus: &[usize]) -> Result<(), String> {
     }
     sched_setaffinity(Pid::from_raw(0), &set)
         .map_err(|error| format!("httpd cannot run on CPUs {cpus:?}: {error}"))
-}
-
-fn set_limit(limit: Limit) -> Result<(), String> {
-    let resource = match limit.ulimit {
-        'v' => Resource::RLIMIT_AS,
-        'd' => Resource::RLIMIT_DATA,
-        's' => Resource::RLIMIT_STACK,
-        'n' => Resource::RLIMIT_NOFILE,
-        'u' => Resource::RLIMIT_NPROC,
-        other => {
-            return Err(format!(
-                "limits.{}: there is no `ulimit -{other}`",
-                limit.key
-            ));
-        }
-    };
-    setrlimit(resource, limit.kernel_value, limit.kernel_value).map_err(|error| {
-        let present = getrlimit(resource).map_or_else(
-            |error| error.to_string(),
-            |(_, hard)| format!("the present hard limit is {hard}"),
-        );
-        format!(
-            "limits.{} cannot be set to {}: {error} ({present}; only a process with \
-             CAP_SYS_RESOURCE can raise it)",
-            limit.key, limit.value
-        )
-    })
 }
 
 fn cstring(bytes: &[u8]) -> Result<CString, String> {

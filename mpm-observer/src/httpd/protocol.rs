@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lab                      guard                       launcher, then httpd
-//!  |-- GuardSpec ----------->|-- LaunchSpec ------------->| session, limits, CPUs
+//!  |-- GuardSpec ----------->|-- LaunchSpec ------------->| session, CPUs, limits, user
 //!  |                         |<------------ LauncherSays::Waiting
 //!  |<--------- Report::Waiting
 //!  |-- Order::Go ----------->|-- one byte --------------->| becomes httpd
@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::process::ProcessId;
+use super::user::ServerUser;
 use crate::scenario::Limits;
 
 /// What the guard needs to know. The first line that it reads.
@@ -49,8 +50,12 @@ pub(super) struct LaunchSpec {
     pub(super) limits: Limits,
     /// The CPUs to run on; empty for all.
     pub(super) cpus: Vec<usize>,
-    /// Where standard output and error go.
+    /// The user to become first; `None`: stay.
+    pub(super) user: Option<ServerUser>,
+    /// Where standard output goes.
     pub(super) output: PathBuf,
+    /// Where standard error goes.
+    pub(super) errors: PathBuf,
     /// The process that must still be the parent; set by the guard.
     pub(super) guard_pid: u32,
 }

@@ -1,6 +1,6 @@
 //! The unprivileged user that httpd's children run as.
 
-use nix::unistd::{Group, Uid, User};
+use nix::unistd::{Gid, Group, Uid, User, setgid, setgroups, setuid};
 use serde::{Deserialize, Serialize};
 
 /// The user when none is named: it exists on every system and owns nothing.
@@ -18,6 +18,12 @@ pub enum UserError {
     /// Only root may start httpd as somebody else.
     #[error("only root can run httpd as `{0}`: run as root, or leave --user out")]
     NotAllowed(String),
+    /// A limit counts all tasks of a user on the machine.
+    #[error(
+        "limits.processes counts every task of httpd's user on this machine, and there is no \
+         account of the system (one without a shell) that has no process and no other lab uses"
+    )]
+    NoneIdle,
     /// The system's user database cannot be read.
     #[error("the user `{name}` cannot be looked up: {source}")]
     Lookup {
@@ -39,6 +45,19 @@ pub struct ServerUser {
     pub group: String,
     /// The group's number.
     pub gid: u32,
+}
+
+impl ServerUser {
+    /// Makes this process one of the user's, for good and without further groups.
+    ///
+    /// # Errors
+    /// When this process is neither root nor the user's already.
+    pub fn take_over(&self) -> nix::Result<()> {
+        let gid = Gid::from_raw(self.gid);
+        setgroups(&[gid])?;
+        setgid(gid)?;
+        setuid(Uid::from_raw(self.uid))
+    }
 }
 
 /// The user to run httpd's children as: the one named, or `nobody`. `None` when the lab is not
@@ -66,7 +85,7 @@ fn choose_as(me: Uid, named: Option<&str>) -> Result<Option<ServerUser>, UserErr
     Ok(Some(user))
 }
 
-fn look_up(name: &str) -> Result<ServerUser, UserError> {
+pub(super) fn look_up(name: &str) -> Result<ServerUser, UserError> {
     let failed = |source| UserError::Lookup {
         name: name.to_owned(),
         source,

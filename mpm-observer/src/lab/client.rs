@@ -13,13 +13,16 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use loadgen::{Config, Progress, Row, RowSink, Summary, Target};
-use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use loadgen::{
+    Config, Progress, Row, RowSink, Summary, Target,
+    hold::{HeldRow, Holder},
+};
 use serde::{Deserialize, Serialize};
 
+use super::held::{self, HoldOrder};
 use crate::httpd::{THIS_PROGRAM, user::ServerUser};
 
 /// How often the progress is told.
@@ -48,6 +51,8 @@ pub struct ClientOrder {
     pub user: Option<ServerUser>,
     /// Whether a row of each request is wanted, or the summary alone.
     pub rows: bool,
+    /// Slow clients that are there before the load and until its end.
+    pub hold: Option<HoldOrder>,
 }
 
 /// Kinds of frames: one byte, then the length of the payload as `u32` little endian, then it.
@@ -60,6 +65,10 @@ mod kind {
     pub const SUMMARY: u8 = 3;
     /// An error as text; the last frame.
     pub const ERROR: u8 = 4;
+    /// The slow clients are not all in their state yet; empty.
+    pub const HOLDING: u8 = 5;
+    /// What became of the slow clients.
+    pub const HELD: u8 = 6;
 }
 
 /// The longest payload that a reader accepts.
@@ -111,7 +120,8 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
     input.read_line(&mut line).map_err(|error| text(&error))?;
     let order: ClientOrder = serde_json::from_str(&line).map_err(|error| text(&error))?;
     if let Some(user) = &order.user {
-        become_user(user).map_err(|error| format!("cannot become {}: {error}", user.name))?;
+        user.take_over()
+            .map_err(|error| format!("cannot become {}: {error}", user.name))?;
     }
     // If it stays too low, the run itself says so.
     let _ = loadgen::raise_open_file_limit();
@@ -132,6 +142,10 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
         let _ = io::copy(&mut input, &mut io::sink());
         stop_by_input.store(true, Ordering::Relaxed);
     });
+    let holder = match &order.hold {
+        Some(hold) => Some(take_places(hold, out, &stop)?),
+        None => None,
+    };
     let (teller, told) = (Arc::clone(&progress), Arc::clone(out));
     let done = Arc::new(AtomicBool::new(false));
     let teller_done = Arc::clone(&done);
@@ -156,15 +170,31 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
     telling.thread().unpark();
     let _ = telling.join();
     let summary = result.map_err(|error| text(&error))?;
+    if let Some(holder) = holder {
+        let held = holder.finish().map_err(|error| text(&error))?;
+        write_frame(out, kind::HELD, &held::encode(&held)).map_err(|error| text(&error))?;
+    }
     let json = serde_json::to_vec(&summary).map_err(|error| text(&error))?;
     write_frame(out, kind::SUMMARY, &json).map_err(|error| text(&error))
 }
 
-fn become_user(user: &ServerUser) -> nix::Result<()> {
-    let gid = Gid::from_raw(user.gid);
-    setgroups(&[gid])?;
-    setgid(gid)?;
-    setuid(Uid::from_raw(user.uid))
+/// Starts the slow clients and waits until they are in their state, or no more come into it.
+fn take_places(
+    order: &HoldOrder,
+    out: &Mutex<io::Stdout>,
+    stop: &AtomicBool,
+) -> Result<Holder, String> {
+    let config = order.config().map_err(|error| error.to_string())?;
+    let holder = Holder::start(&config).map_err(|error| error.to_string())?;
+    let mut due = Instant::now();
+    holder.settle(held::PATIENCE, stop, |_| {
+        if Instant::now() >= due {
+            // The lab looks at each frame whether it is to end; if it is gone, the input says so.
+            let _ = write_frame(out, kind::HOLDING, &[]);
+            due = Instant::now() + PROGRESS_INTERVAL;
+        }
+    });
+    Ok(holder)
 }
 
 /// What a frame of the load process says.
@@ -174,6 +204,8 @@ enum Frame {
     Progress { completed: u64, failed: u64 },
     Summary(Box<Summary>),
     Error(String),
+    Holding,
+    Held(Vec<HeldRow>),
 }
 
 /// Reads one frame; `None` at the end of the input.
@@ -214,8 +246,20 @@ fn read_frame(input: &mut impl Read) -> io::Result<Option<Frame>> {
             serde_json::from_slice(&payload).map_err(|error| bad(&error.to_string()))?,
         ),
         kind::ERROR => Frame::Error(String::from_utf8_lossy(&payload).into_owned()),
+        kind::HOLDING => Frame::Holding,
+        kind::HELD => Frame::Held(
+            held::decode(&payload).ok_or_else(|| bad("the load generator sent half a client"))?,
+        ),
         other => return Err(bad(&format!("the load generator sent frame kind {other}"))),
     }))
+}
+
+/// What a load process leaves.
+pub(crate) struct Done {
+    /// Its summary.
+    pub(crate) summary: Summary,
+    /// Its slow clients.
+    pub(crate) held: Vec<HeldRow>,
 }
 
 /// A load process that runs.
@@ -248,19 +292,20 @@ impl Client {
         self.child.id()
     }
 
-    /// Passes its rows and progress on until its end, and returns its summary. Ends it early
+    /// Passes its rows and progress on until its end, and returns what it leaves. Ends it early
     /// when `stop` says so, or at once when rows are refused.
     pub(crate) fn attend(
         mut self,
         stop: impl Fn() -> bool,
         mut on_rows: impl FnMut(Vec<Row>) -> io::Result<()>,
         mut on_progress: impl FnMut(u64, u64),
-    ) -> io::Result<Summary> {
+    ) -> io::Result<Done> {
         let output = self.child.stdout.take();
         let mut output = BufReader::new(output.ok_or(io::ErrorKind::BrokenPipe)?);
         let mut result = Err(io::Error::other(
             "the load generator ended without a summary",
         ));
+        let mut held = Vec::new();
         // Progress comes several times a second, so a stop is seen in time.
         while let Some(frame) = read_frame(&mut output)? {
             if stop() {
@@ -271,9 +316,11 @@ impl Client {
                 Frame::Progress { completed, failed } => on_progress(completed, failed),
                 Frame::Summary(summary) => result = Ok(*summary),
                 Frame::Error(message) => result = Err(io::Error::other(message)),
+                Frame::Holding => {}
+                Frame::Held(rows) => held = rows,
             }
         }
-        result
+        result.map(|summary| Done { summary, held })
     }
 }
 

@@ -5,7 +5,8 @@ use thiserror::Error;
 use crate::{
     httpd::{FindError, RuntimeDirError, user::UserError},
     kernel::KernelError,
-    recording::RecordingError,
+    recording::{RecordingError, Skipped},
+    resources::CgroupError,
 };
 
 /// Each message is one line and says what to do.
@@ -26,6 +27,12 @@ pub enum LabError {
     /// The directory for httpd's files cannot be made.
     #[error("the runtime directory cannot be made: {0}")]
     RuntimeDir(#[from] RuntimeDirError),
+    /// A limit of a control group cannot be set.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// Nothing of what was asked for can be run here.
+    #[error("nothing of this can be run here: {}", why(.0))]
+    NothingPossible(Vec<Skipped>),
     /// A program that a measurement compares with is not installed.
     #[error("{0} is not installed; install the package {0}, or leave it out")]
     Missing(&'static str),
@@ -56,7 +63,17 @@ impl LabError {
     pub const fn is_prerequisite(&self) -> bool {
         matches!(
             self,
-            Self::Kernel(_) | Self::Httpd(_) | Self::User(_) | Self::Cpus(_) | Self::Missing(_)
+            Self::Kernel(_)
+                | Self::Httpd(_)
+                | Self::User(_)
+                | Self::Cpus(_)
+                | Self::Missing(_)
+                | Self::NothingPossible(_)
         )
     }
+}
+
+fn why(skipped: &[Skipped]) -> String {
+    let lines: Vec<String> = skipped.iter().map(ToString::to_string).collect();
+    lines.join("; ")
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Interrupt, LabError, Place, PlaceOptions, progress::Progress};
+use super::{Interrupt, LabError, Place, PlaceOptions, possible::part, progress::Progress};
 use crate::{
     overhead::{PairsPlan, measure},
     recording::{Experiment, FORMAT, Manifest, RunDir, ScenarioNotes, Skipped, Status},
@@ -43,6 +43,8 @@ pub struct Outcome {
     pub planned: usize,
     /// Runs that were made to their end.
     pub made: usize,
+    /// What this machine cannot run.
+    pub skipped: Vec<Skipped>,
     /// Whether the user ended it early.
     pub interrupted: bool,
 }
@@ -99,11 +101,23 @@ pub fn interleaved(
 /// Makes all runs. An experiment that the user interrupts ends after the current run has been
 /// wound up; what was recorded stays.
 ///
+/// What this machine cannot run is told and skipped.
+///
 /// # Errors
-/// When something is missing that every run needs, or the recording cannot be written.
+/// When something is missing that every run needs, nothing can be run at all, or the recording
+/// cannot be written.
 pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Outcome, LabError> {
-    let runs = &options.runs;
-    let place = Place::open(&options.place, runs.iter().map(|run| run.plan.mpm))?;
+    let mpms = options.runs.iter().map(|run| run.plan.mpm);
+    let place = Place::open(&options.place, mpms)?;
+    let (runs, found) = part(&options.runs, |plan| place.possible(plan));
+    let mut skipped = options.skipped.clone();
+    skipped.extend(found);
+    if runs.is_empty() && !skipped.is_empty() {
+        return Err(LabError::NothingPossible(skipped));
+    }
+    for skip in &skipped {
+        eprintln!("skipped {skip}");
+    }
     fs::create_dir_all(&options.out).map_err(|source| LabError::System {
         what: "the directory of the experiment cannot be made",
         source,
@@ -114,13 +128,13 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
         command: options.command.clone(),
         runs: Vec::new(),
         planned: u32::try_from(runs.len()).unwrap_or(u32::MAX),
-        skipped: options.skipped.clone(),
+        skipped: skipped.clone(),
         interrupted: false,
     };
     experiment.write(&options.out)?;
-    let result = make_runs(&place, options, interrupt, &mut experiment);
+    let result = make_runs(&place, &runs, options, interrupt, &mut experiment);
     if options.overhead && result.is_ok() {
-        measure_overhead(&place, options, interrupt);
+        measure_overhead(&place, &runs, options, interrupt);
     }
     experiment.interrupted = interrupt.is_set();
     experiment.write(&options.out)?;
@@ -128,20 +142,22 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
     Ok(Outcome {
         planned: runs.len(),
         made,
+        skipped,
         interrupted: interrupt.is_set(),
     })
 }
 
 fn make_runs(
     place: &Place,
+    runs: &[PlannedRun],
     options: &LabOptions,
     interrupt: &Interrupt,
     experiment: &mut Experiment,
 ) -> Result<usize, LabError> {
-    let order = options.runs.iter().map(|run| run.plan.scenario.clone());
+    let order = runs.iter().map(|run| run.plan.scenario.clone());
     let mut progress = Progress::new(order.collect());
     let mut made = 0;
-    for run in &options.runs {
+    for run in runs {
         if interrupt.is_set() {
             break;
         }
@@ -172,13 +188,18 @@ fn make_runs(
 
 /// Measures what the observer costs on this machine, for each MPM of the lab. It is no part of
 /// the runs: if it fails, they stay.
-fn measure_overhead(place: &Place, options: &LabOptions, interrupt: &Interrupt) {
+fn measure_overhead(
+    place: &Place,
+    runs: &[PlannedRun],
+    options: &LabOptions,
+    interrupt: &Interrupt,
+) {
     if interrupt.is_set() {
         return;
     }
     let mpms = Mpm::ALL
         .into_iter()
-        .filter(|mpm| options.runs.iter().any(|run| run.plan.mpm == *mpm));
+        .filter(|mpm| runs.iter().any(|run| run.plan.mpm == *mpm));
     let plan = PairsPlan::short(mpms.collect(), options.size);
     let measured = measure(place.ground(interrupt), &plan);
     let written = measured.and_then(|overhead| match interrupt.is_set() {

@@ -8,14 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use loadgen::hold::HeldRow;
+
 use super::{
     LabError,
-    client::{Client, ClientOrder},
+    client::{Client, ClientOrder, Done},
+    held::{self, HoldOrder},
     run::Run,
 };
 use crate::{
     httpd::{Httpd, ServerStatus, StartFailure, config, http},
     recording::{ClientRow, LoadOutcome, Manifest, RecordingError, Status, TableWriter},
+    scenario::HeldKind,
 };
 
 /// How long the slots get to become idle after the warming up.
@@ -37,7 +41,8 @@ impl Run<'_> {
         }
         (self.tell)("httpd did not start; asking anyway");
         let url = format!("http://127.0.0.1:{}{}", manifest.port, config::ALIVE_PATH);
-        manifest.load = self.run_client(self.order(&url), &AtomicU32::new(0), true, || (), rows)?;
+        let done = self.run_client(self.order(&url), &AtomicU32::new(0), true, || (), rows)?;
+        manifest.load = done.map(|(load, _)| load);
         manifest.status = Status::NotStarted;
         Ok(())
     }
@@ -73,21 +78,47 @@ impl Run<'_> {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        manifest.warm_up_requests = outcome.map_or(0, |outcome| outcome.summary.requests);
+        manifest.warm_up_requests = outcome.map_or(0, |(load, _)| load.summary.requests);
         Ok(())
     }
 
-    /// The measured load. `begun` is called when the load generator begins.
+    /// The measured load, with slow clients beside it where there are any. `begun` is called when
+    /// the load generator begins.
     pub(super) fn load(
         &self,
+        manifest: &mut Manifest,
         httpd: &Httpd,
         client_pid: &AtomicU32,
         begun: impl FnOnce(),
         rows: &mut TableWriter<ClientRow>,
-    ) -> Result<Option<LoadOutcome>, LabError> {
-        let path = self.around.runtime.body(self.plan.load.body_bytes)?;
-        let url = format!("http://{}{path}", httpd.addr());
-        self.run_client(self.order(&url), client_pid, true, begun, rows)
+    ) -> Result<(), LabError> {
+        let url = |body_bytes| {
+            let path = self.around.runtime.body(body_bytes)?;
+            Ok::<_, LabError>(format!("http://{}{path}", httpd.addr()))
+        };
+        let load = &self.plan.load;
+        let mut order = self.order(&url(load.body_bytes)?);
+        if let Some(held) = &load.held {
+            (self.tell)("slow clients take their places");
+            let body_bytes = match held.kind {
+                HeldKind::SlowReader => held.body_bytes,
+                HeldKind::HalfHeader | HeldKind::IdleKeepAlive => load.body_bytes,
+            };
+            order.hold = Some(HoldOrder {
+                url: url(body_bytes)?,
+                held: held.clone(),
+            });
+        }
+        let done = self.run_client(order, client_pid, true, begun, rows)?;
+        let Some((outcome, held)) = done else {
+            return Ok(());
+        };
+        manifest.load = Some(outcome);
+        manifest.held = load.held.as_ref().map(|_| held::outcome(&held));
+        for entry in &held {
+            rows.push(held::client_row(entry))?;
+        }
+        Ok(())
     }
 
     fn order(&self, url: &str) -> ClientOrder {
@@ -102,10 +133,12 @@ impl Run<'_> {
             cpus: self.around.cpus.client.clone(),
             user: self.around.user.cloned(),
             rows: true,
+            hold: None,
         }
     }
 
-    /// Runs the load generator to its end; `None` if the user interrupted it.
+    /// Runs the load generator to its end and returns what came of the load and of the slow
+    /// clients; `None` if the user interrupted it.
     fn run_client(
         &self,
         order: ClientOrder,
@@ -113,7 +146,7 @@ impl Run<'_> {
         measured: bool,
         begun: impl FnOnce(),
         rows: &mut TableWriter<ClientRow>,
-    ) -> Result<Option<LoadOutcome>, LabError> {
+    ) -> Result<Option<(LoadOutcome, Vec<HeldRow>)>, LabError> {
         let failed = |source| LabError::System {
             what: "the load generator",
             source,
@@ -146,7 +179,7 @@ impl Run<'_> {
                 (self.tell)(&format!("{completed} of {total} requests{failures}"));
             }
         };
-        let summary = client
+        let done = client
             .attend(|| self.is_over(), on_rows, on_progress)
             .map_err(failed);
         client_pid.store(0, Ordering::Relaxed);
@@ -156,11 +189,12 @@ impl Run<'_> {
         if self.is_over() {
             return Ok(None);
         }
-        let summary = summary?;
-        Ok(Some(LoadOutcome {
+        let Done { summary, held } = done?;
+        let outcome = LoadOutcome {
             began_ns: summary.started_ns,
             ended_ns: summary.ended_ns,
             summary,
-        }))
+        };
+        Ok(Some((outcome, held)))
     }
 }

@@ -6,6 +6,7 @@ use nix::sys::utsname::uname;
 
 use super::{
     CpuSplit, Interrupt, LabError, allowed_cpus, cpus,
+    possible::try_out,
     run::{Surroundings, make_run},
 };
 use crate::{
@@ -87,6 +88,15 @@ impl Place {
             source,
         })?;
         Ok(place)
+    }
+
+    /// Tries whether the limits of a plan can be set here. To be asked before [`Self::run`], which
+    /// otherwise fails.
+    ///
+    /// # Errors
+    /// What is not possible, in one line that names the key of the scenario.
+    pub fn possible(&self, plan: &RunPlan) -> Result<(), String> {
+        try_out(plan, self.user.as_ref())
     }
 
     /// Makes one run and returns its manifest. With `trace`, all events of so long a time from

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     httpd::{
-        self, Httpd, Installation, RuntimeDir, Setup, StartFailure, THIS_PROGRAM, error_log,
-        user::ServerUser,
+        self, Httpd, IdleAccount, Installation, RuntimeDir, Setup, StartFailure, THIS_PROGRAM,
+        error_log, user::ServerUser,
     },
     kernel::{Kernel, Options, Watch},
     recording::{
@@ -64,11 +64,18 @@ pub(super) fn make_run(
     tell: &dyn Fn(&str),
 ) -> Result<Manifest, LabError> {
     let cpu_before = observer_cpu_ns();
-    let mut manifest = new_manifest(around, plan, repetition);
+    // A limit that counts all tasks of a user needs a user of httpd's own.
+    let account = match plan.limits.processes {
+        Some(_) => Some(IdleAccount::take(around.user)?),
+        None => None,
+    };
+    let user = account.as_ref().map(IdleAccount::user).or(around.user);
+    let mut manifest = new_manifest(around, plan, user, repetition);
     dir.write_manifest(&manifest)?;
     let made = Run {
         around,
         plan,
+        user,
         trace,
         dir,
         tell,
@@ -89,7 +96,12 @@ pub(super) fn make_run(
     Ok(manifest)
 }
 
-fn new_manifest(around: &Surroundings<'_>, plan: &RunPlan, repetition: u32) -> Manifest {
+fn new_manifest(
+    around: &Surroundings<'_>,
+    plan: &RunPlan,
+    user: Option<&ServerUser>,
+    repetition: u32,
+) -> Manifest {
     Manifest {
         format: crate::recording::FORMAT,
         observer_version: env!("CARGO_PKG_VERSION").into(),
@@ -103,9 +115,7 @@ fn new_manifest(around: &Surroundings<'_>, plan: &RunPlan, repetition: u32) -> M
         began_ns: monotonic_ns(),
         httpd_version: around.installation.version.clone(),
         httpd_path: around.installation.binary.display().to_string(),
-        httpd_user: around
-            .user
-            .map_or_else(|| "the caller".into(), |user| user.name.clone()),
+        httpd_user: user.map_or_else(|| "the caller".into(), |user| user.name.clone()),
         port: 0,
         server_cpus: server_cpus(around, plan).to_vec(),
         client_cpus: around.cpus.client.clone(),
@@ -154,6 +164,8 @@ enum NoHttpd {
 pub(super) struct Run<'a> {
     pub(super) around: &'a Surroundings<'a>,
     pub(super) plan: &'a RunPlan,
+    /// httpd's user; the client's is that of the surroundings.
+    user: Option<&'a ServerUser>,
     /// How long all events are kept, if they are.
     trace: Option<Duration>,
     dir: &'a RunDir,
@@ -169,18 +181,12 @@ impl Run<'_> {
     }
 
     fn make(&self, manifest: &mut Manifest) -> Result<(), LabError> {
-        let cgroup = RunCgroup::create();
+        let cgroup = RunCgroup::create(&self.plan.limits)?;
         let mut collector = None;
-        let started = self.start(manifest, cgroup.as_ref(), &mut collector);
+        let started = self.start(manifest, &cgroup, &mut collector);
         let mut rows = TableWriter::create(self.dir.path())?;
         let result = match &started {
-            Ok(httpd) => self.serve(
-                manifest,
-                httpd,
-                cgroup.as_ref(),
-                collector.as_ref(),
-                &mut rows,
-            ),
+            Ok(httpd) => self.serve(manifest, httpd, &cgroup, collector.as_ref(), &mut rows),
             Err(NoHttpd::Failed { failure, .. }) => self.go_without(manifest, failure, &mut rows),
             Err(NoHttpd::Ours(_)) => Ok(()),
         };
@@ -202,6 +208,7 @@ impl Run<'_> {
             manifest.trace = collected.trace;
             manifest.absent_programs = collected.absent;
         }
+        manifest.cgroup = cgroup.counts();
         drop(cgroup);
         rows.finish()?;
         manifest.start.log_codes = self.log_codes();
@@ -212,7 +219,7 @@ impl Run<'_> {
     fn start(
         &self,
         manifest: &mut Manifest,
-        cgroup: Option<&RunCgroup>,
+        cgroup: &RunCgroup,
         collector: &mut Option<Collector>,
     ) -> Result<Httpd, NoHttpd> {
         (self.tell)("starting httpd");
@@ -221,7 +228,7 @@ impl Run<'_> {
             runtime: self.around.runtime,
             plan: self.plan,
             run_dir: self.dir.path(),
-            user: self.around.user,
+            user: self.user,
             cpus: self.server_cpus(),
             port: 0,
             program: Path::new(THIS_PROGRAM),
@@ -273,6 +280,9 @@ impl Run<'_> {
                     }));
                 }
                 manifest.start.took_ms = began.elapsed().as_millis() as u64;
+                if let StartFailure::TimedOut { slots, .. } = failure {
+                    manifest.start.slots = slots;
+                }
                 Err(NoHttpd::Failed { failure, session })
             }
         }
@@ -282,18 +292,11 @@ impl Run<'_> {
         server_cpus(self.around, self.plan)
     }
 
-    fn watch(
-        &self,
-        port: u16,
-        pid: u32,
-        cgroup: Option<&RunCgroup>,
-    ) -> Result<Collector, LabError> {
-        if let Some(cgroup) = cgroup {
-            cgroup.add(pid).map_err(|source| LabError::System {
-                what: "httpd cannot be moved into its cgroup",
-                source,
-            })?;
-        }
+    fn watch(&self, port: u16, pid: u32, cgroup: &RunCgroup) -> Result<Collector, LabError> {
+        cgroup.add(pid).map_err(|source| LabError::System {
+            what: "httpd cannot be moved into its cgroup",
+            source,
+        })?;
         let mut options = Options::for_port(port);
         if self.trace.is_some() {
             options.tracing = true;
@@ -309,7 +312,7 @@ impl Run<'_> {
         &self,
         manifest: &mut Manifest,
         httpd: &Httpd,
-        cgroup: Option<&RunCgroup>,
+        cgroup: &RunCgroup,
         collector: Option<&Collector>,
         rows: &mut TableWriter<ClientRow>,
     ) -> Result<(), LabError> {
@@ -331,7 +334,8 @@ impl Run<'_> {
             port: manifest.port,
             accept_queue_limit: self.plan.server.listen_backlog.min(somaxconn),
             client: &client_pid,
-            cgroup_usage: cgroup.map(|cgroup| cgroup.usage_file().to_owned()),
+            cgroup_memory: cgroup.memory_file(),
+            cgroup_tasks: cgroup.tasks_file(),
         };
         let port = manifest.port;
         let run_dir = self.dir.path();
@@ -347,7 +351,7 @@ impl Run<'_> {
                     collector.trace(length);
                 }
             };
-            let loaded = self.load(httpd, &client_pid, begun, rows);
+            let loaded = self.load(manifest, httpd, &client_pid, begun, rows);
             if let Some(collector) = collector {
                 collector.snapshot(Moment::LoadEnd);
             }
@@ -359,7 +363,7 @@ impl Run<'_> {
                 })?;
                 ended?;
             }
-            manifest.load = loaded?;
+            loaded?;
             if manifest.load.is_some() {
                 manifest.status = Status::Complete;
             }

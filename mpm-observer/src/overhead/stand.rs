@@ -240,18 +240,20 @@ impl<'a> Stand<'a> {
             cpus: self.ground.cpus.client.clone(),
             user: self.ground.user.cloned(),
             rows: false,
+            hold: None,
         }
     }
 
     fn run_client(&self, order: &ClientOrder) -> Result<Option<Summary>, LabError> {
         let interrupt = self.ground.interrupt;
-        let summary = Client::start(order)
+        let done = Client::start(order)
             .and_then(|client| client.attend(|| interrupt.is_set(), |_| Ok(()), |_, _| {}))
             .map_err(system("the load generator"))?;
         if interrupt.is_set() {
             return Ok(None);
         }
         thread::sleep(REST);
+        let summary = done.summary;
         if summary.answered() == 0 {
             return Err(LabError::Run {
                 run: format!("{}.{}", self.plan.scenario, self.plan.mpm),

@@ -1,6 +1,6 @@
 //! What is known about a run besides its tables, and about an experiment besides its runs.
 
-use std::{fs, path::Path};
+use std::{fmt, fs, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -190,6 +190,15 @@ pub struct Skipped {
     pub mpm: Option<Mpm>,
     /// Why, in one line.
     pub why: String,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mpm {
+            Some(mpm) => write!(f, "{} with {mpm}: {}", self.scenario, self.why),
+            None => write!(f, "{}: {}", self.scenario, self.why),
+        }
+    }
 }
 
 /// What is known about an experiment: the runs lie in its directory.

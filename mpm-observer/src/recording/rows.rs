@@ -22,7 +22,7 @@ fn address_text(address: Address) -> String {
 /// One attempt at a request, as the client saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientRow {
-    /// Whether it belongs to the measured load (else: warming up).
+    /// Whether it belongs to the measured load (else: warming up, or a slow client beside it).
     pub measured: bool,
     /// The client's address.
     pub local_addr: String,
@@ -58,7 +58,8 @@ pub struct ClientRow {
     pub body_bytes: u64,
     /// Bytes of the request.
     pub request_bytes: u32,
-    /// `loadgen::Outcome` in snake case.
+    /// `loadgen::Outcome` in snake case; of a slow client beside the load
+    /// `loadgen::hold::Fate`: `held`, `held_ended`, `held_finished` or `not_held`.
     pub outcome: String,
     /// The system's error number, 0 for none.
     pub errno: u16,
@@ -106,6 +107,15 @@ impl ClientRow {
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.outcome == loadgen::Outcome::Ok.name()
+    }
+
+    /// Whether it is a slow client beside the load.
+    #[must_use]
+    pub fn is_slow_client(&self) -> bool {
+        !self.measured
+            && loadgen::hold::Fate::ALL
+                .iter()
+                .any(|fate| self.outcome == fate.name())
     }
 
     /// From the request's begin to its last byte; 0 if there was none.

@@ -244,11 +244,16 @@ pub(super) const MISSING: [(Missing, &str, &str); 3] = [
 ];
 
 /// Causes why a kernel row has no partner, in words.
-pub(super) const KERNEL_ONLY: [(KernelOnly, &str, &str); 2] = [
+pub(super) const KERNEL_ONLY: [(KernelOnly, &str, &str); 3] = [
     (
         KernelOnly::Observer,
         "observer",
         "kernel only: the observer's own requests",
+    ),
+    (
+        KernelOnly::Held,
+        "held",
+        "kernel only: of the slow clients beside the load",
     ),
     (
         KernelOnly::Other,

@@ -8,7 +8,7 @@ mod network;
 mod processes;
 mod sampler;
 
-pub use cgroup::{RunCgroup, memory_cgroup_version};
+pub use cgroup::{CgroupError, RunCgroup, memory_cgroup_version, tasks_cgroup_version};
 pub use memory::{ProcessMemory, read_memory};
 pub use mod_status::watch_status;
 pub use network::{ListenCounters, accept_queue_length, listen_counters};

@@ -33,7 +33,9 @@ pub struct SampleTargets<'a> {
     /// Process id of the load generator; 0 while there is none.
     pub client: &'a AtomicU32,
     /// File with the memory of the run's cgroup.
-    pub cgroup_usage: Option<PathBuf>,
+    pub cgroup_memory: Option<PathBuf>,
+    /// File with the tasks of the run's cgroup.
+    pub cgroup_tasks: Option<PathBuf>,
 }
 
 /// Samples until `stop` and writes the tables `samples` and `memory`.
@@ -101,10 +103,13 @@ fn look(targets: &SampleTargets<'_>, children: &[u32]) -> SampleRow {
         listen_overflows: counters.overflows,
         listen_drops: counters.drops,
         cgroup_bytes: targets
-            .cgroup_usage
+            .cgroup_memory
             .as_deref()
             .and_then(|path| read_number(path).ok()),
-        cgroup_tasks: None,
+        cgroup_tasks: targets
+            .cgroup_tasks
+            .as_deref()
+            .and_then(|path| u32::try_from(read_number(path).ok()?).ok()),
     }
 }
 
@@ -151,7 +156,8 @@ mod tests {
             port: 1,
             accept_queue_limit: 511,
             client: &AtomicU32::new(0),
-            cgroup_usage: None,
+            cgroup_memory: None,
+            cgroup_tasks: None,
         };
         sample(dir.path(), &targets, &AtomicBool::new(true)).unwrap();
         let samples = read_table::<SampleRow>(dir.path()).unwrap().rows;

@@ -3,8 +3,9 @@
 
 use std::fmt::Display;
 
+use super::check_limits;
 use super::error::Problem;
-use super::file::{ClaimText, Direction, Scenario, Size, Start};
+use super::file::{ClaimText, Direction, Expectation, Scenario, Size, Start};
 use super::mpm::Mpm;
 use super::source::Source;
 
@@ -25,15 +26,15 @@ const OWN_DIRECTIVES: [&str; 12] = [
 ];
 
 /// The largest file that is made for a scenario: 1 GiB.
-const MAX_BODY_BYTES: u64 = 1 << 30;
+pub(super) const MAX_BODY_BYTES: u64 = 1 << 30;
 
-struct Checker<'a, 't> {
+pub(super) struct Checker<'a, 't> {
     source: &'a Source<'t>,
     problems: Vec<Problem>,
 }
 
 impl Checker<'_, '_> {
-    fn require(&mut self, holds: bool, key: &str, message: impl Display) {
+    pub(super) fn require(&mut self, holds: bool, key: &str, message: impl Display) {
         if !holds {
             self.problems.push(Problem {
                 line: self.source.line_of(key),
@@ -43,7 +44,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn within(&mut self, value: u64, low: u64, high: u64, key: &str) {
+    pub(super) fn within(&mut self, value: u64, low: u64, high: u64, key: &str) {
         self.require(
             (low..=high).contains(&value),
             key,
@@ -51,7 +52,7 @@ impl Checker<'_, '_> {
         );
     }
 
-    fn text(&mut self, value: &str, key: &str) {
+    pub(super) fn text(&mut self, value: &str, key: &str) {
         let good = !value.trim().is_empty() && !value.contains('\n');
         self.require(good, key, "must be one line of text");
     }
@@ -71,14 +72,9 @@ pub(super) fn check(scenario: &Scenario, source: &Source<'_>) -> Vec<Problem> {
         threaded(&mut c, scenario, mpm);
     }
     slots(&mut c, scenario);
-    for limit in scenario.limits.iter() {
-        let key = format!("limits.{}", limit.key);
-        c.require(
-            limit.value > 0,
-            &key,
-            "must be more than 0; leave the key out for no limit",
-        );
-    }
+    check_limits::limits(&mut c, &scenario.limits);
+    check_limits::environment(&mut c, scenario);
+    check_limits::held(&mut c, scenario);
     c.problems
 }
 
@@ -92,6 +88,9 @@ fn describe(c: &mut Checker<'_, '_>, scenario: &Scenario) {
     );
     c.text(&scenario.title, "title");
     c.text(&scenario.what, "what");
+    if let Some(expects) = &scenario.expects {
+        expectation(c, scenario, expects, "expects");
+    }
     let Some(tutorial) = &scenario.tutorial else {
         return;
     };
@@ -101,18 +100,29 @@ fn describe(c: &mut Checker<'_, '_>, scenario: &Scenario) {
         "sections are counted from 1",
     );
     c.text(&tutorial.command, "tutorial.command");
-    c.text(&tutorial.expects.overall, "tutorial.expects.overall");
-    for mpm in Mpm::ALL {
-        if let Some(text) = tutorial.expects.of(mpm) {
-            c.text(text, &format!("tutorial.expects.{mpm}"));
-        }
-    }
+    expectation(c, scenario, &tutorial.expects, "tutorial.expects");
     for (index, claim) in tutorial.claims.iter().enumerate() {
         c.text(&claim.says, &format!("tutorial.claims[{index}].says"));
         if let Some(metric) = &claim.metric {
             c.text(metric, &format!("tutorial.claims[{index}].metric"));
         }
         judged(c, scenario, claim, index);
+    }
+}
+
+fn expectation(c: &mut Checker<'_, '_>, scenario: &Scenario, expects: &Expectation, key: &str) {
+    c.text(&expects.overall, &format!("{key}.overall"));
+    for mpm in Mpm::ALL {
+        let Some(text) = expects.of(mpm) else {
+            continue;
+        };
+        let key = format!("{key}.{mpm}");
+        c.text(text, &key);
+        c.require(
+            scenario.server.mpms.contains(&mpm),
+            &key,
+            format_args!("{mpm} is not in server.mpms"),
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Scenario::plan`] resolves it into the plain numbers of one run.
 
 mod check;
+mod check_limits;
 mod error;
 pub mod file;
 mod limits;

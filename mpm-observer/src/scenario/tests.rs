@@ -72,7 +72,114 @@ fn each_error_names_file_line_and_key() {
         (
             "an unknown limit",
             with("name", "name", "[limits]\nmemory_kb = 1\n"),
-            "mine.toml:16: limits.memory_kb: unknown field `memory_kb`, expected one of `address_space_kb`, `data_kb`, `stack_kb`, `open_files`, `processes`",
+            "mine.toml:16: limits.memory_kb: unknown field `memory_kb`, expected one of `address_space_kb`, `data_kb`, `stack_kb`, `open_files`, `processes`, `cgroup_tasks`, `cgroup_memory_kb`",
+        ),
+        (
+            "a control group without tasks",
+            with("name", "name", "[limits]\ncgroup_tasks = 0\n"),
+            "mine.toml:16: limits.cgroup_tasks: must be more than 0; leave the key out for no limit",
+        ),
+        (
+            "more tasks than there can be",
+            with("name", "name", "[limits]\ncgroup_tasks = 4194305\n"),
+            "mine.toml:16: limits.cgroup_tasks: 4194305 is more than the kernel can count (4194304)",
+        ),
+        (
+            "more memory than the kernel can count",
+            with(
+                "name",
+                "name",
+                "[limits]\ncgroup_memory_kb = 9007199254740993\n",
+            ),
+            "mine.toml:16: limits.cgroup_memory_kb: 9007199254740993 is more than the kernel can count (9007199254740991)",
+        ),
+        (
+            "a limit that would be none",
+            with(
+                "name",
+                "name",
+                "[limits]\naddress_space_kb = 9007199254740992\n",
+            ),
+            "mine.toml:16: limits.address_space_kb: 9007199254740992 is more than the kernel can count (9007199254740991)",
+        ),
+        (
+            "a bad name of a variable",
+            with("name", "name", "[server.environment]\n\"A=B\" = \"1\"\n"),
+            "mine.toml:16: server.environment.A=B: `A=B` must be letters, digits and `_`, beginning with no digit",
+        ),
+        (
+            "a variable of the lab",
+            with("name", "name", "[server.environment]\nLC_ALL = \"de\"\n"),
+            "mine.toml:16: server.environment.LC_ALL: LC_ALL is set by the lab itself",
+        ),
+        (
+            "a variable of several lines",
+            with("name", "name", "[server.environment]\nA = \"b\\nc\"\n"),
+            "mine.toml:16: server.environment.A: must be one line of text",
+        ),
+        (
+            "a variable that is no text",
+            with("name", "name", "[server.environment]\nA = 1\n"),
+            "mine.toml:16: server.environment.A: invalid type: integer `1`, expected a string",
+        ),
+        (
+            "nobody to start it",
+            with("start = \"cold\"", "start_as = \"guest\"", ""),
+            "mine.toml:14: server.start_as: unknown variant `guest`, expected `root` or `user`",
+        ),
+        (
+            "no slow clients",
+            with(
+                "name",
+                "name",
+                "[load.held]\nkind = \"idle-keep-alive\"\nconnections = 0\n",
+            ),
+            "mine.toml:17: load.held.connections: 0 is not within 1 to 20000",
+        ),
+        (
+            "an unknown kind of slow clients",
+            with(
+                "name",
+                "name",
+                "[load.held]\nkind = \"slow\"\nconnections = 1\n",
+            ),
+            "mine.toml:16: load.held.kind: unknown variant `slow`, expected one of `half-header`, `idle-keep-alive`, `slow-reader`",
+        ),
+        (
+            "half a head that httpd does not wait for",
+            with(
+                "start = \"cold\"",
+                "timeout_s = 1",
+                "[load.held]\nkind = \"half-header\"\nconnections = 1\n",
+            ),
+            "mine.toml:14: server.timeout_s: must be at least 2 with half a head, of which a byte comes every second",
+        ),
+        (
+            "a slow reader that is through too early",
+            with(
+                "name",
+                "name",
+                "[load.held]\nkind = \"slow-reader\"\nconnections = 1\nbody_bytes = 1000\nbytes_per_s = 10\n",
+            ),
+            "mine.toml:18: load.held.body_bytes: 1000 bytes are read before the load ends: 10 a second for up to 180 s are 1800",
+        ),
+        (
+            "a slow reader that does not read",
+            with(
+                "name",
+                "name",
+                "[load.held]\nkind = \"slow-reader\"\nconnections = 1\nbytes_per_s = 0\n",
+            ),
+            "mine.toml:18: load.held.bytes_per_s: must be more than 0",
+        ),
+        (
+            "an expectation of an MPM that is not run",
+            with(
+                "start = \"cold\"",
+                "mpms = [\"event\"]",
+                "[expects]\noverall = \"x\"\nworker = \"y\"\n",
+            ),
+            "mine.toml:17: expects.worker: worker is not in server.mpms",
         ),
         (
             "more started than there may be",
