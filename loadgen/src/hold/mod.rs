@@ -143,22 +143,17 @@ impl Holder {
         self.shared.held.load(Ordering::Relaxed)
     }
 
-    /// Waits until all are in their state, or no further one came into it for `patience`: a server
-    /// without a free slot does not answer. Returns early when `stop` is set. `tell` is called at
-    /// each look.
-    pub fn settle(&self, patience: Duration, stop: &AtomicBool, mut tell: impl FnMut(u32)) {
-        let (mut last, mut since) = (0, Instant::now());
+    /// Waits until all are in their state, but no longer than `at_most`: a server without a free
+    /// slot does not answer. Returns early when `stop` is set. `tell` is called at each look.
+    pub fn settle(&self, at_most: Duration, stop: &AtomicBool, mut tell: impl FnMut(u32)) {
+        let deadline = Instant::now() + at_most;
         loop {
             let held = self.held();
             let decided = held + self.shared.failed.load(Ordering::Relaxed);
             tell(held);
             let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
-            if decided >= self.connections || ended || stop.load(Ordering::Relaxed) {
-                return;
-            }
-            if decided > last {
-                (last, since) = (decided, Instant::now());
-            } else if since.elapsed() >= patience {
+            let over = decided >= self.connections || ended || stop.load(Ordering::Relaxed);
+            if over || Instant::now() >= deadline {
                 return;
             }
             thread::sleep(LOOK);

@@ -178,7 +178,7 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
     write_frame(out, kind::SUMMARY, &json).map_err(|error| text(&error))
 }
 
-/// Starts the slow clients and waits until they are in their state, or no more come into it.
+/// Starts the slow clients and waits until they are in their state, but not for long.
 fn take_places(
     order: &HoldOrder,
     out: &Mutex<io::Stdout>,
@@ -187,7 +187,7 @@ fn take_places(
     let config = order.config().map_err(|error| error.to_string())?;
     let holder = Holder::start(&config).map_err(|error| error.to_string())?;
     let mut due = Instant::now();
-    holder.settle(held::PATIENCE, stop, |_| {
+    holder.settle(order.patience(), stop, |_| {
         if Instant::now() >= due {
             // The lab looks at each frame whether it is to end; if it is gone, the input says so.
             let _ = write_frame(out, kind::HOLDING, &[]);

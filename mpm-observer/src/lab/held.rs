@@ -13,9 +13,11 @@ use crate::{
     scenario::{Held, HeldKind},
 };
 
-/// How long no further slow client may have come into its state before the load begins without
-/// the rest: a server whose slots are all held lets no other in.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the load waits for slow clients to come into their state: a server whose slots are all
+/// held, or do not exist yet, lets no other in.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What each of them may take of the client's own time.
+const PATIENCE_EACH: Duration = Duration::from_millis(1);
 /// Time between two bytes of half a head: less than httpd's `Timeout` may be.
 const BYTE_EVERY: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,11 @@ pub struct HoldOrder {
 }
 
 impl HoldOrder {
+    /// How long the load waits for them at most.
+    pub(super) fn patience(&self) -> Duration {
+        PATIENCE + PATIENCE_EACH * self.held.connections
+    }
+
     /// The settings for the load generator.
     pub(super) fn config(&self) -> Result<hold::Config, loadgen::Error> {
         Ok(hold::Config {

@@ -71,7 +71,11 @@ const TUTORIAL: &[(&str, &str)] = files!("tutorial":
     "high-load" "high-load-cold" "keep-alive" "large-file" "memory-limit" "overload-tutorial"
     "overload-equal");
 
-const LIMITS: &[(&str, &str)] = files!("limits": "tasks-cgroup");
+/// Limits of a process, of its user, of a control group, of httpd; then what slow clients do.
+const LIMITS: &[(&str, &str)] = files!("limits":
+    "address-space" "data" "stack" "open-files" "tasks-user-root" "tasks-user" "tasks-cgroup"
+    "memory-cgroup" "backlog" "slots" "half-header" "idle-keep-alive" "slow-reader"
+    "slow-reader-no-mmap" "slow-reader-sendfile" "cold-start");
 
 impl Scenario {
     /// Reads and checks the text of a scenario; `file` is its name in error messages.
