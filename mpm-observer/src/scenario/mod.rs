@@ -67,7 +67,7 @@ macro_rules! files {
 
 /// In the order of the tutorial.
 const TUTORIAL: &[(&str, &str)] = files!("tutorial":
-    "high-load" "high-load-cold" "keep-alive" "large-file" "memory-limit" "overload-tutorial"
+    "high-load" "high-load-cold" "keep-alive" "keep-alive-within" "large-file" "memory-limit" "overload-tutorial"
     "overload-equal");
 
 const LIMITS: &[(&str, &str)] = files!("limits": "tasks-cgroup");
