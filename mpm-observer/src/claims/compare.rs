@@ -21,6 +21,8 @@ pub struct Comparison {
     pub client_bound_subject: usize,
     /// The same of the other's.
     pub client_bound_other: usize,
+    /// What it would come to if the best guess were the truth; `None` without one.
+    pub expected: Option<Verdict>,
     /// Further repetitions that would decide, where it is undecided.
     pub needed: Option<Needed>,
 }
@@ -76,6 +78,7 @@ fn failures(claim: &ClaimText, (subject, other): (Mpm, Mpm), runs: &ScenarioRuns
         repetitions: runs.pairs(subject, other).count(),
         client_bound_subject: 0,
         client_bound_other: 0,
+        expected: None,
         needed: None,
     };
     let unbent = |ends| ends;
@@ -113,6 +116,7 @@ fn amounts(
             .iter()
             .map(|(.., others)| bound(others.client_was_busy))
             .sum(),
+        expected: None,
         needed: None,
     };
     // On the claimed side, up is what favours the claim. Where the client was the bottleneck, the
@@ -147,6 +151,11 @@ impl Comparison {
             self.needed = Some(Needed::WouldNotHelp);
             return;
         };
+        let guess = Ends {
+            low: effect.value,
+            high: effect.value,
+        };
+        self.expected = Some(threshold.decide(threshold.toward(guess)));
         let toward = effect.interval.map(|ends| threshold.toward(ends));
         if let Some(toward) = toward {
             self.verdict = threshold.decide(open(toward));

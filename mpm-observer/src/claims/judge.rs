@@ -111,13 +111,26 @@ pub fn judge(
     judgement.verdict = Verdict::of_all(&verdicts);
     judgement.decisive = decisive(claim, &judgement);
     if judgement.verdict == Verdict::Undecided {
-        judgement.needed = judgement
-            .comparisons
-            .iter()
-            .filter_map(|each| each.needed)
-            .max();
+        judgement.needed = needed(&judgement.comparisons);
     }
     judgement
+}
+
+/// Further repetitions that would decide: one other against the claim is enough, so where one is
+/// expected to be, the first of these; otherwise all have to be for it.
+fn needed(comparisons: &[Comparison]) -> Option<Needed> {
+    let against = |each: &&Comparison| {
+        let expected = each.expected;
+        [Some(Verdict::Refuted), Some(Verdict::NoDifference)].contains(&expected)
+    };
+    let within_reach = |needed: &Needed| *needed != Needed::WouldNotHelp;
+    let first = comparisons
+        .iter()
+        .filter(against)
+        .filter_map(|each| each.needed)
+        .filter(within_reach)
+        .min();
+    first.or_else(|| comparisons.iter().filter_map(|each| each.needed).max())
 }
 
 /// Of the comparisons with the verdict of the whole: where it is for the claim or open, the one

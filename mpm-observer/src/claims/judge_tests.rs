@@ -70,6 +70,27 @@ fn amounts_that_scatter_are_undecided_and_say_how_many_more_it_takes() {
 }
 
 #[test]
+fn one_other_that_is_going_to_refute_it_is_not_waited_for_by_the_rest() {
+    // Against worker it is open for long, against event nearly refuted.
+    let scattered = scenario(MEMORY, 8, |mpm, repetition| {
+        let index = repetition as usize - 1;
+        match mpm {
+            Mpm::Prefork => 10.0,
+            Mpm::Worker => 9.5 * [0.6, 1.4, 0.8, 1.2, 0.7, 1.3, 0.9, 1.1][index],
+            Mpm::Event => 10.0 * [0.99, 1.4, 1.1, 1.3, 1.1, 1.2, 0.98, 1.5][index],
+        }
+    });
+    let judgement = judged(&prefork_has_more(), &scattered);
+    assert_eq!(judgement.verdict, Verdict::Undecided);
+    let [worker, event] = judgement.comparisons.as_slice() else {
+        panic!("{judgement:?}");
+    };
+    assert_eq!(event.expected, Some(Verdict::Refuted));
+    assert!(worker.needed > event.needed, "{judgement:?}");
+    assert_eq!(judgement.needed, event.needed);
+}
+
+#[test]
 fn five_repetitions_decide_nothing_and_one_more_is_asked_for() {
     let judgement = judged(&prefork_has_more(), &memory(5, [26.0, 9.0, 8.0]));
     assert_eq!(judgement.verdict, Verdict::Undecided);
@@ -128,7 +149,7 @@ fn swapping_the_data_of_two_mpms_swaps_the_verdict() {
     for (a, b, there, back) in [
         (12.0, 9.0, Verdict::Confirmed, Verdict::Refuted),
         (9.0, 9.1, Verdict::NoDifference, Verdict::NoDifference),
-        (9.5, 9.0, Verdict::Undecided, Verdict::Undecided),
+        (9.45, 9.0, Verdict::Undecided, Verdict::Undecided),
     ] {
         let mut runs = memory(8, [a, b, 1.0]);
         let mut claim = prefork_has_more();

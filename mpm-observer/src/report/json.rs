@@ -65,7 +65,7 @@ impl Exporter for Json {
                     Better::Neither => None,
                 },
             })).collect::<Vec<_>>(),
-            "verdicts": statements.tally,
+            "tally": statements.tally,
             "claims": statements.json(),
             "scenarios": scenarios.iter().map(scenario).collect::<Vec<_>>(),
             "left_out": contents.left_out.iter().map(|left_out| json!({

@@ -27,6 +27,8 @@ mod text;
 mod time;
 mod trace;
 mod verdict_text;
+#[cfg(test)]
+mod verdict_text_tests;
 
 use std::{
     fs, io,

@@ -181,9 +181,9 @@ mod tests {
         let to = table.find("Overload").unwrap();
         assert_eq!(
             &table[from..to],
-            "Resource use  Prefork uses more memory than       confirmed            confirmed\n\
-             \x20             worker and event.                   14.7 times worker's  2.86 times event's\n\
-             \x20             (High load)                         [14.5, 14.9]         [2.80, 2.91]\n\
+            "Resource use  Prefork uses more memory than  confirmed            confirmed\n\
+             \x20             worker and event.              14.7 times worker's  2.86 times event's\n\
+             \x20             (High load)                    [14.5, 14.9]         [2.80, 2.91]\n\
              \x20 → By summed RSS prefork has 15 times what event has, by what the kernel charges 2.86 times.\n\
              \x20 → prefork: seventy-five children each have page tables and heaps of their own, which is what the\n\
              \x20   kernel charges beyond what they share.\n"

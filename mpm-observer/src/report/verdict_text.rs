@@ -123,9 +123,9 @@ fn amounts(it: &Judgement, figures: &ScenarioFigures) -> String {
 fn stated(claim: &ClaimText) -> String {
     match (claim.direction, claim.least_percent()) {
         (Some(Direction::Fails), Some(least)) => {
-            format!("failing would be {least} points or more beyond each other MPM")
+            format!("to fail is {least} points or more beyond each other MPM")
         }
-        (_, Some(least)) => format!("that it says would be {least} % or more"),
+        (_, Some(least)) => format!("the statement asks for {least} % or more"),
         _ => String::new(),
     }
 }
@@ -135,20 +135,21 @@ fn undecided(it: &Judgement) -> String {
     let Some(needed) = it.needed else {
         return String::new();
     };
-    let bound: Vec<String> = it
-        .comparisons
-        .iter()
-        .filter(|each| each.verdict == Verdict::Undecided)
-        .flat_map(|each| {
-            let counts = [
-                (it.subject, each.client_bound_subject),
-                (Some(each.other), each.client_bound_other),
-            ];
-            let told = counts.into_iter().filter(|(_, count)| *count > 0);
-            told.filter_map(|(mpm, count)| Some(format!("{count} of {}'s", mpm?)))
-                .collect::<Vec<_>>()
-        })
-        .collect();
+    let mut bound: Vec<String> = Vec::new();
+    let open = |each: &&Comparison| each.verdict == Verdict::Undecided;
+    for each in it.comparisons.iter().filter(open) {
+        let counts = [
+            (it.subject, each.client_bound_subject),
+            (Some(each.other), each.client_bound_other),
+        ];
+        for (mpm, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            let told = mpm.map_or_else(String::new, |mpm| format!("{count} of {mpm}'s"));
+            // The subject's runs are in each comparison.
+            if !bound.contains(&told) {
+                bound.push(told);
+            }
+        }
+    }
     let few = it
         .comparisons
         .iter()
@@ -278,7 +279,7 @@ pub(super) fn difference(case: &Case) -> String {
         };
         (
             format!("In the tutorial's set-up{slots}"),
-            format!("in the fair one, {}", fair.title),
+            format!("in the fair one ({})", fair.title),
         )
     };
     let multiples = by_multiples(own, fair);
@@ -286,11 +287,21 @@ pub(super) fn difference(case: &Case) -> String {
         let (a, b, subject, other) = multiples.unwrap_or_default();
         return format!("{in_own} {subject} has {a} times what {other} has, {in_fair} {b} times.");
     }
-    let same = match own.verdict == fair.verdict {
-        true => "the set-up makes no difference to the verdict",
-        false => "the set-up decides the verdict",
+    let open = [own.verdict, fair.verdict]
+        .iter()
+        .any(|verdict| matches!(verdict, Verdict::Undecided | Verdict::NotJudged));
+    let outcome = if own.verdict == fair.verdict {
+        "the set-up makes no difference to the verdict"
+    } else if open {
+        "whether the set-up matters is open"
+    } else {
+        "the set-up decides the verdict"
     };
-    format!("{in_own} {}, {in_fair} {}: {same}.", told(own), told(fair))
+    format!(
+        "{in_own} {}, {in_fair} {}: {outcome}.",
+        told(own),
+        told(fair)
+    )
 }
 
 /// Both ratios to the same other MPM, with its name and the subject's.
