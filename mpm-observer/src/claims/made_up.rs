@@ -49,7 +49,7 @@ pub fn scenario(
     }
 }
 
-/// A little up and down, the same for no two repetitions in a row: within 1 %.
+/// A little up and down, within 1 %, so that no two MPMs go along with each other.
 pub fn noise(repetition: u32) -> f64 {
-    1.0 + 0.002 * f64::from(repetition * 7 % 11) - 0.01
+    1.0 + 0.002 * f64::from(repetition * repetition * 7 % 11) - 0.01
 }
