@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     figures::{RunFigures, ScenarioFigures},
     metrics::{METRICS, Metric},
-    verdict_text::{counted, decisive_effect, difference, judgement},
+    verdict_text::{asks_for, counted, decisive_effect, difference, judgement},
 };
 use crate::{
     claims::{self, Case, Claim, Fair, Judgement, RunValues, ScenarioRuns, Tally, Verdict},
@@ -62,6 +62,8 @@ pub(super) struct SetUp {
     pub effect: String,
     /// Its interval.
     pub interval: String,
+    /// What would decide it if it is undecided; otherwise empty.
+    pub asks_for: String,
     /// All of it in one sentence.
     pub text: String,
 }
@@ -198,6 +200,7 @@ fn set_up(claim: &ClaimText, it: &Judgement, scenarios: &[ScenarioFigures]) -> S
         style: it.verdict,
         effect,
         interval,
+        asks_for: asks_for(it),
         text: figures.map_or_else(String::new, |figures| judgement(claim, it, figures)),
     }
 }
@@ -212,6 +215,7 @@ fn not_run(name: &str) -> SetUp {
         style: Verdict::NotJudged,
         effect: String::new(),
         interval: String::new(),
+        asks_for: String::new(),
         text: format!("the scenario {name} has no run in this experiment"),
     }
 }

@@ -85,7 +85,7 @@ fn cells(title: &str, line: &Line) -> Vec<[String; 4]> {
 }
 
 fn set_up(it: &SetUp) -> Vec<String> {
-    [&it.verdict, &it.effect, &it.interval]
+    [&it.verdict, &it.effect, &it.interval, &it.asks_for]
         .into_iter()
         .filter(|text| !text.is_empty())
         .flat_map(|text| wrapped(text, SET_UP))
@@ -131,6 +131,7 @@ mod tests {
             style: verdict,
             effect: effect.into(),
             interval: interval.into(),
+            asks_for: String::new(),
             text: String::new(),
         }
     }

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     claims::{
-        Case, Comparison, Effect, Ends, Fair, Judgement, Measure, Needed, NotJudged, Verdict,
+        Case, Comparison, Effect, Ends, Fair, Judgement, MOST_FURTHER, Measure, Needed, NotJudged,
+        Verdict,
     },
     scenario::{ClaimText, Direction, Mpm},
     statistics::Interval,
@@ -161,7 +162,7 @@ fn undecided(it: &Judgement) -> String {
             listing(&bound)
         ),
         Needed::WouldNotHelp => "further repetitions would not decide".into(),
-        Needed::TooMany => "more than 100 further repetitions would be needed".into(),
+        Needed::TooMany => format!("more than {} would be needed", further(MOST_FURTHER)),
         Needed::Further(count) if few => format!(
             "too few to judge from, an interval takes {}: {} needed",
             Interval::MIN_VALUES,
@@ -244,6 +245,16 @@ pub(super) fn decisive_effect(it: &Judgement) -> (String, String) {
         },
     );
     (against, interval)
+}
+
+/// What would decide an undecided claim, in a few words; empty for the others.
+pub(super) fn asks_for(it: &Judgement) -> String {
+    match it.needed {
+        None => String::new(),
+        Some(Needed::Further(count)) => format!("{count} repetitions more"),
+        Some(Needed::TooMany) => format!("over {MOST_FURTHER} more"),
+        Some(Needed::WouldNotHelp) => "not by repetitions".into(),
+    }
 }
 
 /// How the tutorial's own set-up and the fair one differ in what they give, in one sentence; empty

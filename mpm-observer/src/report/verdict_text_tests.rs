@@ -85,6 +85,16 @@ fn too_few_runs_say_how_many_are_missing() {
 }
 
 #[test]
+fn an_undecided_claim_asks_for_repetitions_in_the_table_too() {
+    let asks = |figures| {
+        let line = &Statements::of(&[figures], &[]).lines[0];
+        line.own.asks_for.clone()
+    };
+    assert_eq!(asks(memory(4, [26, 9, 8], more())), "2 repetitions more");
+    assert_eq!(asks(memory(8, [26, 9, 8], more())), "");
+}
+
+#[test]
 fn what_else_differed_is_told() {
     let mut figures = memory(
         8,
