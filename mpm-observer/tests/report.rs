@@ -9,7 +9,7 @@ use std::{
 use mpm_observer::{
     self as observer,
     recording::{Experiment, FORMAT, RunDir, ScenarioNotes, Status, TableRow, TableWriter},
-    report::{make_report, metrics::METRICS},
+    report::{Report, make_report, metrics::METRICS},
     scenario::{Mpm, builtin},
 };
 use serde_json::Value;
@@ -61,7 +61,7 @@ fn write_experiment(dir: &Path, runs: Vec<String>, title: &str, command: &str) {
             expects: None,
         }],
         command: vec![command.into()],
-        planned: 12,
+        planned: 27,
         skipped: vec![],
         runs,
         interrupted: true,
@@ -77,11 +77,11 @@ fn memory_mb(mpm: Mpm) -> u64 {
     }
 }
 
-/// Three repetitions of each MPM, event's third without a start, a damaged part in worker's
-/// second, and a fourth of prefork that was interrupted, one of event without a manifest.
+/// Eight repetitions of each MPM, event's third without a start, a damaged part in worker's
+/// second, and a ninth of prefork that was interrupted, one of event without a manifest.
 fn made_up_experiment(dir: &Path) {
     let mut names = Vec::new();
-    for repetition in 1..=3 {
+    for repetition in 1..=8 {
         for mpm in Mpm::ALL {
             let figures = Figures {
                 failed: 0,
@@ -100,23 +100,23 @@ fn made_up_experiment(dir: &Path) {
             }
         }
     }
-    let mut cut_short = rows::rows(Mpm::Prefork, 4, &Figures::default());
+    let mut cut_short = rows::rows(Mpm::Prefork, 9, &Figures::default());
     cut_short.manifest.status = Status::Interrupted;
     cut_short.manifest.load = None;
     write_run(dir, &mut names, &cut_short);
-    names.push("high-load.event.4".into());
-    fs::create_dir_all(dir.join("runs/high-load.event.4")).unwrap();
-    fs::write(dir.join("runs/high-load.event.4/manifest.json"), b"{ half").unwrap();
+    names.push("high-load.event.9".into());
+    fs::create_dir_all(dir.join("runs/high-load.event.9")).unwrap();
+    fs::write(dir.join("runs/high-load.event.9/manifest.json"), b"{ half").unwrap();
     write_experiment(dir, names, HOSTILE, HOSTILE);
 }
 
 /// Makes the report of the made-up experiment once and hands its directory to the test.
-fn with_report(look: impl FnOnce(&Path, &str)) {
+fn with_report(look: impl FnOnce(&Path, &Report)) {
     let dir = tempfile::tempdir().unwrap();
     made_up_experiment(dir.path());
     let report = make_report(dir.path()).unwrap();
     assert_eq!(report.html, dir.path().join("report/report.html"));
-    look(&dir.path().join("report"), &report.summary);
+    look(&dir.path().join("report"), &report);
 }
 
 fn pictures(dir: &Path) -> Vec<PathBuf> {
@@ -131,17 +131,33 @@ fn pictures(dir: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn the_report_of_a_recording_is_whole_and_true() {
-    with_report(|dir, summary| {
+    with_report(|dir, report| {
         assert_eq!(
-            summary,
-            "9 runs, 1 scenario: 99.00 % of the successful requests joined, 0 events lost; failed \
-             requests: 100 with event (high-load); no MPM clearly fastest"
+            report.summary,
+            "24 runs, 1 scenario: 99.00 % of the successful requests joined, 0 events lost; \
+             failed requests: 100 with event (high-load); no MPM clearly fastest; of 2 claims 1 \
+             confirmed, 1 no difference (1 otherwise in the tutorial's own set-up)"
         );
+        table_fits_a_terminal(&report.table);
         files_are_there_and_nothing_else(dir);
         figures_are_the_made_up_ones(dir);
         page_needs_nothing_else_and_escapes(dir);
         markdown_shows_the_pictures_that_are_there(dir);
     });
+}
+
+fn table_fits_a_terminal(table: &str) {
+    for line in table.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    for told in [
+        "Prefork uses more CPU",
+        "2.89 times worker's",
+        "no difference",
+        "not measured",
+    ] {
+        assert!(table.contains(told), "{told}\n{table}");
+    }
 }
 
 fn files_are_there_and_nothing_else(dir: &Path) {
@@ -160,6 +176,7 @@ fn files_are_there_and_nothing_else(dir: &Path) {
         "throughput",
     ];
     let overview = [
+        "claims",
         "latency_p99_ns",
         "memory_bytes",
         "requests_per_s",
@@ -192,20 +209,20 @@ fn figures_are_the_made_up_ones(dir: &Path) {
     assert_eq!(scenario["title"], HOSTILE);
 
     let worker = &scenario["mpms"]["worker"];
-    assert_eq!(worker["memory_bytes"]["median"], 9_002_000.0);
+    assert_eq!(worker["memory_bytes"]["median"], 9_004_500.0);
     assert_eq!(worker["memory_bytes"]["low"], 9_001_000.0);
-    assert_eq!(worker["memory_bytes"]["high"], 9_003_000.0);
-    assert_eq!(worker["memory_bytes"]["n"], 3);
+    assert_eq!(worker["memory_bytes"]["high"], 9_008_000.0);
+    assert_eq!(worker["memory_bytes"]["n"], 8);
     assert_eq!(worker["requests_per_s"]["median"], 50.0);
     assert_eq!(worker["latency_p50_ns"]["median"], 1_050_000.0);
     assert_eq!(worker["server_cpu_per_request_ns"]["median"], 300_000.0);
 
     let event = &scenario["mpms"]["event"];
-    assert_eq!(event["memory_bytes"]["n"], 2);
+    assert_eq!(event["memory_bytes"]["n"], 7);
     assert_eq!(event["failed_requests"]["high"], 100.0);
 
     let runs = scenario["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), 9);
+    assert_eq!(runs.len(), 24);
     let run = |name: &str| runs.iter().find(|run| run["run"] == name).unwrap();
     assert_eq!(run("high-load.event.3")["status"], "not_started");
     assert_eq!(
@@ -230,26 +247,55 @@ fn figures_are_the_made_up_ones(dir: &Path) {
     assert_eq!(reasons.len(), 2);
     assert_eq!(
         reasons[0],
-        ("high-load.prefork.4", "interrupted by the user")
+        ("high-load.prefork.9", "interrupted by the user")
     );
-    assert_eq!(reasons[1].0, "high-load.event.4");
+    assert_eq!(reasons[1].0, "high-load.event.9");
     assert!(
         reasons[1].1.starts_with("its manifest cannot be read"),
         "{}",
         reasons[1].1
     );
 
-    let claims = scenario["claims"].as_array().unwrap();
-    let answer = |metric: &str| {
-        let claim = claims
-            .iter()
-            .find(|claim| claim["metric"] == metric)
-            .unwrap();
-        claim["answer"]["verdict"].as_str().unwrap()
+    claims_are_judged_by_the_made_up_figures(&json);
+}
+
+fn claims_are_judged_by_the_made_up_figures(json: &Value) {
+    let claims = json["claims"].as_array().unwrap();
+    let case = |metric: &str| {
+        let named = |claim: &&Value| claim["claim"]["metric"] == metric;
+        &claims.iter().find(named).unwrap()["cases"][0]
     };
-    assert_eq!(answer("failed_requests"), "opposite");
-    // Event has two values only.
-    assert_eq!(answer("memory_bytes"), "not_measured");
+    // Summed RSS is the same in all made-up runs; the cgroup is not.
+    let memory = case("rss_bytes");
+    assert_eq!(memory["own"]["verdict"], "no_difference");
+    assert_eq!(memory["own"]["effect"]["value"], 1.0);
+    let fair = &memory["fair"];
+    assert_eq!(fair["verdict"], "confirmed");
+    assert_eq!(fair["metric"], "memory_bytes");
+    assert_eq!(fair["against"], "worker");
+    let effect = &fair["effect"];
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert!(
+        (number(&effect["value"]) - 26.0 / 9.0).abs() < 0.01,
+        "{effect}"
+    );
+    assert!(number(&effect["interval"]["low"]) > 2.88, "{effect}");
+    assert!(number(&effect["interval"]["high"]) < 2.90, "{effect}");
+    assert_eq!(effect["n"], 8);
+    assert_eq!(fair["needed_repetitions"], Value::Null);
+    // Event's third run did not start, so it has no partner.
+    assert_eq!(fair["comparisons"][1]["other"], "event");
+    assert_eq!(fair["comparisons"][1]["effect"]["n"], 7);
+    assert_eq!(
+        memory["difference"],
+        "By summed RSS prefork has 1.00 times what worker has, by what the kernel charges 2.89 \
+         times."
+    );
+    let cpu = case("server_cpu_per_request_ns");
+    assert_eq!(cpu["own"]["verdict"], "no_difference");
+    assert_eq!(cpu["fair"], Value::Null);
+    assert_eq!(json["tally"]["verdicts"]["confirmed"], 1);
+    assert_eq!(json["tally"]["otherwise_in_own"], 1);
 }
 
 fn page_needs_nothing_else_and_escapes(dir: &Path) {
@@ -281,7 +327,7 @@ fn page_needs_nothing_else_and_escapes(dir: &Path) {
         "part-00009.parquet",
         "no child became healthy",
         "AH03104",
-        "9 runs compared, 11 begun, 12 planned",
+        "24 runs compared, 26 begun, 27 planned",
     ] {
         assert!(html.contains(told), "{told}");
     }

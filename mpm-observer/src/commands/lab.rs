@@ -110,6 +110,9 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
     }
     eprintln!("drawing the report …");
     let report = report::make_report(&out).map_err(|error| (Exit::Failed, error.to_string()))?;
+    if !report.table.is_empty() {
+        println!("{}", report.table);
+    }
     println!("{}", report.summary);
     let skipped = match outcome.skipped.len() {
         0 => String::new(),

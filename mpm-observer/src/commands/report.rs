@@ -18,6 +18,9 @@ pub(super) struct ReportArguments {
 pub(super) fn run(arguments: &ReportArguments) -> CommandResult {
     let report =
         make_report(&arguments.experiment).map_err(|error| (Exit::Failed, error.to_string()))?;
+    if !report.table.is_empty() {
+        println!("{}", report.table);
+    }
     println!("{}", report.summary);
     println!("report: {}", report.html.display());
     Ok(Exit::Done)

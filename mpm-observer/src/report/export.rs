@@ -2,7 +2,9 @@
 
 use minijinja::syntax::SyntaxConfig;
 
-use super::{ReportError, data::Contents, figures::ScenarioFigures, page::Page};
+use super::{
+    ReportError, data::Contents, figures::ScenarioFigures, page::Page, statements::Statements,
+};
 
 /// What there is to export.
 pub(super) struct Material<'a> {
@@ -10,6 +12,8 @@ pub(super) struct Material<'a> {
     pub contents: &'a Contents,
     /// All figures.
     pub scenarios: &'a [ScenarioFigures],
+    /// The tutorial's statements with their verdicts.
+    pub statements: &'a Statements,
     /// The report as texts, tables and pictures.
     pub page: &'a Page,
 }

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ReportError,
-    answers::answer,
     export::{Exporter, Material},
     figures::{RunFigures, ScenarioFigures},
     metrics::{Better, METRICS},
@@ -20,7 +19,9 @@ use crate::{recording::FORMAT, scenario::Mpm};
 ///
 /// `metrics` explains the keys; units are at the end of each key. `scenarios[].mpms.MPM.KEY` has
 /// `median`, `low`, `high` and `n` over the repetitions, `scenarios[].runs[].metrics.KEY` the
-/// value of one run, null where there is none.
+/// value of one run, null where there is none. `claims[].cases[]` has the judgement in the
+/// tutorial's own set-up and in the fair one: verdict, effect with its interval and n, and
+/// `needed_repetitions`, the further ones that would decide an undecided claim.
 pub(super) struct Json;
 
 impl Exporter for Json {
@@ -32,12 +33,13 @@ impl Exporter for Json {
         let Material {
             contents,
             scenarios,
+            statements,
             ..
         } = material;
         let setting = &contents.setting;
         let value = json!({
             "format": FORMAT,
-            "summary": one_line(scenarios),
+            "summary": one_line(scenarios, statements),
             "warnings": warnings(contents, scenarios),
             "experiment": {
                 "command": contents.experiment.command,
@@ -63,6 +65,8 @@ impl Exporter for Json {
                     Better::Neither => None,
                 },
             })).collect::<Vec<_>>(),
+            "tally": statements.tally,
+            "claims": statements.json(),
             "scenarios": scenarios.iter().map(scenario).collect::<Vec<_>>(),
             "left_out": contents.left_out.iter().map(|left_out| json!({
                 "run": left_out.run,
@@ -81,23 +85,12 @@ fn scenario(figures: &ScenarioFigures) -> Value {
         .into_iter()
         .map(|mpm| (mpm.to_string(), spreads(figures, mpm)))
         .collect();
-    let claims = figures
-        .notes
-        .tutorial
-        .iter()
-        .flat_map(|tutorial| &tutorial.claims);
     json!({
         "name": figures.notes.name,
         "title": figures.notes.title,
         "what": figures.notes.what,
         "tutorial": figures.notes.tutorial,
         "mpms": mpms,
-        "claims": claims.map(|claim| json!({
-            "row": claim.row,
-            "says": claim.says,
-            "metric": claim.metric,
-            "answer": answer(claim, figures),
-        })).collect::<Vec<_>>(),
         "runs": figures.runs.iter().map(run).collect::<Vec<_>>(),
         "traces": figures.traces.iter().map(TraceFigures::json).collect::<Vec<_>>(),
     })

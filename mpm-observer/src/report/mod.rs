@@ -3,9 +3,9 @@
 //! Everything is derived from the table of [`metrics`] and the table of charts. One scenario
 //! after the other is read and drawn, so that the rows of only one are in memory.
 
-mod answers;
 mod basis;
 mod charts;
+mod course;
 mod data;
 mod export;
 mod figures;
@@ -19,11 +19,16 @@ mod page;
 mod phase_table;
 mod pictures;
 mod sides_table;
+mod statements;
 mod summary;
+mod summary_table;
 mod tables;
 mod text;
 mod time;
 mod trace;
+mod verdict_text;
+#[cfg(test)]
+mod verdict_text_tests;
 
 use std::{
     fs, io,
@@ -35,12 +40,14 @@ use thiserror::Error;
 pub use time::utc;
 
 use self::{
-    charts::{CHARTS, OVERVIEW, OverviewChart, ScenarioChart, Subject},
+    charts::{CHARTS, CLAIM_CHARTS, ClaimChart, OVERVIEW, OverviewChart, ScenarioChart, Subject},
     data::{Contents, Group, LeftOut, RunRef, read_contents},
     export::{EXPORTERS, Material},
     figures::ScenarioFigures,
     page::Figure,
     pictures::{Picture, file_stem, on_all_cpus, write_whole},
+    statements::Statements,
+    summary_table::summary_table,
 };
 use crate::{
     correlate::{RunAnalysis, load_run},
@@ -52,6 +59,9 @@ use crate::{
 pub struct Report {
     /// One plain line.
     pub summary: String,
+    /// The tutorial's summary table with its verdicts, for a terminal: whole lines; empty if no
+    /// statement was tested.
+    pub table: String,
     /// The page.
     pub html: PathBuf,
 }
@@ -112,8 +122,21 @@ pub fn make_report(experiment: &Path) -> Result<Report, ReportError> {
         charts.push(drawn);
         scenarios.push(figures);
     }
-    let overview = draw_overview(&dir, &scenarios)?;
-    write_pages(&dir, &contents, &scenarios, overview, charts)
+    let statements = Statements::of(&scenarios, &[]);
+    let drawn = Drawn {
+        claims: draw_claims(&dir, &statements)?,
+        overview: draw_overview(&dir, &scenarios)?,
+        scenarios: charts,
+    };
+    write_pages(&dir, &contents, &scenarios, &statements, drawn)
+}
+
+/// All pictures of a report.
+struct Drawn {
+    claims: Vec<Figure>,
+    overview: Vec<Figure>,
+    /// Those of each scenario.
+    scenarios: Vec<Vec<Figure>>,
 }
 
 /// Reads the runs of a scenario; one whose tables cannot be opened is left out.
@@ -157,6 +180,25 @@ fn draw_scenario(
     Ok(drawn)
 }
 
+/// Draws the charts of the statements that there are.
+fn draw_claims(dir: &Path, statements: &Statements) -> Result<Vec<Figure>, ReportError> {
+    let draw = |chart: &ClaimChart| {
+        let drawn = chart.make(&statements.claims)?;
+        Some(Picture::draw(
+            format!("overview.{}.png", chart.key),
+            drawn.as_ref(),
+        ))
+    };
+    let mut drawn = Vec::new();
+    for (chart, picture) in CLAIM_CHARTS.iter().zip(on_all_cpus(CLAIM_CHARTS, draw)) {
+        let Some(picture) = picture else { continue };
+        picture.write(dir)?;
+        // How it is read stands in the picture's own footnote.
+        drawn.push(Figure::new(chart.title, "", "with intervals", &picture));
+    }
+    Ok(drawn)
+}
+
 fn draw_overview(dir: &Path, scenarios: &[ScenarioFigures]) -> Result<Vec<Figure>, ReportError> {
     let draw = |chart: &OverviewChart| {
         let drawn = chart.make(scenarios);
@@ -174,13 +216,14 @@ fn write_pages(
     dir: &Path,
     contents: &Contents,
     scenarios: &[ScenarioFigures],
-    overview: Vec<Figure>,
-    charts: Vec<Vec<Figure>>,
+    statements: &Statements,
+    drawn: Drawn,
 ) -> Result<Report, ReportError> {
-    let page = page::build(contents, scenarios, overview, charts);
+    let page = page::build(contents, scenarios, statements, drawn);
     let material = Material {
         contents,
         scenarios,
+        statements,
         page: &page,
     };
     let mut html = PathBuf::new();
@@ -190,6 +233,7 @@ fn write_pages(
     }
     Ok(Report {
         summary: page.summary,
+        table: summary_table(statements),
         html,
     })
 }

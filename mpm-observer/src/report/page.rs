@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
 use super::{
-    basis,
+    Drawn, basis,
     charts::{OverviewChart, ScenarioChart, conditions},
     data::{Contents, LeftOut},
     figures::ScenarioFigures,
@@ -12,7 +12,8 @@ use super::{
     phase_table::phase_table,
     pictures::Picture,
     sides_table::sides_table,
-    summary::{Tested, one_line, tested, warnings},
+    statements::{Line, SetUp, Statements},
+    summary::{one_line, warnings},
     tables::{self, Cell, Table},
     text::plural,
     trace::{TraceFigures, TraceLink, wakers},
@@ -32,6 +33,8 @@ pub(super) struct Page {
     pub warnings: Vec<String>,
     /// The rows of the tutorial's summary table.
     pub rows: Vec<ClaimRow>,
+    /// The charts of the statements.
+    pub claim_charts: Vec<Figure>,
     /// What the figures of `rows` rest on.
     pub basis: String,
     /// The MPMs of the columns of `rows`.
@@ -55,34 +58,28 @@ pub(super) struct Page {
 pub(super) struct ClaimRow {
     /// Its heading.
     pub title: String,
-    /// Its statements; empty if none was tested.
-    pub claims: Vec<Claim>,
+    /// Its statements, each in one scenario; empty if none was tested.
+    pub lines: Vec<ClaimLine>,
 }
 
-/// A statement with its answers.
+/// A statement in one scenario.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Claim {
-    /// The statement.
-    pub says: String,
-    /// Name of the metric; empty if it names none.
-    pub metric: String,
-    /// One for each scenario that it was tested in.
-    pub answers: Vec<ScenarioAnswer>,
+pub(super) struct ClaimLine {
+    /// Its words.
+    pub line: Line,
+    /// The figures of the tutorial's own set-up and, where there is one, of the fair one.
+    pub set_ups: Vec<ClaimFigures>,
 }
 
-/// The answer in one scenario.
+/// The figures that a verdict rests on.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ScenarioAnswer {
-    /// Title of the scenario.
-    pub scenario: String,
-    /// Anchor of its section.
+pub(super) struct ClaimFigures {
+    /// Whose set-up it is.
+    pub whose: &'static str,
+    /// The judgement in words.
+    pub it: SetUp,
+    /// Anchor of the scenario's section; empty if it has none.
     pub anchor: String,
-    /// The verdict in words.
-    pub verdict: String,
-    /// The verdict as a name of style.
-    pub style: super::answers::Verdict,
-    /// The answer in one sentence.
-    pub text: String,
     /// The metric of each of the page's MPMs.
     pub cells: Vec<Cell>,
 }
@@ -163,37 +160,40 @@ impl Figure {
     }
 }
 
-/// Builds the page. `charts` are those of each scenario, in the same order.
+/// Builds the page.
 pub(super) fn build(
     contents: &Contents,
     scenarios: &[ScenarioFigures],
-    overview: Vec<Figure>,
-    charts: Vec<Vec<Figure>>,
+    statements: &Statements,
+    drawn: Drawn,
 ) -> Page {
     let mpms: Vec<Mpm> = Mpm::ALL
         .into_iter()
         .filter(|mpm| scenarios.iter().any(|figures| figures.mpms().contains(mpm)))
         .collect();
     Page {
-        summary: one_line(scenarios),
+        summary: one_line(scenarios, statements),
         warnings: warnings(contents, scenarios),
         rows: SummaryRow::ALL
             .into_iter()
             .map(|row| ClaimRow {
                 title: row.title().into(),
-                claims: tested(row, scenarios)
+                lines: statements
+                    .lines
                     .iter()
-                    .map(|tested| claim(tested, scenarios, &mpms))
+                    .filter(|line| line.row == row)
+                    .map(|line| claim_line(line, scenarios, &mpms))
                     .collect(),
             })
             .collect(),
+        claim_charts: drawn.claims,
         basis: basis::of_all(scenarios, contents.overhead.as_ref()),
         mpms: mpms.iter().map(Mpm::to_string).collect(),
         facts: facts(contents, scenarios),
-        overview,
+        overview: drawn.overview,
         scenarios: scenarios
             .iter()
-            .zip(charts)
+            .zip(drawn.scenarios)
             .enumerate()
             .map(|(index, (figures, charts))| {
                 section(index, figures, charts, contents.overhead.as_ref())
@@ -221,29 +221,32 @@ fn anchor(index: usize) -> String {
     format!("scenario-{}", index + 1)
 }
 
-fn claim(tested: &Tested<'_>, scenarios: &[ScenarioFigures], mpms: &[Mpm]) -> Claim {
-    let metric = tested.claim.metric.as_deref().and_then(Metric::index);
-    let metric = metric.map(|index| &METRICS[index]);
-    let answers = tested.answers.iter().map(|(figures, answer)| {
+fn claim_line(line: &Line, scenarios: &[ScenarioFigures], mpms: &[Mpm]) -> ClaimLine {
+    let figures = |whose, it: &SetUp| {
         let index = scenarios
             .iter()
-            .position(|other| std::ptr::eq(other, *figures));
-        ScenarioAnswer {
-            scenario: figures.notes.title.clone(),
-            anchor: anchor(index.unwrap_or(0)),
-            verdict: answer.verdict.name().into(),
-            style: answer.verdict,
-            text: answer.text.clone(),
-            cells: metric.map_or_else(
-                || vec![Cell::default(); mpms.len()],
-                |metric| tables::metric_cells(figures, metric, mpms),
-            ),
+            .position(|figures| figures.notes.name == it.scenario);
+        let metric = Metric::index(&it.key).map(|index| &METRICS[index]);
+        ClaimFigures {
+            whose,
+            it: it.clone(),
+            anchor: index.map(anchor).unwrap_or_default(),
+            cells: match (index, metric) {
+                (Some(index), Some(metric)) => {
+                    tables::metric_cells(&scenarios[index], metric, mpms)
+                }
+                _ => vec![Cell::default(); mpms.len()],
+            },
         }
-    });
-    Claim {
-        says: tested.claim.says.clone(),
-        metric: metric.map_or_else(String::new, |metric| metric.label.to_owned()),
-        answers: answers.collect(),
+    };
+    let fair = line.fair.as_ref().map(|fair| figures("fair", fair));
+    let own = match fair {
+        Some(_) => figures("the tutorial's", &line.own),
+        None => figures("", &line.own),
+    };
+    ClaimLine {
+        line: line.clone(),
+        set_ups: [Some(own), fair].into_iter().flatten().collect(),
     }
 }
 

@@ -1,18 +1,18 @@
 //! What an experiment comes to in one line, and what its reader has to be warned of.
 
 use super::{
-    answers::{Answer, answer},
     data::Contents,
-    figures::{LEAST_RUNS, ScenarioFigures},
+    figures::ScenarioFigures,
+    statements::Statements,
     text::{listing, percent, plural, whole},
 };
-use crate::scenario::{ClaimText, Mpm, SummaryRow};
+use crate::{scenario::Mpm, statistics::Interval};
 
 /// From this share of successful requests on, a scenario counts as joined.
 const WELL_JOINED_PERCENT: f64 = 99.9;
 
 /// One plain sentence.
-pub(super) fn one_line(scenarios: &[ScenarioFigures]) -> String {
+pub(super) fn one_line(scenarios: &[ScenarioFigures], statements: &Statements) -> String {
     if scenarios.is_empty() {
         return "no run that can be compared".into();
     }
@@ -38,6 +38,10 @@ pub(super) fn one_line(scenarios: &[ScenarioFigures]) -> String {
     parts.push(format!("{joined}{lost} lost"));
     parts.push(failures(scenarios));
     parts.push(fastest(scenarios));
+    let verdicts = statements.tally.in_words();
+    if !verdicts.is_empty() {
+        parts.push(verdicts);
+    }
     let [runs, rest @ ..] = parts.as_slice() else {
         return String::new();
     };
@@ -87,37 +91,6 @@ fn fastest(scenarios: &[ScenarioFigures]) -> String {
     format!("clearly fastest: {} of {of}", listing(&each))
 }
 
-/// A statement of the tutorial with its answer in each scenario that it was tested in.
-pub(super) struct Tested<'a> {
-    /// The statement.
-    pub claim: &'a ClaimText,
-    /// The scenarios with their answers.
-    pub answers: Vec<(&'a ScenarioFigures, Answer)>,
-}
-
-/// The statements of a row of the tutorial's table, each once, in the order of the scenarios.
-pub(super) fn tested(row: SummaryRow, scenarios: &[ScenarioFigures]) -> Vec<Tested<'_>> {
-    let mut all: Vec<Tested<'_>> = Vec::new();
-    for figures in scenarios {
-        let claims = figures
-            .notes
-            .tutorial
-            .iter()
-            .flat_map(|tutorial| &tutorial.claims);
-        for claim in claims.filter(|claim| claim.row == row) {
-            let answered = (figures, answer(claim, figures));
-            match all.iter_mut().find(|tested| tested.claim == claim) {
-                Some(tested) => tested.answers.push(answered),
-                None => all.push(Tested {
-                    claim,
-                    answers: vec![answered],
-                }),
-            }
-        }
-    }
-    all
-}
-
 /// What makes figures doubtful or incomplete, the gravest first.
 pub(super) fn warnings(contents: &Contents, scenarios: &[ScenarioFigures]) -> Vec<String> {
     let experiment = &contents.experiment;
@@ -135,16 +108,16 @@ pub(super) fn warnings(contents: &Contents, scenarios: &[ScenarioFigures]) -> Ve
             plural(contents.left_out.len() as u64, "run")
         ));
     }
+    let least = Interval::MIN_VALUES;
     let few = |figures: &&ScenarioFigures| {
         let mpms = figures.mpms();
-        mpms.iter()
-            .any(|&mpm| figures.runs_of(mpm).count() < LEAST_RUNS)
+        mpms.iter().any(|&mpm| figures.runs_of(mpm).count() < least)
     };
     let few = names(scenarios.iter().filter(few));
     if !few.is_empty() {
         warnings.push(format!(
-            "Fewer than {LEAST_RUNS} runs of an MPM in {}: no difference is called clear there, \
-             and no statement is judged.",
+            "Fewer than {least} runs of an MPM in {}: too few for an interval, so no amount is \
+             judged there.",
             listing(&few)
         ));
     }
@@ -242,11 +215,15 @@ mod tests {
     use crate::kernel::Book;
     use crate::report::{
         figures::tests::scenario,
-        made_up::{self, Figures, three_of_each},
+        made_up::{self, Figures, of_each, three_of_each},
     };
 
+    fn line(scenarios: &[ScenarioFigures]) -> String {
+        one_line(scenarios, &Statements::of(scenarios, &[]))
+    }
+
     #[test]
-    fn the_line_tells_runs_joins_losses_failures_and_leads() {
+    fn the_line_tells_runs_joins_losses_failures_leads_and_verdicts() {
         let slow = scenario(three_of_each(|mpm, _| Figures {
             failed: if mpm == Mpm::Worker { 2 } else { 0 },
             load_ns: if mpm == Mpm::Event {
@@ -256,15 +233,15 @@ mod tests {
             },
             ..Figures::default()
         }));
-        let even = scenario(three_of_each(|_, _| Figures {
+        let even = scenario(of_each(6, |_, _| Figures {
             failed: 0,
             ..Figures::default()
         }));
         assert_eq!(
-            one_line(&[slow, even]),
-            "18 runs, 2 scenarios: 99 % of the successful requests joined, 0 events lost; failed \
-             requests: 6 with worker (high-load); clearly fastest: event in 1 of 2 scenarios"
-                .replace("99 %", "99.00 %")
+            line(&[slow, even]),
+            "27 runs, 2 scenarios: 99.00 % of the successful requests joined, 0 events lost; \
+             failed requests: 6 with worker (high-load); clearly fastest: event in 1 of 2 \
+             scenarios; of 4 claims 2 no difference, 2 undecided"
         );
     }
 
@@ -272,23 +249,11 @@ mod tests {
     fn the_line_claims_nothing_where_nothing_was_seen() {
         let none = scenario(vec![made_up::not_started(Mpm::Event, 1)]);
         assert_eq!(
-            one_line(&[none]),
+            line(&[none]),
             "1 run, 1 scenario: no request was successful, 0 events lost; failed requests: 100 \
-             with event (high-load); no MPM clearly fastest"
+             with event (high-load); no MPM clearly fastest; of 2 claims 2 not judged"
         );
-        assert_eq!(one_line(&[]), "no run that can be compared");
-    }
-
-    #[test]
-    fn a_statement_tested_in_two_scenarios_stands_once() {
-        let scenarios = [
-            scenario(three_of_each(|_, _| Figures::default())),
-            scenario(three_of_each(|_, _| Figures::default())),
-        ];
-        let tested_claims = tested(SummaryRow::HighLoad, &scenarios);
-        assert_eq!(tested_claims.len(), 1);
-        assert_eq!(tested_claims[0].answers.len(), 2);
-        assert!(tested(SummaryRow::Overload, &scenarios).is_empty());
+        assert_eq!(line(&[]), "no run that can be compared");
     }
 
     #[test]

@@ -106,8 +106,16 @@ fn describe(c: &mut Checker<'_, '_>, scenario: &Scenario) {
         if let Some(metric) = &claim.metric {
             c.text(metric, &format!("tutorial.claims[{index}].metric"));
         }
+        if let Some(metric) = &claim.fair_metric {
+            c.text(metric, &format!("tutorial.claims[{index}].fair_metric"));
+        }
         judged(c, scenario, claim, index);
     }
+    c.require(
+        tutorial.fair.as_ref() != Some(&scenario.name),
+        "tutorial.fair",
+        "names this scenario itself; leave it out where the set-up is fair",
+    );
 }
 
 fn expectation(c: &mut Checker<'_, '_>, scenario: &Scenario, expects: &Expectation, key: &str) {
@@ -129,6 +137,12 @@ fn expectation(c: &mut Checker<'_, '_>, scenario: &Scenario, expects: &Expectati
 /// A statement that is judged needs to say who differs, how, and in what.
 fn judged(c: &mut Checker<'_, '_>, scenario: &Scenario, claim: &ClaimText, index: usize) {
     let key = |name: &str| format!("tutorial.claims[{index}].{name}");
+    let mpms = &scenario.server.mpms;
+    c.require(
+        claim.fair_metric.is_none() || claim.metric.is_some(),
+        &key("fair_metric"),
+        "needs a `metric`: what the tutorial measures",
+    );
     if let Some(subject) = claim.subject {
         c.require(
             claim.direction.is_some(),
@@ -136,17 +150,36 @@ fn judged(c: &mut Checker<'_, '_>, scenario: &Scenario, claim: &ClaimText, index
             "needs a `direction`: more, less or fails",
         );
         c.require(
-            scenario.server.mpms.contains(&subject),
+            mpms.contains(&subject),
             &key("subject"),
             format_args!("{subject} is not in server.mpms"),
         );
     }
-    let Some(direction) = claim.direction else {
+    for (place, other) in claim.against.iter().enumerate() {
+        let key = key(&format!("against[{place}]"));
         c.require(
-            claim.by_percent.is_none(),
-            &key("by_percent"),
-            "needs a `direction`: more or less",
+            mpms.contains(other) && claim.subject != Some(*other),
+            &key,
+            format_args!("{other} is not another of server.mpms"),
         );
+        c.require(
+            !claim.against[..place].contains(other),
+            &key,
+            format_args!("names {other} twice"),
+        );
+    }
+    let Some(direction) = claim.direction else {
+        for (name, given) in [
+            ("by_percent", claim.by_percent.is_some()),
+            ("margin_percent", claim.margin_percent.is_some()),
+            ("against", !claim.against.is_empty()),
+        ] {
+            c.require(
+                !given,
+                &key(name),
+                "needs a `direction`: more, less or fails",
+            );
+        }
         return;
     };
     c.require(
@@ -159,11 +192,26 @@ fn judged(c: &mut Checker<'_, '_>, scenario: &Scenario, claim: &ClaimText, index
         &key("direction"),
         "needs a `metric`: what there is more or less of",
     );
-    c.require(
-        direction != Direction::Fails || claim.by_percent.is_none(),
-        &key("by_percent"),
-        "only for the directions more and less",
-    );
+    if let Some(margin) = claim.margin_percent {
+        c.within(margin.into(), 1, 50, &key("margin_percent"));
+    }
+    if let Some(least) = claim.by_percent {
+        // A share of failed requests has no more than 100 points.
+        let most = if direction == Direction::Fails {
+            100
+        } else {
+            100_000
+        };
+        c.within(least.into(), 1, most, &key("by_percent"));
+        c.require(
+            least >= claim.margin(),
+            &key("by_percent"),
+            format_args!(
+                "{least} is within the margin of {} in which a difference counts as none",
+                claim.margin()
+            ),
+        );
+    }
 }
 
 fn load(c: &mut Checker<'_, '_>, scenario: &Scenario) {

@@ -48,6 +48,10 @@ pub struct Tutorial {
     pub section: u32,
     /// The command the tutorial gives.
     pub command: String,
+    /// The scenario with the same load in a fair set-up, where this one is unfair as the tutorial
+    /// has it (unequal slots, a cold start). Each claim is judged in both. Default: this one is fair.
+    #[serde(default)]
+    pub fair: Option<String>,
     /// What it says the outcome will be.
     pub expects: Expectation,
     /// The statements of its summary table that this scenario bears on.
@@ -93,20 +97,58 @@ pub struct ClaimText {
     pub row: SummaryRow,
     /// The statement in one sentence.
     pub says: String,
-    /// The measured quantity that it is about, by the report's name for it.
+    /// The measured quantity that it is about, by the report's name for it; as the tutorial
+    /// measures it.
     #[serde(default)]
     pub metric: Option<String>,
+    /// The same quantity measured fairly, where the tutorial's way is not: `memory_bytes` where it
+    /// sums the resident sizes of processes that share most of them. Default: `metric` is fair.
+    #[serde(default)]
+    pub fair_metric: Option<String>,
     /// The MPM that is said to differ from the others. Without it the report shows the figures
     /// and judges nothing.
     #[serde(default)]
     pub subject: Option<Mpm>,
+    /// The MPMs that it is compared with; it has to differ from each of them. Default: all others.
+    #[serde(default)]
+    pub against: Vec<Mpm>,
     /// In which way: `"more"` or `"less"` of the metric than each of the others, or `"fails"`.
     #[serde(default)]
     pub direction: Option<Direction>,
     /// By how many per cent it must differ at least for the statement to hold, as for "far
-    /// ahead". Default: 0, any clear difference.
+    /// ahead": the larger value against the smaller one, or for `"fails"` the share of failed
+    /// requests in points. Default: any difference beyond the margin; for `"fails"` 50.
     #[serde(default)]
     pub by_percent: Option<u32>,
+    /// Up to how many per cent (points for `"fails"`) a difference counts as none. Default: 5.
+    #[serde(default)]
+    pub margin_percent: Option<u32>,
+}
+
+impl ClaimText {
+    /// Up to how many per cent a difference counts as none.
+    pub fn margin(&self) -> u32 {
+        self.margin_percent.unwrap_or(5)
+    }
+
+    /// By how many per cent the MPM must differ at least, if the statement says so. One that
+    /// fails does so as a rule: in half of its requests.
+    pub fn least_percent(&self) -> Option<u32> {
+        match self.direction {
+            Some(Direction::Fails) => Some(self.by_percent.unwrap_or(50)),
+            _ => self.by_percent,
+        }
+    }
+
+    /// The MPMs, of these, that the subject is compared with.
+    pub fn others(&self, mpms: &[Mpm]) -> Vec<Mpm> {
+        let compared = |mpm: &Mpm| self.against.is_empty() || self.against.contains(mpm);
+        let others = mpms
+            .iter()
+            .copied()
+            .filter(|mpm| self.subject != Some(*mpm));
+        others.filter(compared).collect()
+    }
 }
 
 /// In which way an MPM is said to differ from the others.
@@ -250,16 +292,16 @@ pub struct SizeNumbers {
     /// Slots of every MPM in this size; `server.<mpm>.max_request_workers` goes before it.
     #[serde(default)]
     pub max_request_workers: Option<u32>,
-    /// How often each MPM is run. Default: 3.
-    #[serde(default = "three")]
+    /// How often each MPM is run; with fewer than 6 no claim is judged. Default: 6.
+    #[serde(default = "six")]
     pub repetitions: u32,
     /// When the load is cut off, in seconds. Default: 120.
     #[serde(default = "two_minutes")]
     pub max_duration_s: u32,
 }
 
-fn three() -> u32 {
-    3
+fn six() -> u32 {
+    6
 }
 
 fn two_minutes() -> u32 {

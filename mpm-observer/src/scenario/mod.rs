@@ -68,7 +68,7 @@ macro_rules! files {
 
 /// In the order of the tutorial.
 const TUTORIAL: &[(&str, &str)] = files!("tutorial":
-    "high-load" "high-load-cold" "keep-alive" "large-file" "memory-limit" "overload-tutorial"
+    "high-load" "high-load-cold" "keep-alive" "keep-alive-within" "large-file" "memory-limit" "overload-tutorial"
     "overload-equal");
 
 /// Limits of a process, of its user, of a control group, of httpd; then what slow clients do.

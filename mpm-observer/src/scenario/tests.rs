@@ -315,11 +315,35 @@ fn a_judged_claim_says_who_differs_how_and_in_what() {
         ),
         (
             "by_percent = 5\n",
-            "mine.toml:22: tutorial.claims[0].by_percent: needs a `direction`: more or less",
+            "mine.toml:22: tutorial.claims[0].by_percent: needs a `direction`: more, less or fails",
         ),
         (
-            "subject = \"event\"\ndirection = \"fails\"\nby_percent = 5\n",
-            "mine.toml:24: tutorial.claims[0].by_percent: only for the directions more and less",
+            "margin_percent = 5\n",
+            "mine.toml:22: tutorial.claims[0].margin_percent: needs a `direction`: more, less or fails",
+        ),
+        (
+            "subject = \"event\"\ndirection = \"fails\"\nby_percent = 101\n",
+            "mine.toml:24: tutorial.claims[0].by_percent: 101 is not within 1 to 100",
+        ),
+        (
+            "subject = \"event\"\ndirection = \"fails\"\nby_percent = 9\nmargin_percent = 10\n",
+            "mine.toml:24: tutorial.claims[0].by_percent: 9 is within the margin of 10 in which a difference counts as none",
+        ),
+        (
+            "subject = \"event\"\ndirection = \"fails\"\nmargin_percent = 51\nby_percent = 60\n",
+            "mine.toml:24: tutorial.claims[0].margin_percent: 51 is not within 1 to 50",
+        ),
+        (
+            "subject = \"event\"\ndirection = \"fails\"\nagainst = [\"event\"]\n",
+            "mine.toml:24: tutorial.claims[0].against[0]: event is not another of server.mpms",
+        ),
+        (
+            "subject = \"event\"\ndirection = \"fails\"\nagainst = [\"worker\", \"worker\"]\n",
+            "mine.toml:24: tutorial.claims[0].against[1]: names worker twice",
+        ),
+        (
+            "fair_metric = \"memory_bytes\"\n",
+            "mine.toml:22: tutorial.claims[0].fair_metric: needs a `metric`: what the tutorial measures",
         ),
     ] {
         assert_eq!(claim(lines), [expected]);
@@ -402,12 +426,48 @@ fn every_built_in_scenario_is_correct_and_named_as_its_file() {
             assert_eq!(scenario.mpms().count(), 3, "{file}");
             for size in [Size::Quick, Size::Full] {
                 assert!(
-                    scenario.numbers(size).repetitions >= 3,
-                    "{file}: one run proves nothing"
+                    scenario.numbers(size).repetitions >= 6,
+                    "{file}: fewer than 6 values have no interval"
                 );
             }
         }
     }
+}
+
+#[test]
+fn a_built_in_fair_counterpart_is_built_in_has_the_same_load_and_equal_slots() {
+    let all = builtin();
+    for scenario in &all {
+        let Some(fair) = scenario.tutorial.as_ref().and_then(|t| t.fair.as_ref()) else {
+            continue;
+        };
+        let counterpart = all.iter().find(|other| other.name == *fair);
+        let counterpart = counterpart.unwrap_or_else(|| panic!("{} names {fair}", scenario.name));
+        assert_eq!(counterpart.load, scenario.load, "{fair}");
+        assert_eq!(counterpart.server.start, Start::Warm, "{fair}");
+        for size in [Size::Quick, Size::Full] {
+            let (own, other) = (scenario.numbers(size), counterpart.numbers(size));
+            assert_eq!(
+                (own.requests, own.concurrency),
+                (other.requests, other.concurrency),
+                "{fair}"
+            );
+            let slots = Mpm::ALL.map(|mpm| counterpart.plan(mpm, size).server.max_request_workers);
+            assert_eq!(slots, [slots[0]; 3], "{fair}");
+        }
+    }
+}
+
+#[test]
+fn a_scenario_is_not_its_own_fair_counterpart() {
+    let tutorial = "[tutorial]\nsection = 1\ncommand = \"ab\"\nfair = \"mine\"\n\
+                    [tutorial.expects]\noverall = \"x\"\n";
+    assert_eq!(
+        errors(&with("name", "name", tutorial)),
+        [
+            "mine.toml:18: tutorial.fair: names this scenario itself; leave it out where the set-up is fair"
+        ]
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod accept_wait;
 mod accepts;
+mod claims;
 mod latency;
 mod memory;
 mod overview;
@@ -12,6 +13,7 @@ mod throughput;
 
 use plots::{Chart, DistributionSeries, Frame, Interval, SeriesStyle};
 
+pub(super) use claims::{CLAIM_CHARTS, ClaimChart};
 pub(super) use overview::{OVERVIEW, OverviewChart};
 
 use super::{

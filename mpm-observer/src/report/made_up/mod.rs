@@ -60,11 +60,17 @@ pub(super) fn group(runs: &[RunAnalysis]) -> Group {
     }
 }
 
-/// Three repetitions of each MPM, each with figures of its own.
-pub(super) fn three_of_each(figures: impl Fn(Mpm, u32) -> Figures) -> Vec<RunAnalysis> {
+/// So many repetitions of each MPM, each with figures of its own.
+pub(super) fn of_each(repetitions: u32, figures: impl Fn(Mpm, u32) -> Figures) -> Vec<RunAnalysis> {
     let mut runs = Vec::new();
     for mpm in Mpm::ALL {
-        runs.extend((1..=3).map(|repetition| run(mpm, repetition, &figures(mpm, repetition))));
+        let one = |repetition| run(mpm, repetition, &figures(mpm, repetition));
+        runs.extend((1..=repetitions).map(one));
     }
     runs
+}
+
+/// Three repetitions of each MPM.
+pub(super) fn three_of_each(figures: impl Fn(Mpm, u32) -> Figures) -> Vec<RunAnalysis> {
+    of_each(3, figures)
 }
