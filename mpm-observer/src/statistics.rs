@@ -91,8 +91,29 @@ impl Interval {
     }
 }
 
+/// The 95 % interval of a share of which `count` in `n` were seen, by Wilson (Probable inference, the
+/// law of succession, and statistical inference, 1927): low and high end, within 0 and 1. Without
+/// any trial it is all of that.
+#[must_use]
+pub fn wilson(count: u32, n: u32) -> (f64, f64) {
+    /// Quantile 0.975 of the normal distribution.
+    const Z: f64 = 1.959_963_984_540_054;
+    if n == 0 {
+        return (0.0, 1.0);
+    }
+    let (n, share) = (f64::from(n), f64::from(count.min(n)) / f64::from(n));
+    let weight = 1.0 + Z * Z / n;
+    let middle = (share + Z * Z / (2.0 * n)) / weight;
+    let half = Z / weight * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    // Rounding must not put the ends on the wrong side of the share itself.
+    (
+        (middle - half).clamp(0.0, share),
+        (middle + half).clamp(share, 1.0),
+    )
+}
+
 /// Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014.
-struct SplitMix64(u64);
+pub(crate) struct SplitMix64(pub(crate) u64);
 
 impl SplitMix64 {
     fn next(&mut self) -> u64 {
@@ -104,7 +125,7 @@ impl SplitMix64 {
     }
 
     /// A number below `n`, each as likely as any other up to one in 2^64 / n.
-    fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 }
@@ -222,6 +243,26 @@ mod tests {
             })
             .count();
         assert!((180..=199).contains(&covered), "{covered} of {repeats}");
+    }
+
+    #[test]
+    fn wilsons_interval_agrees_with_published_values() {
+        // Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I.
+        for (count, n, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let (found_low, found_high) = wilson(count, n);
+            assert!((found_low - low).abs() < 5e-5, "{count}/{n}: {found_low}");
+            assert!(
+                (found_high - high).abs() < 5e-5,
+                "{count}/{n}: {found_high}"
+            );
+        }
+        assert_eq!(wilson(5, 5).1, 1.0);
+        assert_eq!(wilson(0, 0), (0.0, 1.0));
     }
 
     #[test]
