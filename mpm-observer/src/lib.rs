@@ -11,6 +11,7 @@ pub mod findings;
 pub mod httpd;
 pub mod kernel;
 pub mod lab;
+pub mod limit;
 pub mod overhead;
 pub mod recording;
 pub mod report;

@@ -139,7 +139,9 @@ fn every_kind_of_chart_can_be_empty() {
     intervals.rows.clear();
     let mut lanes = samples::lanes();
     lanes.groups.clear();
-    let charts: [&dyn Chart; 7] = [
+    let mut curves = samples::curves();
+    curves.series.clear();
+    let charts: [&dyn Chart; 8] = [
         &timeline,
         &stacked,
         &bars,
@@ -147,6 +149,7 @@ fn every_kind_of_chart_can_be_empty() {
         &ranked,
         &intervals,
         &lanes,
+        &curves,
     ];
     for chart in charts {
         let scene = scene(chart).unwrap();
@@ -177,7 +180,9 @@ fn every_kind_of_chart_names_the_series_whose_value_is_not_finite() {
     let mut lanes = samples::lanes();
     lanes.groups[1].lanes[0].label = "event".into();
     lanes.groups[1].lanes[0].spans[3].to = f64::NAN;
-    let charts: [&dyn Chart; 8] = [
+    let mut curves = samples::curves();
+    curves.series[2].points[3].y = f64::NAN;
+    let charts: [&dyn Chart; 9] = [
         &percentiles,
         &timeline,
         &stacked,
@@ -186,6 +191,7 @@ fn every_kind_of_chart_names_the_series_whose_value_is_not_finite() {
         &ranked,
         &intervals,
         &lanes,
+        &curves,
     ];
     for chart in charts {
         let error = scene(chart).unwrap_err();

@@ -39,6 +39,7 @@ extern crate self as plots;
 mod axis;
 mod bars;
 mod chart;
+mod curves;
 mod data;
 mod distribution;
 mod error;
@@ -64,6 +65,7 @@ mod unit;
 
 pub use bars::{BarGroup, BarPanel, Bars};
 pub use chart::Chart;
+pub use curves::{CurveMark, CurvePoint, CurveSeries, Curves};
 pub use data::{Estimate, Interval, Series};
 pub use distribution::{Distribution, DistributionSeries};
 pub use error::PlotError;

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
-use super::{Effect, Ends, Measure, Needed, ScenarioRuns, Threshold, Verdict, needed::needed};
-use crate::scenario::{ClaimText, Direction, Mpm};
+use super::{Effect, Measure, Needed, ScenarioRuns, Threshold, Verdict, needed::needed};
+use crate::{
+    scenario::{ClaimText, Direction, Mpm},
+    statistics::Ends,
+};
 
 /// A claim's MPM against one other, over the repetitions.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::newcombe;
-use crate::statistics::Interval;
+use crate::statistics::{Ends, Interval, newcombe};
 
 /// What an [`Effect`] is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -13,15 +12,6 @@ pub enum Measure {
     Ratio,
     /// Difference of two shares, -1 to 1: 0 is no difference.
     ShareDifference,
-}
-
-/// The two ends of an interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Ends {
-    /// The lower one.
-    pub low: f64,
-    /// The upper one.
-    pub high: f64,
 }
 
 /// How much the first of two MPMs has against the second.

@@ -10,16 +10,14 @@ mod effect;
 mod judge;
 mod needed;
 mod runs;
-mod share;
 mod statement;
 mod verdict;
 
 pub use compare::Comparison;
-pub use effect::{Effect, Ends, Measure};
+pub use effect::{Effect, Measure};
 pub use judge::{Judgement, NotJudged, judge};
 pub use needed::{MOST_FURTHER, Needed};
 pub use runs::{RunValues, ScenarioRuns};
-pub use share::{newcombe, wilson};
 pub use statement::{Case, Claim, Fair, Tally, claims};
 pub use verdict::{Threshold, Verdict};
 

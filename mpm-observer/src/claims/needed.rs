@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{Effect, Ends, Measure, Threshold, Verdict, effect::BEYOND_ALL};
-use crate::statistics::Interval;
+use super::{Effect, Measure, Threshold, Verdict, effect::BEYOND_ALL};
+use crate::statistics::{Ends, Interval, newcombe};
 
 /// More further repetitions than this are not counted out.
 pub const MOST_FURTHER: usize = 100;
@@ -56,7 +56,7 @@ pub(super) fn needed(
     let decided = |further: &usize| {
         let n = effect.n + further;
         let ends = match (effect.measure, shares) {
-            (Measure::ShareDifference, Some((one, other))) => super::newcombe((one, n), (other, n)),
+            (Measure::ShareDifference, Some((one, other))) => newcombe((one, n), (other, n)),
             _ => shrunk(effect.value, interval, effect.n as f64 / n as f64),
         };
         threshold.decide(threshold.toward(ends)) != Verdict::Undecided

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Ends, Measure};
+use super::Measure;
+use crate::statistics::Ends;
 
 /// What the figures say to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

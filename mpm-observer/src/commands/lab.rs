@@ -152,7 +152,7 @@ fn choose(wanted: &[String], size: Size) -> Result<Vec<Scenario>, String> {
 }
 
 /// The scenarios of a name: of a set, one that is built in, or those of a file or directory.
-fn named(name: &str) -> Result<Vec<Scenario>, String> {
+pub(super) fn named(name: &str) -> Result<Vec<Scenario>, String> {
     if let Some(set) = Set::ALL.into_iter().find(|set| set.name() == name) {
         return Ok(of_set(set));
     }
@@ -171,7 +171,7 @@ fn named(name: &str) -> Result<Vec<Scenario>, String> {
 }
 
 /// Date and time of now in UTC, fit for a file name.
-fn stamp() -> String {
+pub(super) fn stamp() -> String {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

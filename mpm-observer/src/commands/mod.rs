@@ -4,6 +4,7 @@ mod bench;
 mod doctor;
 mod exit;
 mod lab;
+mod limit;
 mod log;
 mod place;
 mod report;
@@ -28,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Run the scenarios on a private httpd under each MPM, watched by eBPF, and report
     Lab(lab::LabArguments),
+    /// Find the least value of a resource limit at which each MPM serves without a failure
+    Limit(limit::LimitArguments),
     /// Make the report of a recorded experiment again; needs neither root nor httpd
     Report(report::ReportArguments),
     /// Tell what this kernel and this machine give
@@ -56,6 +59,7 @@ pub fn main() -> i32 {
     log::init();
     let result = match arguments.command {
         Command::Lab(arguments) => lab::run(arguments),
+        Command::Limit(arguments) => limit::run(arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -42,6 +42,15 @@ impl Progress {
         }
     }
 
+    /// Only these runs are still to come: for what is known better as it goes on.
+    pub(crate) fn expect(&mut self, rest: Vec<String>) {
+        self.to_come.truncate(self.done);
+        self.to_come.extend(rest);
+        if let Some(bar) = &self.bar {
+            bar.set_length(self.to_come.len() as u64);
+        }
+    }
+
     /// A run begins.
     pub(crate) fn begin(&mut self, name: &str) {
         self.run_began = Instant::now();
@@ -127,6 +136,17 @@ fn describe(left: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_still_to_come_can_become_more_or_less() {
+        let mut progress = Progress::new(vec!["a".into(), "a".into()]);
+        progress.pass();
+        progress.expect(vec!["a".into(), "b".into(), "b".into()]);
+        assert_eq!((progress.done, progress.to_come.len()), (1, 4));
+        progress.expect(vec![]);
+        assert_eq!(progress.to_come, ["a"]);
+        assert_eq!(progress.time_left(), "nearly done");
+    }
 
     #[test]
     fn time_left_is_said_in_seconds_then_minutes() {

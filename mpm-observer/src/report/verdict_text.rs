@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     claims::{
-        Case, Comparison, Effect, Ends, Fair, Judgement, MOST_FURTHER, Measure, Needed, NotJudged,
+        Case, Comparison, Effect, Fair, Judgement, MOST_FURTHER, Measure, Needed, NotJudged,
         Verdict,
     },
     scenario::{ClaimText, Direction, Mpm},
-    statistics::Interval,
+    statistics::{Ends, Interval},
 };
 
 /// A ratio from here on has no meaning besides "many times".

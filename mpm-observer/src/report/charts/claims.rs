@@ -3,9 +3,10 @@
 use plots::{Chart, Estimate, Frame, IntervalRow, Intervals, SeriesStyle, Unit};
 
 use crate::{
-    claims::{Case, Claim, Effect, Ends, Judgement, Measure},
+    claims::{Case, Claim, Effect, Judgement, Measure},
     report::verdict_text::counted,
     scenario::{Direction, Mpm},
+    statistics::Ends,
 };
 
 /// A chart of the statements whose effects have one measure: a ratio and a difference of shares

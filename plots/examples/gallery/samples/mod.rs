@@ -1,6 +1,7 @@
 //! Made-up data for every kind of chart. The tests draw the same charts.
 
 pub mod awkward;
+mod curves;
 mod tasks;
 
 use plots::{
@@ -13,6 +14,7 @@ use plots::{
 /// A chart with the name of its picture.
 pub type Sample = (&'static str, Box<dyn Chart>);
 
+pub use curves::curves;
 pub use tasks::lanes;
 
 const NAMES: [&str; 3] = ["prefork", "worker", "event"];
@@ -56,6 +58,9 @@ pub fn all() -> Vec<Sample> {
         ("lanes-shares", Box::new(awkward::lanes_shares())),
         ("lanes-sparse", Box::new(awkward::lanes_sparse())),
         ("lanes-long-texts", Box::new(awkward::lanes_long_texts())),
+        ("curves", Box::new(curves())),
+        ("curves-crowded", Box::new(curves::curves_crowded())),
+        ("curves-one-point", Box::new(curves::curves_one_point())),
         ("long-texts", Box::new(awkward::long_texts())),
         ("small", Box::new(awkward::small())),
         ("dense-screen", Box::new(awkward::dense_screen())),

@@ -1,7 +1,6 @@
 //! Intervals of shares, right for few runs and for none or all of them.
 
-use super::Ends;
-use crate::statistics::NORMAL_QUANTILE_975;
+use super::{Ends, NORMAL_QUANTILE_975};
 
 /// Wilson's 95 % score interval of a share of `n` (Wilson, Probable inference, 1927; without
 /// continuity correction). `share` is from 0 to 1 and need not be a whole number of `n`: a mean of
