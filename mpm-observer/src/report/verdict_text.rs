@@ -251,7 +251,7 @@ pub(super) fn decisive_effect(it: &Judgement) -> (String, String) {
 pub(super) fn asks_for(it: &Judgement) -> String {
     match it.needed {
         None => String::new(),
-        Some(Needed::Further(count)) => format!("{count} repetitions more"),
+        Some(Needed::Further(count)) => format!("{} more", plural(count as u64, "repetition")),
         Some(Needed::TooMany) => format!("over {MOST_FURTHER} more"),
         Some(Needed::WouldNotHelp) => "not by repetitions".into(),
     }
