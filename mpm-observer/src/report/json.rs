@@ -64,6 +64,7 @@ impl Exporter for Json {
                 },
             })).collect::<Vec<_>>(),
             "scenarios": scenarios.iter().map(scenario).collect::<Vec<_>>(),
+            "skipped": contents.experiment.skipped,
             "left_out": contents.left_out.iter().map(|left_out| json!({
                 "run": left_out.run,
                 "why": left_out.why,
