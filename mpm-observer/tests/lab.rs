@@ -113,13 +113,15 @@ fn nothing_is_left(pid: u32, out: &Path) -> bool {
         fs::read_dir(base).is_ok_and(|entries| {
             entries
                 .flatten()
-                .any(|entry| entry.file_name().to_string_lossy() == name)
+                .any(|entry| entry.file_name().to_string_lossy().starts_with(name))
         })
     };
     processes_with(&mark).is_empty()
         && !Path::new(&format!("/run/mpm-observer/{pid}-0")).exists()
-        && !of_lab("/sys/fs/cgroup/memory", &format!("mpm-observer.{pid}"))
-        && !of_lab("/sys/fs/cgroup", &format!("mpm-observer.{pid}"))
+        && ["", "/memory", "/pids"].iter().all(|hierarchy| {
+            let base = format!("/sys/fs/cgroup{hierarchy}");
+            !of_lab(&base, &format!("mpm-observer.{pid}-"))
+        })
 }
 
 fn read_in_background(mut source: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {

@@ -68,6 +68,7 @@ impl Exporter for Json {
             "tally": statements.tally,
             "claims": statements.json(),
             "scenarios": scenarios.iter().map(scenario).collect::<Vec<_>>(),
+            "skipped": contents.experiment.skipped,
             "left_out": contents.left_out.iter().map(|left_out| json!({
                 "run": left_out.run,
                 "why": left_out.why,

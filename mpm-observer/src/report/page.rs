@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     overhead::Overhead,
+    recording::Skipped,
     scenario::{Mpm, SummaryRow},
 };
 
@@ -49,6 +50,8 @@ pub(super) struct Page {
     pub glossary: Vec<(String, String)>,
     /// Runs that have no part in the figures, with the reason.
     pub left_out: Vec<(String, String)>,
+    /// Scenarios that the machine cannot run, with the reason.
+    pub skipped: Vec<(String, String)>,
     /// Parts of recordings that cannot be read.
     pub unreadable: Vec<String>,
 }
@@ -203,6 +206,7 @@ pub(super) fn build(
             .iter()
             .map(|metric| (metric.label.to_owned(), metric.meaning.to_owned()))
             .collect(),
+        skipped: contents.experiment.skipped.iter().map(skipped).collect(),
         left_out: contents
             .left_out
             .iter()
@@ -320,4 +324,13 @@ fn facts(contents: &Contents, scenarios: &[ScenarioFigures]) -> Vec<(String, Str
     add("Cost of watching", costs.unwrap_or_default().join("; "));
     add("Command", contents.experiment.command.join(" "));
     facts
+}
+
+/// What is skipped, and why.
+fn skipped(skip: &Skipped) -> (String, String) {
+    let what = match skip.mpm {
+        Some(mpm) => format!("{} with {mpm}", skip.scenario),
+        None => skip.scenario.clone(),
+    };
+    (what, skip.why.clone())
 }

@@ -102,6 +102,13 @@ pub(super) fn warnings(contents: &Contents, scenarios: &[ScenarioFigures]) -> Ve
             experiment.planned
         ));
     }
+    if !experiment.skipped.is_empty() {
+        let count = experiment.skipped.len() as u64;
+        warnings.push(format!(
+            "This machine cannot run {}; the list is at the end.",
+            plural(count, "scenario")
+        ));
+    }
     if !contents.left_out.is_empty() {
         warnings.push(format!(
             "Left out of all figures: {}; the list is at the end.",
