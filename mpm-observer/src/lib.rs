@@ -17,3 +17,4 @@ pub mod scenario;
 pub mod statistics;
 mod text_table;
 pub mod trace;
+mod wording;

@@ -20,7 +20,7 @@ use crate::{recording::FORMAT, scenario::Mpm};
 ///
 /// `metrics` explains the keys; units are at the end of each key. `scenarios[].mpms.MPM.KEY` has
 /// `median`, `low`, `high` and `n` over the repetitions, `scenarios[].runs[].metrics.KEY` the
-/// value of one run, null where there is none.
+/// value of one run, null where there is none. `scenarios[].findings` has what went wrong, by MPM.
 pub(super) struct Json;
 
 impl Exporter for Json {
@@ -98,6 +98,7 @@ fn scenario(figures: &ScenarioFigures) -> Value {
             "metric": claim.metric,
             "answer": answer(claim, figures),
         })).collect::<Vec<_>>(),
+        "findings": figures.findings,
         "runs": figures.runs.iter().map(run).collect::<Vec<_>>(),
         "traces": figures.traces.iter().map(TraceFigures::json).collect::<Vec<_>>(),
     })
