@@ -5,9 +5,12 @@ use std::{collections::HashMap, io};
 use super::error_log_lines::{self, CLOCK_BOUND_NS, TimedLine};
 use crate::{
     correlate::RunAnalysis,
-    recording::{ClientRow, FailureKind, FailureRow, KernelRow, RunDir, TaskRow},
+    recording::{ClientRow, FailureKind, FailureRow, KernelRow, RunDir, TableRow, TaskRow},
     scenario::{Mpm, RunPlan, Start},
 };
+
+/// Tables that every run has, if only without rows.
+const TABLES: [&str; 3] = [FailureRow::TABLE, TaskRow::TABLE, ClientRow::TABLE];
 
 /// What came of httpd's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +22,9 @@ pub enum StartResult {
         /// How many.
         slots: u32,
     },
-    /// It did not come up, or ended by itself before it was told to.
+    /// It came up, and ended by itself before it was told to.
+    Ended,
+    /// It did not come up.
     Died,
 }
 
@@ -31,6 +36,7 @@ pub struct RunEvidence<'a> {
     pub run: &'a RunAnalysis,
     log: Result<Vec<TimedLine>, String>,
     stop_ns: u64,
+    absent_tables: Vec<&'static str>,
 }
 
 impl<'a> RunEvidence<'a> {
@@ -38,7 +44,11 @@ impl<'a> RunEvidence<'a> {
     #[must_use]
     pub fn read(dir: &RunDir, name: &'a str, run: &'a RunAnalysis) -> Self {
         let log = error_log_lines::read(dir.path(), &run.manifest);
-        Self::new(name, run, log)
+        let absent = |table: &&str| !dir.path().join(table).exists();
+        Self {
+            absent_tables: TABLES.into_iter().filter(absent).collect(),
+            ..Self::new(name, run, log)
+        }
     }
 
     /// A run with its log or the reason why it cannot be read.
@@ -56,6 +66,7 @@ impl<'a> RunEvidence<'a> {
             run,
             log: log.map_err(|error| format!("the error log cannot be read: {error}")),
             stop_ns,
+            absent_tables: Vec::new(),
         }
     }
 
@@ -177,6 +188,9 @@ impl<'a> RunEvidence<'a> {
             .map(|part| format!("cannot be read: {part}"))
             .collect();
         spots.extend(self.log_missing().map(str::to_owned));
+        for table in &self.absent_tables {
+            spots.push(format!("there is no table {table}"));
+        }
         if !manifest.absent_programs.is_empty() {
             spots.push(format!(
                 "the kernel refused the programs {}",
@@ -216,8 +230,11 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     }
     let mut ends = run.ends.iter();
     let ended_by_itself = ends.any(|row| row.is_first && !row.alive && before_stop(row.exited_ns));
-    if !start.answered || ended_by_itself {
+    if !start.answered {
         return StartResult::Died;
+    }
+    if ended_by_itself {
+        return StartResult::Ended;
     }
     let wanted = server.max_request_workers;
     let mut failures = run.failures.iter();

@@ -14,6 +14,7 @@ use crate::{
     correlate::load_run,
     recording::{Experiment, RecordingError, RunDir, Skipped, Status},
     scenario::{Mpm, RunPlan},
+    wording::plural,
 };
 
 /// Why findings cannot be told.
@@ -132,7 +133,7 @@ pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, Findings
                     }
                 }
             }
-            groups.extend(group(&title, looks));
+            groups.extend(group(&title, &looks));
         }
     }
     Ok(Explained {
@@ -177,27 +178,23 @@ pub fn look(run: &RunEvidence<'_>) -> Look {
 
 /// The findings of one MPM in one scenario from the looks at its repetitions; `None` without any.
 #[must_use]
-pub fn group(title: &str, looks: Vec<Look>) -> Option<Group> {
+pub fn group(title: &str, looks: &[Look]) -> Option<Group> {
     let first = looks.first()?;
     let plan = first.plan.clone();
     let of_runs = u32::try_from(looks.len()).unwrap_or(u32::MAX);
     let mut findings: Vec<Finding> = RULES
         .iter()
         .enumerate()
-        .filter_map(|(place, rule)| finding(rule, place, &looks, &plan, of_runs))
+        .filter_map(|(place, rule)| finding(rule, place, looks, &plan, of_runs))
         .collect();
     findings.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    let blind = looks.iter().flat_map(|look| {
-        let name = &look.name;
-        look.blind.iter().map(move |spot| format!("{name}: {spot}"))
-    });
     Some(Group {
         scenario: plan.scenario.clone(),
         title: title.to_owned(),
         mpm: plan.mpm,
         runs: of_runs,
         findings,
-        blind: blind.collect(),
+        blind: blind(looks, |_| true),
         plan,
     })
 }
@@ -229,18 +226,12 @@ fn finding(
         }
     }
     // What cannot be read is said where a rule would have needed it.
-    for look in looks {
-        for spot in &look.blind {
-            let needed = rule
-                .needs
-                .iter()
-                .any(|table| spot.contains(&format!("/{table}")));
-            let told = format!("{}: {spot}", look.name);
-            if needed && !missing.contains(&told) {
-                missing.push(told);
-            }
-        }
-    }
+    missing.extend(blind(looks, |spot| {
+        let of = |table: &&str| {
+            spot.contains(&format!("/{table}/")) || spot.ends_with(&format!(" table {table}"))
+        };
+        rule.needs.iter().any(of)
+    }));
     let evidence = seen_in.iter().flat_map(|(look, seen)| {
         seen.evidence.iter().map(|(table, rows, example)| Evidence {
             run: look.name.clone(),
@@ -261,4 +252,25 @@ fn finding(
         missing,
         remedies: (rule.remedies)(&seen),
     })
+}
+
+/// What keeps failures from being known, each once with the runs that it is so in.
+fn blind(looks: &[Look], wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut spots: Vec<(&str, &str, usize)> = Vec::new();
+    for look in looks {
+        for spot in look.blind.iter().filter(|spot| wanted(spot)) {
+            match spots.iter_mut().find(|(_, known, _)| known == spot) {
+                Some((_, _, runs)) => *runs += 1,
+                None => spots.push((&look.name, spot, 1)),
+            }
+        }
+    }
+    let told = spots.into_iter().map(|(run, spot, runs)| match runs {
+        1 => format!("{run}: {spot}"),
+        runs => format!(
+            "{run} and {}: {spot}",
+            plural(runs as u64 - 1, "further run")
+        ),
+    });
+    told.collect()
 }

@@ -27,6 +27,8 @@ pub struct Observation {
     pub failures: Vec<usize>,
     /// Places of the client's rows that it accounts for.
     pub clients: Vec<usize>,
+    /// Processes whose end it accounts for.
+    pub processes: Vec<u32>,
     /// Codes in the error log that are about it.
     pub codes: Vec<String>,
     /// Table, number of rows, and one of them in words.
@@ -64,7 +66,7 @@ impl Observation {
     pub fn settle(&mut self, run: &RunEvidence<'_>) {
         let wanted = f64::from(run.plan().server.max_request_workers.max(1));
         let start_share = match self.start {
-            Some(StartResult::Died) => {
+            Some(StartResult::Died | StartResult::Ended) => {
                 self.clients = run.failed_requests().map(|(place, _)| place).collect();
                 1.0
             }
@@ -111,6 +113,8 @@ pub struct Claimed {
     pub failures: HashSet<usize>,
     /// Places in the client's table.
     pub clients: HashSet<usize>,
+    /// Processes whose end is accounted for.
+    pub processes: HashSet<u32>,
     /// Whether they account for a start that was not whole.
     pub start: bool,
 }
@@ -120,6 +124,7 @@ impl Claimed {
     pub fn add(&mut self, observation: &Observation) {
         self.failures.extend(&observation.failures);
         self.clients.extend(&observation.clients);
+        self.processes.extend(&observation.processes);
         self.start |= observation
             .start
             .is_some_and(|start| start != StartResult::Whole);
@@ -222,6 +227,12 @@ impl Seen<'_> {
     /// What followed from it, as parts of a sentence: of the start, the requests, the log.
     pub fn consequences(&self) -> Vec<String> {
         let mut told = self.start_consequences();
+        if self.most("aborted").is_some_and(|most| most > 0.0) {
+            let each = if self.all.len() > 1 { " a run" } else { "" };
+            let count = self.count("aborted");
+            let who = if count == "1" { "process" } else { "processes" };
+            told.push(format!("{count} {who}{each} aborted for it (SIGABRT)"));
+        }
         told.extend(self.request_consequence());
         let mut codes: Vec<String> = Vec::new();
         for code in self.all.iter().flat_map(|one| &one.codes) {
@@ -245,6 +256,12 @@ impl Seen<'_> {
         let died = starts().filter(|start| *start == StartResult::Died).count();
         if died > 0 {
             told.push(format!("httpd did not start{}", of_starts(died)));
+        }
+        let ended = starts()
+            .filter(|start| *start == StartResult::Ended)
+            .count();
+        if ended > 0 {
+            told.push(format!("httpd came up and then ended{}", of_starts(ended)));
         }
         let mut slots: Vec<u32> = starts()
             .filter_map(|start| match start {

@@ -207,7 +207,7 @@ impl Variant {
             effect.add(&evidence);
             looks.push(look(&evidence));
         }
-        let found = group(&self.scenario, looks)
+        let found = group(&self.scenario, &looks)
             .into_iter()
             .flat_map(|group| group.findings)
             .find(|finding| finding.rule == rule);

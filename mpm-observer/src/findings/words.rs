@@ -3,6 +3,7 @@
 
 use nix::{errno::Errno, sys::signal::Signal};
 
+use super::reached::is_fork;
 use crate::{
     recording::{FailureRow, Purpose},
     wording::{listing, whole},
@@ -66,6 +67,8 @@ pub(super) fn who(role: &str) -> String {
 /// A refused call in words: `mmap of a thread's stack (8,392,704 B)`.
 pub(super) fn call(row: &FailureRow) -> String {
     let bytes = match row.bytes {
+        // What a clone names as its size is that of its arguments.
+        _ if is_fork(row) => String::new(),
         0 => String::new(),
         bytes => format!(" ({} B)", whole(bytes)),
     };

@@ -154,7 +154,7 @@ fn findings(
             let dir = RunDir::of(experiment, &named.name);
             findings::look(&findings::RunEvidence::read(&dir, &named.name, run))
         });
-        findings::group(title, looks.collect())
+        findings::group(title, &looks.collect::<Vec<_>>())
     };
     Mpm::ALL.into_iter().filter_map(of_mpm).collect()
 }

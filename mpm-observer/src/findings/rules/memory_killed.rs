@@ -35,12 +35,21 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
             .missing
             .push("no kill was recorded; the count is the control group's own".into());
         seen.rests_on(MANIFEST, 1, format!("memory.events: {kills} killed"));
-        seen.start = Some(run.start_result());
+        let killed = run
+            .processes()
+            .filter(|row| row.exit_signal == 9 && row.exited_ns < run.stop_ns());
+        let killed: Vec<u32> = killed.map(|row| row.pid).collect();
+        // As many as were counted: it was these.
+        if killed.len() as u64 == kills {
+            seen.processes = killed;
+        }
+        seen.start = Some(run.start_result()).filter(|start| *start != StartResult::Whole);
         return Some(seen);
     };
     let victims: HashSet<u32> = kills.iter().map(|(_, row)| row.pid).collect();
     seen.failures = kills.iter().map(|(place, _)| *place).collect();
-    // The kill is also a signal and an end by SIGKILL.
+    seen.processes = victims.iter().copied().collect();
+    // The kill is also a signal.
     let signals = run.failures(FailureKind::Signal);
     let of_victims = signals.filter(|(_, row)| victims.contains(&row.pid) && row.signal == 9);
     seen.failures.extend(of_victims.map(|(place, _)| place));
@@ -90,7 +99,8 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
         &victims,
         &kills.iter().map(|(_, row)| row.t_ns).collect::<Vec<_>>(),
     );
-    seen.start = Some(run.start_result()).filter(|start| *start == StartResult::Died);
+    let gone = |start: &StartResult| matches!(start, StartResult::Died | StartResult::Ended);
+    seen.start = Some(run.start_result()).filter(gone);
     Some(seen)
 }
 

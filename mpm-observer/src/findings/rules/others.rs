@@ -12,7 +12,7 @@ use crate::{
 
 pub(super) const CALLS: Rule = Rule {
     name: "other-failed-calls",
-    looks_for: "refused calls and full accept queues that no other rule accounts for",
+    looks_for: "refused calls that no other rule accounts for",
     needs: &[FAILURES, LOG],
     observe: observe_calls,
     tell: |seen| {
@@ -32,19 +32,22 @@ pub(super) const REQUESTS: Rule = Rule {
     needs: &[CLIENT, FAILURES],
     observe: observe_requests,
     tell: |seen| {
-        let followed = seen.consequences();
-        let what = if followed.is_empty() {
-            "something failed".to_owned()
-        } else {
-            followed.join("; ")
-        };
+        let followed = seen.consequences().join("; ");
         format!(
-            "{what}{}; no failure that would explain it was recorded in the kernel.",
-            seen.in_runs()
+            "{followed}{}. No failure that would explain it was recorded in the kernel.",
+            // The part about the start says in how many runs.
+            if seen.all.iter().any(|one| one.start.is_some()) {
+                String::new()
+            } else {
+                seen.in_runs()
+            }
         )
     },
     remedies: super::no_remedy,
 };
+
+/// Longest example, in characters.
+const EXAMPLE: usize = 200;
 
 fn observe_calls(run: &RunEvidence<'_>, claimed: &Claimed) -> Option<Observation> {
     let rows: Vec<(usize, &FailureRow)> = run
@@ -101,7 +104,7 @@ fn observe_requests(run: &RunEvidence<'_>, claimed: &Claimed) -> Option<Observat
         .filter(|place| !claimed.clients.contains(place))
         .collect();
     let start = run.start_result();
-    let fewer = start == StartResult::Died || run.was_given_up();
+    let fewer = matches!(start, StartResult::Died | StartResult::Ended) || run.was_given_up();
     let start = Some(start).filter(|_| fewer && !claimed.start);
     if start.is_none() && (clients.is_empty() || run.was_given_up()) {
         return None;
@@ -114,7 +117,8 @@ fn observe_requests(run: &RunEvidence<'_>, claimed: &Claimed) -> Option<Observat
     if start.is_some()
         && let Some(failure) = &run.run.manifest.start.failure
     {
-        seen.rests_on(super::MANIFEST, 1, failure.clone());
+        let begin: String = failure.chars().take(EXAMPLE).collect();
+        seen.rests_on(super::MANIFEST, 1, begin);
     }
     seen.missing.extend(run.blind_spots());
     Some(seen)

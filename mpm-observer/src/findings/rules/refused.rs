@@ -1,6 +1,6 @@
 //! What the rules about refused calls have in common.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     findings::{
@@ -17,6 +17,8 @@ use crate::{
 const GIVES_UP: [&str; 7] = [
     "AH02325", "AH02324", "AH02179", "AH00156", "AH00529", "AH00132", "AH00050",
 ];
+
+const SIGABRT: u8 = 6;
 
 /// The refused calls of a run that had reached one limit.
 pub(super) struct Refused<'a> {
@@ -71,6 +73,14 @@ impl Refused<'_> {
             .word("errno", words::errno_name(row.errno))
             .word("who", who)
             .figure("times", self.rows.len() as f64);
+        // Short of memory, httpd and its libraries end the process.
+        let short: HashSet<u32> = self.rows.iter().map(|(_, row)| row.pid).collect();
+        seen.processes = run
+            .processes()
+            .filter(|row| row.exit_signal == SIGABRT && short.contains(&row.pid))
+            .map(|row| row.pid)
+            .collect();
+        seen.figure("aborted", seen.processes.len() as f64);
         let begin_ns = run.run.manifest.began_ns;
         seen.rests_on(
             super::FAILURES,

@@ -44,7 +44,7 @@ fn observe(run: &RunEvidence<'_>, claimed: &Claimed, faults: bool) -> Option<Obs
         .iter()
         .filter(|(place, _)| claimed.failures.contains(place))
         .map(|(_, row)| row.pid)
-        .chain(run.failures(FailureKind::OomKill).map(|(_, row)| row.pid))
+        .chain(claimed.processes.iter().copied())
         .collect();
     let own: HashSet<u32> = run.run.ends.iter().map(|row| row.tid).collect();
     let sent_to = |victim: &TaskRow| {
@@ -119,7 +119,8 @@ fn observe(run: &RunEvidence<'_>, claimed: &Claimed, faults: bool) -> Option<Obs
     }
     let ends: Vec<u64> = victims.iter().map(|row| row.exited_ns).collect();
     seen.clients = clients_of(run, &pids, &ends);
-    seen.start = Some(run.start_result()).filter(|start| *start == StartResult::Died);
+    let gone = |start: &StartResult| matches!(start, StartResult::Died | StartResult::Ended);
+    seen.start = Some(run.start_result()).filter(gone);
     seen.weight = victims.len() as f64 / run.processes().count().max(1) as f64;
     Some(seen)
 }

@@ -6,7 +6,7 @@ use super::{FAILURES, LOG, MANIFEST, Rule, TASKS, number, refused, sentence};
 use crate::{
     findings::{
         Change, Remedy,
-        evidence::RunEvidence,
+        evidence::{RunEvidence, StartResult},
         observation::{Claimed, Observation, Seen},
         reached::{Reached, is_fork},
     },
@@ -109,7 +109,7 @@ fn observe_cgroup(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
                 .figure("times", refused as f64)
                 .figure("used", limit as f64)
                 .figure("limit", limit as f64);
-            seen.start = Some(run.start_result());
+            seen.start = Some(run.start_result()).filter(|start| *start != StartResult::Whole);
             seen.missing
                 .push("no failed call was recorded; the count is the control group's own".into());
             seen

@@ -25,7 +25,7 @@ const OUTCOMES: [(&str, usize); 5] = [
     ("all slots", 3),
     ("half of the slots or more", 1),
     ("fewer than half", 2),
-    ("no slot", 4),
+    ("came up and ended", 4),
     ("did not start", 8),
 ];
 
@@ -99,8 +99,8 @@ fn place(run: &RunAnalysis) -> usize {
     match start_result(run) {
         StartResult::Whole => 0,
         StartResult::Degraded { slots } if 2 * slots >= wanted => 1,
-        StartResult::Degraded { slots: 0 } => 3,
         StartResult::Degraded { .. } => 2,
+        StartResult::Ended => 3,
         StartResult::Died => 4,
     }
 }

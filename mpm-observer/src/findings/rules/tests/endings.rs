@@ -5,11 +5,12 @@ use loadgen::Outcome;
 use super::{BEGIN_NS, MadeUp, SECOND, STOP_NS, clean_rows, contains, failed, prefork};
 use crate::{
     findings::Change,
-    recording::{CgroupCounts, FailureKind, FailureRow, TaskRow},
+    recording::{CgroupCounts, FailureKind, FailureRow, Purpose, TaskRow},
     scenario::Mpm,
 };
 
 const KILL: u8 = 9;
+const ABRT: u8 = 6;
 const SEGV: u8 = 11;
 const TERM: u8 = 15;
 
@@ -129,6 +130,41 @@ fn a_crash_is_told_apart_from_a_kill() {
     contains(
         &made_up.finding("crashed").sentence,
         &["2 children ended by SIGSEGV", "AH00051 in the error log"],
+    );
+}
+
+#[test]
+fn an_httpd_that_came_up_and_ended_is_told_apart_from_one_that_did_not_start() {
+    let mut made_up = ended(1, SEGV);
+    made_up.run.ends[0].exited_ns = STOP_NS - SECOND;
+    let sentence = made_up.finding("crashed").sentence;
+    contains(&sentence, &["httpd came up and then ended"]);
+    assert_eq!(made_up.found(), ["crashed"]);
+}
+
+#[test]
+fn processes_that_aborted_for_want_of_memory_belong_to_the_limit() {
+    let made_up = ended(3, ABRT);
+    let refused: Vec<FailureRow> = made_up.run.ends[1..=3]
+        .iter()
+        .map(|victim| FailureRow {
+            call: "brk".into(),
+            purpose: Purpose::Heap,
+            errno: 12,
+            bytes: 135_168,
+            address_space_limit: Some(6_000_000),
+            address_space: Some(5_900_000),
+            ..about(FailureKind::Call, victim)
+        })
+        .collect();
+    let made_up = made_up.with_failures(refused);
+    assert_eq!(made_up.found(), ["address-space", "unexplained"]);
+    contains(
+        &made_up.finding("address-space").sentence,
+        &[
+            "brk of the heap (135,168 B) by a child failed with ENOMEM 3 times",
+            "3 processes aborted",
+        ],
     );
 }
 

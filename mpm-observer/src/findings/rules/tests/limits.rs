@@ -130,8 +130,8 @@ fn the_repetitions_of_a_race_become_one_finding() {
     let whole = MadeUp::clean(Mpm::Worker);
     let died = MadeUp::not_started(Mpm::Worker).with_failures([stack(1)]);
     let more = MadeUp::not_started(Mpm::Worker).with_failures([stack(1), stack(1), stack(1)]);
-    let looks = vec![whole.look(), died.look(), more.look(), whole.look()];
-    let group = group("Made up", looks).unwrap();
+    let looks = [whole.look(), died.look(), more.look(), whole.look()];
+    let group = group("Made up", &looks).unwrap();
     assert_eq!(group.findings.len(), 1);
     let finding = &group.findings[0];
     contains(

@@ -88,7 +88,7 @@ impl MadeUp {
     }
 
     fn group(&self) -> Group {
-        group("Made up", vec![self.look()]).unwrap()
+        group("Made up", &[self.look()]).unwrap()
     }
 
     /// The names of the rules that found something, the strongest finding first.
@@ -178,6 +178,24 @@ fn each_rule_has_a_name_of_its_own_and_says_what_it_looks_for_and_needs() {
 }
 
 #[test]
+fn the_docs_have_each_rule_as_the_table_has_it() {
+    let docs = include_str!("../../../../../docs/findings.md");
+    let rows: Vec<&str> = docs.lines().filter(|line| line.starts_with("| ")).collect();
+    let table: Vec<String> = RULES
+        .iter()
+        .map(|rule| {
+            format!(
+                "| {} | {} | {} |",
+                rule.name,
+                rule.looks_for,
+                rule.needs.join(", ")
+            )
+        })
+        .collect();
+    assert_eq!(rows[1..], table);
+}
+
+#[test]
 fn requests_that_nothing_explains_are_told_as_such() {
     let mut rows = clean_rows(Mpm::Event);
     let timeouts = (0..3).map(|n| ClientRow {
@@ -190,7 +208,7 @@ fn requests_that_nothing_explains_are_told_as_such() {
     let finding = MadeUp::of(rows).finding("unexplained");
     assert_eq!(
         finding.sentence,
-        "event: 3 of the 103 requests failed: timed out; no failure that would explain it was \
+        "event: 3 of the 103 requests failed: timed out. No failure that would explain it was \
          recorded in the kernel."
     );
     assert!((finding.weight - 3.0 / 103.0).abs() < 1e-9);
@@ -213,7 +231,7 @@ fn a_start_that_nothing_explains_is_told_as_such() {
 fn a_log_that_cannot_be_read_is_said_to_be_missing() {
     let made_up = MadeUp::clean(Mpm::Event);
     let unreadable = io::Error::from(io::ErrorKind::PermissionDenied);
-    let group = group("Made up", vec![made_up.look_with(Err(unreadable))]).unwrap();
+    let group = group("Made up", &[made_up.look_with(Err(unreadable))]).unwrap();
     assert!(group.findings.is_empty(), "{:?}", group.findings);
     contains(&group.blind[0], &["made-up.1", "error log cannot be read"]);
 }
