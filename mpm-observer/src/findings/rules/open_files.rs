@@ -59,7 +59,7 @@ fn observe(run: &RunEvidence<'_>, limit: Reached) -> Option<Observation> {
         .rows
         .iter()
         .any(|(_, row)| row.call.starts_with("accept"));
-    seen.clients = run
+    let met = run
         .failed_requests()
         .filter(|(_, client)| {
             let under_way = client.start_ns..=client.end_ns;
@@ -72,8 +72,8 @@ fn observe(run: &RunEvidence<'_>, limit: Reached) -> Option<Observation> {
             // up is closed.
             met && (refused_file || (accept && client.status == 0))
         })
-        .map(|(place, _)| place)
-        .collect();
+        .map(|(place, _)| place);
+    seen.clients.extend(met);
     Some(seen)
 }
 

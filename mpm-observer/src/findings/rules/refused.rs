@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::memory_killed::clients_of;
 use crate::{
     findings::{
         evidence::{RunEvidence, StartResult},
@@ -9,7 +10,7 @@ use crate::{
         reached::Reached,
         words,
     },
-    recording::{FailureKind, FailureRow},
+    recording::{FailureKind, FailureRow, TaskRow},
 };
 
 /// Messages of httpd that tell of a refused resource without an error number: that it gives up,
@@ -75,11 +76,16 @@ impl Refused<'_> {
             .figure("times", self.rows.len() as f64);
         // Short of memory, httpd and its libraries end the process.
         let short: HashSet<u32> = self.rows.iter().map(|(_, row)| row.pid).collect();
-        seen.processes = run
+        let aborted: Vec<&TaskRow> = run
             .processes()
             .filter(|row| row.exit_signal == SIGABRT && short.contains(&row.pid))
-            .map(|row| row.pid)
             .collect();
+        let ends: Vec<u64> = aborted.iter().map(|row| row.exited_ns).collect();
+        seen.processes = aborted.iter().map(|row| row.pid).collect();
+        if !aborted.is_empty() {
+            let gone = seen.processes.iter().copied().collect();
+            seen.clients = clients_of(run, &gone, &ends);
+        }
         seen.figure("aborted", seen.processes.len() as f64);
         let begin_ns = run.run.manifest.began_ns;
         seen.rests_on(

@@ -176,14 +176,13 @@ fn remedies(seen: &Seen<'_>, key: &str, name: &str) -> Vec<Remedy> {
         return Vec::new();
     };
     let server = &seen.plan.server;
-    // A threaded child has a listener and the thread that waits for orders besides.
+    // A threaded child has a listener and the thread that waits for orders besides, and while its
+    // threads start one more that starts them.
     let tasks_of_child = match seen.plan.mpm.is_threaded() {
-        true => server.threads_per_child + 2,
+        true => server.threads_per_child + 3,
         false => 1,
     };
-    // While threads start there is one more, which starts them.
-    let starting = u32::from(seen.plan.mpm.is_threaded());
-    let needed = number(others) + u64::from(1 + server.children() * tasks_of_child + starting);
+    let needed = number(others) + u64::from(1 + server.children() * tasks_of_child);
     let mut remedies = vec![Remedy {
         text: format!(
             "{name} {needed}: the parent and {} of {} each{}.",
@@ -199,7 +198,7 @@ fn remedies(seen: &Seen<'_>, key: &str, name: &str) -> Vec<Remedy> {
             value: Some(needed),
         }),
     }];
-    let room = (limit - others - 1.0 - f64::from(starting)).max(0.0) as u32;
+    let room = (limit - others - 1.0).max(0.0) as u32;
     let children = (room / tasks_of_child).min(server.children());
     let slots = children * server.threads_per_child;
     if slots > 0 && slots < server.max_request_workers {
@@ -207,11 +206,11 @@ fn remedies(seen: &Seen<'_>, key: &str, name: &str) -> Vec<Remedy> {
             text: format!("MaxRequestWorkers {slots}: so many slots fit under this limit."),
             change: Some(Change::MaxRequestWorkers(slots)),
         });
-    } else if slots == 0 && seen.plan.mpm.is_threaded() && room > 2 {
+    } else if slots == 0 && seen.plan.mpm.is_threaded() && room > 3 {
         remedies.push(Remedy {
             text: format!(
                 "ThreadsPerChild {}: a child of {} threads does not fit under this limit.",
-                room - 2,
+                room - 3,
                 server.threads_per_child
             ),
             change: None,

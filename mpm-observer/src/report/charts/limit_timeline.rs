@@ -236,6 +236,7 @@ fn marks(mpm: Mpm, run: &RunAnalysis) -> Vec<EventMarker> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::TaskRow;
     use crate::report::{
         charts::tests::with_subject,
         made_up::{self, Figures, rows::BEGIN_NS},
@@ -268,7 +269,7 @@ mod tests {
         let mut run = made_up::run(Mpm::Event, 1, &Figures::default());
         let begin_ns = run.manifest.began_ns;
         run.manifest.stop_ns = begin_ns + 50;
-        run.ends.truncate(2);
+        run.ends = vec![TaskRow::default(); 2];
         for (task, exited_ns) in run.ends.iter_mut().zip([begin_ns + 30, begin_ns + 60]) {
             task.created_ns = begin_ns + 10;
             task.exited_ns = exited_ns;

@@ -158,7 +158,7 @@ fn processes_that_aborted_for_want_of_memory_belong_to_the_limit() {
         })
         .collect();
     let made_up = made_up.with_failures(refused);
-    assert_eq!(made_up.found(), ["address-space", "unexplained"]);
+    assert_eq!(made_up.found(), ["address-space"]);
     contains(
         &made_up.finding("address-space").sentence,
         &[

@@ -188,7 +188,7 @@ fn a_limit_whose_use_was_not_read_is_not_guessed_at() {
 
 fn no_more_files(call: &str, errno: Errno) -> FailureRow {
     FailureRow {
-        t_ns: BEGIN_NS + 5 * SECOND + SECOND / 2,
+        t_ns: BEGIN_NS + 5 * SECOND + 1000,
         role: "worker".into(),
         call: call.into(),
         purpose: Purpose::File,
