@@ -20,3 +20,4 @@ pub mod scenario;
 pub mod statistics;
 mod text_table;
 pub mod trace;
+mod wording;

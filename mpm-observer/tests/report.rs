@@ -7,67 +7,20 @@ use std::{
 };
 
 use mpm_observer::{
-    self as observer,
-    recording::{Experiment, FORMAT, RunDir, ScenarioNotes, Status, TableRow, TableWriter},
+    recording::Status,
     report::{Report, make_report, metrics::METRICS},
-    scenario::{Mpm, builtin},
+    scenario::Mpm,
 };
 use serde_json::Value;
 
-#[path = "../src/report/made_up/rows.rs"]
-#[allow(dead_code, reason = "the unit tests use the rest")]
-mod rows;
+mod made_up;
 
-use rows::{Figures, Rows};
+use made_up::{
+    rows::{self, Figures},
+    write_experiment, write_run,
+};
 
 const HOSTILE: &str = "<script>alert(1)</script> | \"a\" & 'b'";
-
-fn write_table<R: TableRow>(dir: &RunDir, rows: &[R]) {
-    let mut writer = TableWriter::create(dir.path()).unwrap();
-    for row in rows {
-        writer.push(row.clone()).unwrap();
-    }
-    writer.finish().unwrap();
-}
-
-fn write_run(experiment: &Path, names: &mut Vec<String>, rows: &Rows) -> RunDir {
-    let manifest = &rows.manifest;
-    let plan = &manifest.plan;
-    let name = RunDir::name(&plan.scenario, plan.mpm, manifest.repetition);
-    let dir = RunDir::create(experiment, &name).unwrap();
-    dir.write_manifest(manifest).unwrap();
-    write_table(&dir, &rows.client);
-    write_table(&dir, &rows.kernel);
-    write_table(&dir, &rows.tasks);
-    write_table(&dir, &rows.samples);
-    write_table(&dir, &rows.memory);
-    write_table(&dir, &rows.status);
-    names.push(name);
-    dir
-}
-
-fn write_experiment(dir: &Path, runs: Vec<String>, title: &str, command: &str) {
-    let scenario = builtin()
-        .into_iter()
-        .find(|scenario| scenario.name == "high-load")
-        .unwrap();
-    let experiment = Experiment {
-        format: FORMAT,
-        scenarios: vec![ScenarioNotes {
-            name: scenario.name,
-            title: title.into(),
-            what: scenario.what,
-            tutorial: scenario.tutorial,
-            expects: None,
-        }],
-        command: vec![command.into()],
-        planned: 27,
-        skipped: vec![],
-        runs,
-        interrupted: true,
-    };
-    experiment.write(dir).unwrap();
-}
 
 fn memory_mb(mpm: Mpm) -> u64 {
     match mpm {
@@ -172,6 +125,7 @@ fn files_are_there_and_nothing_else(dir: &Path) {
         "memory",
         "phases",
         "run-queue",
+        "starts",
         "switches",
         "throughput",
     ];
@@ -238,6 +192,15 @@ fn figures_are_the_made_up_ones(dir: &Path) {
     assert_eq!(run("high-load.prefork.1")["outcomes"]["ok"], 100);
     let unreadable = run("high-load.worker.2")["unreadable"][0].as_str().unwrap();
     assert!(unreadable.contains("part-00009.parquet"), "{unreadable}");
+
+    let groups = scenario["findings"].as_array().unwrap();
+    let of = |mpm: &str| groups.iter().find(|group| group["mpm"] == mpm).unwrap();
+    let event = of("event")["findings"].as_array().unwrap();
+    assert_eq!(event[0]["rule"], "unexplained");
+    assert_eq!(event[0]["runs"], serde_json::json!([3]));
+    let blind = of("worker")["blind"].as_array().unwrap();
+    let told = |spot: &Value| spot.as_str().unwrap().contains("part-00009.parquet");
+    assert!(blind.iter().any(told), "{blind:?}");
 
     let left_out = json["left_out"].as_array().unwrap();
     let reasons: Vec<(&str, &str)> = left_out
@@ -327,6 +290,7 @@ fn page_needs_nothing_else_and_escapes(dir: &Path) {
         "part-00009.parquet",
         "no child became healthy",
         "AH03104",
+        "What went wrong",
         "24 runs compared, 26 begun, 27 planned",
     ] {
         assert!(html.contains(told), "{told}");

@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod exit;
+mod explain;
 mod lab;
 mod limit;
 mod log;
@@ -33,6 +34,9 @@ enum Command {
     Limit(limit::LimitArguments),
     /// Make the report of a recorded experiment again; needs neither root nor httpd
     Report(report::ReportArguments),
+    /// Tell what went wrong in a recorded experiment, with the evidence, and what would have
+    /// helped
+    Explain(explain::ExplainArguments),
     /// Tell what this kernel and this machine give
     Doctor(doctor::DoctorArguments),
     /// Measure the observer itself; `cargo xtask bench` sets up for it
@@ -61,6 +65,7 @@ pub fn main() -> i32 {
         Command::Lab(arguments) => lab::run(arguments),
         Command::Limit(arguments) => limit::run(arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Guard(hidden) => return crate::httpd::guard_main(&hidden.arguments),

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::lab::PlaceOptions;
 
 /// httpd, its user, and CPUs.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct PlaceArguments {
     /// The httpd to run [default: the one installed]
     #[arg(long, value_name = "PATH")]

@@ -6,8 +6,8 @@ use super::{CountCheck, Join, Phases, TaskDeltas, join, phases, task_deltas};
 use crate::{
     httpd::Role,
     recording::{
-        ClientRow, KernelRow, Manifest, MemoryRow, RecordingError, RunDir, SampleRow, StatusRow,
-        TaskRow, read_table,
+        ClientRow, FailureRow, KernelRow, Manifest, MemoryRow, Moment, RecordingError, RunDir,
+        SampleRow, StatusRow, TaskRow, read_table,
     },
     statistics::quantile,
 };
@@ -54,6 +54,12 @@ pub struct RunAnalysis {
     pub samples: Vec<SampleRow>,
     /// Memory over time, all of the run.
     pub memory: Vec<MemoryRow>,
+    /// What failed in the kernel, all of the run.
+    pub failures: Vec<FailureRow>,
+    /// Each task at its end.
+    pub ends: Vec<TaskRow>,
+    /// Looks at mod_status, all of the run.
+    pub status: Vec<StatusRow>,
     /// Both sides of each request; indices into `client` and `kernel`.
     pub join: Join,
     /// Latencies of the successful requests, ascending, ns.
@@ -181,6 +187,7 @@ pub fn load_run(dir: &RunDir) -> Result<RunAnalysis, RecordingError> {
     let samples = read_table::<SampleRow>(dir.path())?;
     let memory = read_table::<MemoryRow>(dir.path())?;
     let status = read_table::<StatusRow>(dir.path())?;
+    let failures = read_table::<FailureRow>(dir.path())?;
     let mut unreadable = client.unreadable;
     for part in [
         kernel.unreadable,
@@ -188,6 +195,7 @@ pub fn load_run(dir: &RunDir) -> Result<RunAnalysis, RecordingError> {
         samples.unreadable,
         memory.unreadable,
         status.unreadable,
+        failures.unreadable,
     ] {
         unreadable.extend(part);
     }
@@ -198,13 +206,14 @@ pub fn load_run(dir: &RunDir) -> Result<RunAnalysis, RecordingError> {
         &tasks.rows,
         samples.rows,
         memory.rows,
-        &status.rows,
+        status.rows,
     );
+    analysis.failures = failures.rows;
     analysis.unreadable = unreadable;
     Ok(analysis)
 }
 
-/// Analyses the rows of one run.
+/// Analyses the rows of one run, those of failures apart, which nothing is computed from.
 #[must_use]
 pub fn analyse(
     manifest: Manifest,
@@ -213,7 +222,7 @@ pub fn analyse(
     tasks: &[TaskRow],
     samples: Vec<SampleRow>,
     memory: Vec<MemoryRow>,
-    status: &[StatusRow],
+    status: Vec<StatusRow>,
 ) -> RunAnalysis {
     let own_ports: HashSet<u16> = status
         .iter()
@@ -252,12 +261,19 @@ pub fn analyse(
     RunAnalysis {
         counts: CountCheck::of(tasks),
         tasks: task_deltas(tasks, load, manifest.plan.mpm),
-        sampled: summarise(&samples, &memory, status, load),
+        sampled: summarise(&samples, &memory, &status, load),
         manifest,
         client,
         kernel,
+        failures: Vec::new(),
+        ends: tasks
+            .iter()
+            .filter(|row| row.moment == Moment::End)
+            .cloned()
+            .collect(),
         samples,
         memory,
+        status,
         join,
         latencies_ns,
         outcomes,

@@ -1,8 +1,26 @@
 //! The findings stage: what went wrong in the runs of an experiment, in sentences that rest on
 //! rows of the recording.
+//!
+//! A rule looks at one run and tells what it saw there with figures; over the repetitions of one
+//! MPM in one scenario these become one [`Finding`]. See [`rules::RULES`].
 
 mod change;
+mod error_log_lines;
+mod evidence;
+mod experiment;
 mod finding;
+mod observation;
+mod occupancy;
+mod reached;
+pub mod rules;
+mod verify;
+mod words;
 
 pub use change::Change;
+pub use error_log_lines::TimedLine;
+pub use evidence::{RunEvidence, StartResult, start_result};
+pub use experiment::{Explained, FindingsError, Group, Look, explain, group, look};
 pub use finding::{Evidence, Finding, Remedy};
+pub use observation::{Claimed, Observation, Seen};
+pub use verify::{Effect, Tried, Verification, plan_verification};
+pub(crate) use words::errno_name;

@@ -102,6 +102,9 @@ fn new_manifest(
     user: Option<&ServerUser>,
     repetition: u32,
 ) -> Manifest {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let began_ns = monotonic_ns();
+    let began = since_1970.unwrap_or_default();
     Manifest {
         format: crate::recording::FORMAT,
         observer_version: env!("CARGO_PKG_VERSION").into(),
@@ -109,10 +112,9 @@ fn new_manifest(
         repetition,
         plan: plan.clone(),
         machine: around.machine.clone(),
-        began_unix_s: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
-        began_ns: monotonic_ns(),
+        began_unix_s: began.as_secs(),
+        began_subsec_ns: began.subsec_nanos(),
+        began_ns,
         httpd_version: around.installation.version.clone(),
         httpd_path: around.installation.binary.display().to_string(),
         httpd_user: user.map_or_else(|| "the caller".into(), |user| user.name.clone()),
@@ -127,6 +129,7 @@ fn new_manifest(
         counters: crate::kernel::Counters::default(),
         trace: None,
         absent_programs: Vec::new(),
+        stop_ns: 0,
         observer_cpu_ns: 0,
         server_gone: false,
     }
@@ -192,6 +195,7 @@ impl Run<'_> {
         };
         // Whatever happened, httpd goes first, so that its last records are seen.
         (self.tell)("stopping httpd");
+        manifest.stop_ns = monotonic_ns();
         manifest.server_gone = match started {
             Ok(httpd) => self.stop(httpd)?,
             // It was ended where it failed; here it is seen that nothing of it is left.

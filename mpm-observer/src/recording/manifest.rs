@@ -128,7 +128,10 @@ pub struct Manifest {
     pub machine: Machine,
     /// Seconds since 1970 at the begin.
     pub began_unix_s: u64,
-    /// The same moment on the monotonic clock.
+    /// Nanoseconds of that second.
+    pub began_subsec_ns: u32,
+    /// The same moment on the monotonic clock, read next: the two are apart by the time of one
+    /// reading, below a microsecond unless the observer was preempted there.
     pub began_ns: u64,
     /// httpd's version line.
     pub httpd_version: String,
@@ -159,6 +162,9 @@ pub struct Manifest {
     pub trace: Option<TraceWindow>,
     /// Optional programs that this kernel refused.
     pub absent_programs: Vec<String>,
+    /// When httpd was told to stop, or, if it did not come up, was given up; 0: the run did not
+    /// come so far. What happens later is no part of the run.
+    pub stop_ns: u64,
     /// CPU time that the observer used in user space during the run, nanoseconds.
     pub observer_cpu_ns: u64,
     /// Whether httpd and all its tasks were seen to be gone.

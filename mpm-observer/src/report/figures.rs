@@ -115,6 +115,8 @@ pub(super) struct ScenarioFigures {
     pub runs: Vec<RunFigures>,
     /// The traces, by MPM.
     pub traces: Vec<TraceFigures>,
+    /// What went wrong, by MPM.
+    pub findings: Vec<crate::findings::Group>,
 }
 
 impl ScenarioFigures {
@@ -127,6 +129,7 @@ impl ScenarioFigures {
                 .map(|(named, run)| RunFigures::of(run, named))
                 .collect(),
             traces: Vec::new(),
+            findings: Vec::new(),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::{recording::FORMAT, scenario::Mpm};
 /// value of one run, null where there is none. `claims[].cases[]` has the judgement in the
 /// tutorial's own set-up and in the fair one: verdict, effect with its interval and n, and
 /// `needed_repetitions`, the further ones that would decide an undecided claim.
+/// `scenarios[].findings` has what went wrong, by MPM.
 pub(super) struct Json;
 
 impl Exporter for Json {
@@ -92,6 +93,7 @@ fn scenario(figures: &ScenarioFigures) -> Value {
         "what": figures.notes.what,
         "tutorial": figures.notes.tutorial,
         "mpms": mpms,
+        "findings": figures.findings,
         "runs": figures.runs.iter().map(run).collect::<Vec<_>>(),
         "traces": figures.traces.iter().map(TraceFigures::json).collect::<Vec<_>>(),
     })

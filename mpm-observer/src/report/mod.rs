@@ -9,10 +9,11 @@ mod course;
 mod data;
 mod export;
 mod figures;
+mod findings_list;
 mod html;
 mod json;
 #[cfg(test)]
-mod made_up;
+pub(crate) mod made_up;
 mod markdown;
 pub mod metrics;
 mod page;
@@ -40,7 +41,9 @@ use thiserror::Error;
 pub use time::utc;
 
 use self::{
-    charts::{CHARTS, CLAIM_CHARTS, ClaimChart, OVERVIEW, OverviewChart, ScenarioChart, Subject},
+    charts::{
+        CLAIM_CHARTS, ClaimChart, OVERVIEW, OverviewChart, ScenarioChart, Subject, charts_of,
+    },
     data::{Contents, Group, LeftOut, RunRef, read_contents},
     export::{EXPORTERS, Material},
     figures::ScenarioFigures,
@@ -51,7 +54,9 @@ use self::{
 };
 use crate::{
     correlate::{RunAnalysis, load_run},
+    findings,
     recording::{RecordingError, RunDir},
+    scenario::Mpm,
 };
 
 /// A report that was made.
@@ -112,6 +117,7 @@ pub fn make_report(experiment: &Path) -> Result<Report, ReportError> {
             continue;
         }
         let mut figures = ScenarioFigures::of(&group, &runs);
+        figures.findings = findings(experiment, &figures.notes.title, &runs);
         let mut drawn = draw_scenario(&dir, &stem, &figures, &runs)?;
         drop(runs);
         let left_out = &mut contents.left_out;
@@ -161,6 +167,23 @@ fn load_runs(
     runs
 }
 
+/// What went wrong in the runs of a scenario, by MPM.
+fn findings(
+    experiment: &Path,
+    title: &str,
+    runs: &[(RunRef, RunAnalysis)],
+) -> Vec<findings::Group> {
+    let of_mpm = |mpm: Mpm| {
+        let runs = runs.iter().filter(|(named, _)| named.mpm == mpm);
+        let looks = runs.map(|(named, run)| {
+            let dir = RunDir::of(experiment, &named.name);
+            findings::look(&findings::RunEvidence::read(&dir, &named.name, run))
+        });
+        findings::group(title, &looks.collect::<Vec<_>>())
+    };
+    Mpm::ALL.into_iter().filter_map(of_mpm).collect()
+}
+
 fn draw_scenario(
     dir: &Path,
     stem: &str,
@@ -172,8 +195,9 @@ fn draw_scenario(
         let drawn = (chart.make)(&subject);
         Picture::draw(format!("{stem}.{}.png", chart.key), drawn.as_ref())
     };
+    let charts: Vec<&ScenarioChart> = charts_of(&subject).collect();
     let mut drawn = Vec::new();
-    for (chart, picture) in CHARTS.iter().zip(on_all_cpus(CHARTS, draw)) {
+    for (chart, picture) in charts.iter().zip(on_all_cpus(&charts, |chart| draw(chart))) {
         picture.write(dir)?;
         drawn.push(Figure::of_scenario(chart, &figures.notes.title, &picture));
     }

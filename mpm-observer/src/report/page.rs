@@ -8,6 +8,7 @@ use super::{
     charts::{OverviewChart, ScenarioChart, conditions},
     data::{Contents, LeftOut},
     figures::ScenarioFigures,
+    findings_list::FindingsList,
     metrics::{METRICS, Metric},
     phase_table::phase_table,
     pictures::Picture,
@@ -32,6 +33,8 @@ pub(super) struct Page {
     pub summary: String,
     /// What to beware of.
     pub warnings: Vec<String>,
+    /// What went wrong.
+    pub findings: FindingsList,
     /// The rows of the tutorial's summary table.
     pub rows: Vec<ClaimRow>,
     /// The charts of the statements.
@@ -177,6 +180,7 @@ pub(super) fn build(
     Page {
         summary: one_line(scenarios, statements),
         warnings: warnings(contents, scenarios),
+        findings: FindingsList::of(scenarios, anchor),
         rows: SummaryRow::ALL
             .into_iter()
             .map(|row| ClaimRow {

@@ -4,27 +4,7 @@ use plots::Unit;
 
 use super::metrics::{Digits, Metric};
 use crate::statistics::Spread;
-
-/// A whole number with commas between the thousands.
-#[must_use]
-pub(super) fn whole(value: u64) -> String {
-    let digits = value.to_string();
-    let mut grouped = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// A count with its noun: `1 run`, `1,200 runs`.
-#[must_use]
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{ending}", whole(count))
-}
+pub(super) use crate::wording::{listing, plural, whole};
 
 /// A value of a metric with its unit.
 #[must_use]
@@ -80,16 +60,6 @@ pub(super) fn range(metric: &Metric, spread: &Spread) -> Option<String> {
         return Some(format!("{}–{high}", &low[..low_end]));
     }
     Some(format!("{low} – {high}"))
-}
-
-/// Names in a row: `a`, `a and b`, `a, b and c`.
-#[must_use]
-pub(super) fn listing(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }
 
 /// A long text without its middle: what happened stands at the begin of a message, why at its end.

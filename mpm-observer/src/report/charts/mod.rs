@@ -4,10 +4,12 @@ mod accept_wait;
 mod accepts;
 mod claims;
 mod latency;
+mod limit_timeline;
 mod memory;
 mod overview;
 mod phases;
 mod run_queue;
+mod starts;
 mod switches;
 mod throughput;
 
@@ -35,8 +37,8 @@ pub(super) struct ScenarioChart {
     pub make: fn(&Subject<'_>) -> Box<dyn Chart>,
 }
 
-/// The charts of each scenario, in their order.
-pub(super) const CHARTS: &[ScenarioChart] = &[
+/// The charts that each scenario has, in their order.
+const CHARTS: &[ScenarioChart] = &[
     latency::CHART,
     throughput::CHART,
     phases::CHART,
@@ -46,6 +48,21 @@ pub(super) const CHARTS: &[ScenarioChart] = &[
     memory::CHART,
     accepts::CHART,
 ];
+
+/// Charts that only some scenarios have, each with what they ask for, in their order before the
+/// others.
+const WHERE_THEY_APPLY: &[(fn(&Subject<'_>) -> bool, ScenarioChart)] = &[
+    (starts::applies, starts::CHART),
+    (limit_timeline::applies, limit_timeline::CHART),
+];
+
+/// The charts of a scenario, in their order.
+pub(super) fn charts_of(subject: &Subject<'_>) -> impl Iterator<Item = &'static ScenarioChart> {
+    let applying = WHERE_THEY_APPLY
+        .iter()
+        .filter(|(applies, _)| applies(subject));
+    applying.map(|(_, chart)| chart).chain(CHARTS)
+}
 
 /// What a chart is made from: a scenario's runs with their figures.
 pub(super) struct Subject<'a> {
@@ -256,7 +273,8 @@ pub(super) mod tests {
             vec![made_up::not_started(Mpm::Worker, 1)],
         ] {
             with_subject(runs, |subject| {
-                for chart in CHARTS {
+                let sometimes = WHERE_THEY_APPLY.iter().map(|(_, chart)| chart);
+                for chart in sometimes.chain(CHARTS) {
                     let drawable = (chart.make)(subject).lay_out();
                     assert!(drawable.is_ok(), "{}: {drawable:?}", chart.key);
                 }

@@ -1,6 +1,6 @@
 //! Made-up runs, analysed.
 
-mod rows;
+pub(crate) mod rows;
 
 pub(super) use rows::Figures;
 
@@ -13,25 +13,27 @@ use crate::{
 };
 
 /// A run that came to its end.
-pub(super) fn run(mpm: Mpm, repetition: u32, figures: &Figures) -> RunAnalysis {
+pub(crate) fn run(mpm: Mpm, repetition: u32, figures: &Figures) -> RunAnalysis {
     analysed(rows::rows(mpm, repetition, figures))
 }
 
 /// A run in which httpd did not come up.
-pub(super) fn not_started(mpm: Mpm, repetition: u32) -> RunAnalysis {
+pub(crate) fn not_started(mpm: Mpm, repetition: u32) -> RunAnalysis {
     analysed(rows::rows_not_started(mpm, repetition))
 }
 
-fn analysed(rows: rows::Rows) -> RunAnalysis {
-    analyse(
+pub(crate) fn analysed(rows: rows::Rows) -> RunAnalysis {
+    let mut run = analyse(
         rows.manifest,
         rows.client,
         rows.kernel,
         &rows.tasks,
         rows.samples,
         rows.memory,
-        &rows.status,
-    )
+        rows.status,
+    );
+    run.failures = rows.failures;
+    run
 }
 
 /// The group of these runs, all of the high-load scenario.

@@ -8,8 +8,8 @@ use loadgen::Outcome;
 use super::observer::{
     kernel::Counters,
     recording::{
-        ClientRow, FORMAT, KernelRow, LoadOutcome, Machine, Manifest, MemoryRow, Moment, SampleRow,
-        StartOutcome, Status, StatusRow, TaskRow,
+        ClientRow, FORMAT, FailureRow, KernelRow, LoadOutcome, Machine, Manifest, MemoryRow,
+        Moment, SampleRow, StartOutcome, Status, StatusRow, TaskRow,
     },
     scenario::{Mpm, Size, builtin},
 };
@@ -57,6 +57,7 @@ pub struct Rows {
     pub samples: Vec<SampleRow>,
     pub memory: Vec<MemoryRow>,
     pub status: Vec<StatusRow>,
+    pub failures: Vec<FailureRow>,
 }
 
 /// A run of the high-load scenario that came to its end. Of its successful requests the last has
@@ -116,6 +117,7 @@ pub fn rows(mpm: Mpm, repetition: u32, figures: &Figures) -> Rows {
                 ..StatusRow::default()
             })
             .collect(),
+        failures: Vec::new(),
     }
 }
 
@@ -141,6 +143,7 @@ pub fn rows_not_started(mpm: Mpm, repetition: u32) -> Rows {
         samples: Vec::new(),
         memory: Vec::new(),
         status: Vec::new(),
+        failures: Vec::new(),
     }
 }
 
@@ -163,6 +166,7 @@ pub fn manifest(mpm: Mpm, repetition: u32, status: Status) -> Manifest {
             memory_cgroup: 1,
         },
         began_unix_s: 1_770_000_000,
+        began_subsec_ns: 250_000_000,
         began_ns: BEGIN_NS - 1_000_000_000,
         httpd_version: "Apache/2.4.71 (Debian)".into(),
         httpd_path: "/usr/sbin/apache2".into(),
@@ -183,6 +187,7 @@ pub fn manifest(mpm: Mpm, repetition: u32, status: Status) -> Manifest {
         counters: Counters::default(),
         trace: None,
         absent_programs: Vec::new(),
+        stop_ns: 0,
         observer_cpu_ns: 30_000_000,
         server_gone: true,
     }

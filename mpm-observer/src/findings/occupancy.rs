@@ -1,0 +1,212 @@
+//! What the slots were busy with, by the kernel's records of the connections.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::AddAssign,
+};
+
+use super::evidence::RunEvidence;
+use crate::{recording::KernelRow, scenario::Mpm};
+
+/// A connection that waited so long to be read is said to have waited.
+const LONG_WAIT_NS: u64 = 1_000_000_000;
+/// So many of the waits are looked into.
+const MOMENTS: usize = 32;
+
+/// Connections by what they were at one moment; sums over several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Slots {
+    /// A request is being served.
+    pub work: u64,
+    /// Idle, kept for a further request, and in a slot.
+    pub kept: u64,
+    /// The server waits for the rest of a request.
+    pub half_head: u64,
+    /// The server waits for the client to read.
+    pub slow_reader: u64,
+}
+
+impl Slots {
+    /// Slots that are taken.
+    pub fn busy(self) -> u64 {
+        self.work + self.kept + self.half_head + self.slow_reader
+    }
+
+    /// What most of them are busy with, in words.
+    pub fn mostly(self) -> &'static str {
+        let kinds = [
+            (self.work, WORK),
+            (self.kept, KEPT),
+            (self.half_head, HALF_HEAD),
+            (self.slow_reader, SLOW_READER),
+        ];
+        let most = kinds.into_iter().max_by_key(|(count, _)| *count);
+        most.map_or(WORK, |(_, words)| words)
+    }
+}
+
+impl AddAssign for Slots {
+    fn add_assign(&mut self, other: Self) {
+        self.work += other.work;
+        self.kept += other.kept;
+        self.half_head += other.half_head;
+        self.slow_reader += other.slow_reader;
+    }
+}
+
+pub(super) const WORK: &str = "served requests";
+pub(super) const KEPT: &str = "sat in keep-alive";
+pub(super) const HALF_HEAD: &str = "waited for the rest of a request's head";
+pub(super) const SLOW_READER: &str = "waited for slow readers";
+
+/// All connections of a run.
+pub(super) struct Occupancy<'a> {
+    mpm: Mpm,
+    sendfile: bool,
+    connections: Vec<Vec<&'a KernelRow>>,
+}
+
+impl<'a> Occupancy<'a> {
+    /// Sorts the kernel's records by connection.
+    pub fn of(run: &RunEvidence<'a>) -> Self {
+        let own_ports: HashSet<u16> = run.run.status.iter().map(|row| row.local_port).collect();
+        let mut connections: HashMap<(&str, u16, u64), Vec<&KernelRow>> = HashMap::new();
+        for row in run.run.kernel.iter().filter(|row| row.accepted_ns != 0) {
+            if own_ports.contains(&row.remote_port) {
+                continue;
+            }
+            let key = (
+                row.remote_addr.as_str(),
+                row.remote_port,
+                row.established_ns,
+            );
+            connections.entry(key).or_default().push(row);
+        }
+        for rows in connections.values_mut() {
+            rows.sort_by_key(|row| row.ordinal);
+        }
+        Self {
+            mpm: run.mpm(),
+            sendfile: run.plan().server.sendfile,
+            connections: connections.into_values().collect(),
+        }
+    }
+
+    /// Whether any connection was recorded.
+    pub fn is_known(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
+    /// The slots at a moment.
+    pub fn at(&self, t_ns: u64) -> Slots {
+        let mut slots = Slots::default();
+        for rows in &self.connections {
+            self.count(rows, t_ns, &mut slots);
+        }
+        slots
+    }
+
+    fn count(&self, rows: &[&KernelRow], t_ns: u64, slots: &mut Slots) {
+        let Some((first, last)) = rows.first().zip(rows.last()) else {
+            return;
+        };
+        if t_ns < first.accepted_ns || (last.conn_ended && t_ns >= last.end_ns) {
+            return;
+        }
+        let serving = rows.iter().find(|row| {
+            let end_ns = match row.last_send_ns {
+                0 => row.end_ns,
+                last_send_ns => last_send_ns,
+            };
+            row.pickup_ns != 0 && (row.pickup_ns..end_ns).contains(&t_ns)
+        });
+        let Some(row) = serving else {
+            // Event holds it in its listener, without a slot.
+            if self.mpm != Mpm::Event && t_ns >= first.pickup_ns && first.pickup_ns != 0 {
+                slots.kept += 1;
+            }
+            return;
+        };
+        let span_ns = row.last_send_ns.max(row.pickup_ns) - row.pickup_ns;
+        if row.last_send_ns == 0 || 2 * row.client_sends_ns > span_ns {
+            slots.half_head += 1;
+        } else if 2 * row.client_reads_ns > span_ns {
+            // With sendfile event waits for readers in its listener.
+            if !(self.mpm == Mpm::Event && self.sendfile) {
+                slots.slow_reader += 1;
+            }
+        } else {
+            slots.work += 1;
+        }
+    }
+}
+
+/// The connections of the load that waited long to be read.
+pub(super) struct LongWaits {
+    /// Places in the client's table.
+    pub clients: Vec<usize>,
+    /// How long, ascending, ns.
+    pub waits_ns: Vec<u64>,
+    /// Moments in the middle of the waits, at most 32.
+    pub moments_ns: Vec<u64>,
+    /// Connections of the load there were.
+    pub connections: u64,
+    /// Of the waits, those that no task had ended when the client gave up.
+    pub never_read: u64,
+}
+
+impl LongWaits {
+    /// Looks for them.
+    pub fn of(run: &RunEvidence<'_>) -> Option<Self> {
+        let kernel = run.kernel_rows();
+        let mut found: Vec<(usize, u64, u64)> = Vec::new();
+        let (mut connections, mut never_read) = (0, 0);
+        for (place, row) in run.requests().filter(|(_, row)| row.ordinal == 0) {
+            connections += 1;
+            let read = kernel.get(&place).filter(|kernel| kernel.pickup_ns != 0);
+            let span = match read {
+                Some(kernel) => (
+                    kernel.queued_ns.max(kernel.established_ns),
+                    kernel.pickup_ns,
+                ),
+                // It was connected and sent its request, and no task ever read it.
+                None if row.sent_ns != 0 && !row.is_ok() && row.status == 0 => {
+                    (row.sent_ns, row.end_ns)
+                }
+                None => continue,
+            };
+            let (begin_ns, end_ns) = span;
+            if begin_ns != 0 && end_ns.saturating_sub(begin_ns) >= LONG_WAIT_NS {
+                never_read += u64::from(read.is_none());
+                found.push((place, begin_ns, end_ns));
+            }
+        }
+        if found.is_empty() {
+            return None;
+        }
+        let step = found.len().div_ceil(MOMENTS);
+        let mut waits_ns: Vec<u64> = found.iter().map(|(_, begin, end)| end - begin).collect();
+        waits_ns.sort_unstable();
+        Some(Self {
+            moments_ns: found
+                .iter()
+                .step_by(step)
+                .map(|(_, begin, end)| u64::midpoint(*begin, *end))
+                .collect(),
+            clients: found.iter().map(|(place, ..)| *place).collect(),
+            waits_ns,
+            connections,
+            never_read,
+        })
+    }
+
+    /// The wait in the middle, seconds.
+    pub fn middle_s(&self) -> f64 {
+        self.waits_ns[(self.waits_ns.len() - 1) / 2] as f64 / 1e9
+    }
+
+    /// The longest, seconds.
+    pub fn longest_s(&self) -> f64 {
+        self.waits_ns.last().map_or(0.0, |ns| *ns as f64 / 1e9)
+    }
+}

@@ -1,0 +1,149 @@
+//! A cold start: connections that wait until enough children have been made.
+
+use super::{CLIENT, KERNEL, Rule, TASKS, sentence};
+use crate::{
+    findings::{
+        Change, Remedy,
+        evidence::RunEvidence,
+        observation::{Claimed, Observation, Seen},
+        occupancy::LongWaits,
+        reached::is_fork,
+    },
+    recording::FailureKind,
+    scenario::Start,
+    wording::children,
+};
+
+pub(super) const RULE: Rule = Rule {
+    name: "fork-ramp",
+    looks_for: "connections that waited in a cold start until httpd had made enough children",
+    needs: &[TASKS, CLIENT, KERNEL],
+    observe,
+    tell,
+    remedies,
+};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Slots that the load asks for.
+fn wanted(run: &RunEvidence<'_>) -> u32 {
+    let load = &run.plan().load;
+    let held = load.held.as_ref().map_or(0, |held| held.connections);
+    let clients = load.concurrency.saturating_add(held);
+    clients.min(run.plan().server.max_request_workers)
+}
+
+/// Whether most of the waits were at a time when there were fewer slots than wanted.
+pub(super) fn is_ramp(run: &RunEvidence<'_>, waits: &LongWaits) -> bool {
+    let refused = run.failures(FailureKind::Call).any(|(_, row)| is_fork(row));
+    if run.plan().server.start != Start::Cold || refused || run.run.ends.is_empty() {
+        return false;
+    }
+    let wanted = wanted(run);
+    let fewer = waits
+        .moments_ns
+        .iter()
+        .filter(|t_ns| run.slots_at(**t_ns) < wanted);
+    2 * fewer.count() > waits.moments_ns.len()
+}
+
+fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
+    let waits = LongWaits::of(run)?;
+    if !is_ramp(run, &waits) {
+        return None;
+    }
+    let (load_begin_ns, load_end_ns) = run.run.load_ns();
+    let mut made_ns: Vec<u64> = run
+        .processes()
+        .filter(|row| !row.is_first)
+        .map(|row| row.created_ns)
+        .filter(|t_ns| *t_ns <= load_end_ns)
+        .collect();
+    made_ns.sort_unstable();
+    let first_ns = *made_ns.first()?;
+    let seconds = |t_ns: u64| (t_ns - first_ns) / SECOND_NS;
+    let last = seconds(*made_ns.last()?);
+    let each: Vec<String> = (0..=last)
+        .map(|second| {
+            made_ns
+                .iter()
+                .filter(|t_ns| seconds(**t_ns) == second)
+                .count()
+                .to_string()
+        })
+        .collect();
+    let wanted = wanted(run);
+    let enough_ns = made_ns
+        .iter()
+        .copied()
+        .find(|t_ns| run.slots_at(*t_ns) >= wanted);
+    let mut seen = Observation::default();
+    seen.word("each", each.join("-"))
+        .figure("at_first", f64::from(run.slots_at(load_begin_ns)))
+        .figure("wanted", f64::from(wanted))
+        .figure("waited", waits.waits_ns.len() as f64)
+        .figure("connections", waits.connections as f64)
+        .figure("middle_wait", waits.middle_s())
+        .figure("longest_wait", waits.longest_s());
+    if let Some(t_ns) = enough_ns {
+        seen.figure(
+            "enough_after",
+            t_ns.saturating_sub(load_begin_ns) as f64 / 1e9,
+        );
+    }
+    seen.rests_on(
+        TASKS,
+        made_ns.len(),
+        format!(
+            "{} made",
+            children(u32::try_from(made_ns.len()).unwrap_or(u32::MAX))
+        ),
+    );
+    seen.rests_on(
+        KERNEL,
+        waits.waits_ns.len(),
+        format!("a wait of {:.1} s before the first read", waits.longest_s()),
+    );
+    seen.weight = waits.waits_ns.len() as f64 / waits.connections.max(1) as f64;
+    seen.clients = waits.clients;
+    Some(seen)
+}
+
+fn tell(seen: &Seen<'_>) -> String {
+    let enough = match seen.middle("enough_after") {
+        Some(_) => format!("reached them {} into it", seen.seconds("enough_after")),
+        None => "never reached them".to_owned(),
+    };
+    let cause = format!(
+        "{} of {} waited a second or more, {} in the middle and {} at most, for a child to be \
+         made{}: httpd had {} of the {} slots that the load asked for when it began and {enough}, \
+         by making {} children in successive seconds",
+        seen.count("waited"),
+        seen.plural("connections", "connection"),
+        seen.seconds("middle_wait"),
+        seen.seconds("longest_wait"),
+        seen.in_runs(),
+        seen.count("at_first"),
+        seen.count("wanted"),
+        seen.word("each"),
+    );
+    sentence(&cause, &seen.consequences(), "")
+}
+
+fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
+    let server = &seen.plan.server;
+    let Some(wanted) = seen.most("wanted") else {
+        return Vec::new();
+    };
+    let children = (wanted as u32).div_ceil(server.threads_per_child.max(1));
+    if children <= server.start_servers {
+        return Vec::new();
+    }
+    vec![Remedy {
+        text: format!(
+            "StartServers {children}: all of the slots that this load asks for are there from the \
+             first moment.",
+        ),
+        change: Some(Change::StartServers(children)),
+    }]
+}

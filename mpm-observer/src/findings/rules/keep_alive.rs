@@ -1,0 +1,125 @@
+//! Kept connections that the server ended while the client still used them.
+
+use std::collections::HashSet;
+
+use super::{CLIENT, FAILURES, Rule, sentence};
+use crate::{
+    findings::{
+        Change, Remedy,
+        evidence::RunEvidence,
+        observation::{Claimed, Observation, Seen},
+        occupancy::Occupancy,
+        words::after,
+    },
+    recording::FailureKind,
+    scenario::Mpm,
+};
+
+pub(super) const RULE: Rule = Rule {
+    name: "kept-connections-closed",
+    looks_for: "kept connections that the server reset, and the requests that met them",
+    needs: &[FAILURES, CLIENT],
+    observe,
+    tell,
+    remedies,
+};
+
+fn observe(run: &RunEvidence<'_>, claimed: &Claimed) -> Option<Observation> {
+    let resets: Vec<_> = run
+        .failures(FailureKind::ResetSent)
+        .filter(|(place, _)| !claimed.failures.contains(place))
+        .collect();
+    let stale: Vec<(usize, u64)> = run
+        .run
+        .client
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| row.measured && row.outcome == "stale_keep_alive")
+        .map(|(place, row)| (place, row.end_ns))
+        .collect();
+    let ports: HashSet<u16> = resets.iter().map(|(_, row)| row.remote_port).collect();
+    let hit: Vec<usize> = run
+        .failed_requests()
+        .filter(|(place, row)| {
+            row.reused && ports.contains(&row.local_port) && !claimed.clients.contains(place)
+        })
+        .map(|(place, _)| place)
+        .collect();
+    if stale.is_empty() && hit.is_empty() {
+        return None;
+    }
+    let mut seen = Observation::default();
+    seen.figure("resets", resets.len() as f64)
+        .figure("again", stale.len() as f64)
+        .figure("hit", hit.len() as f64);
+    if busy(run, &stale) {
+        seen.word("busy", "all slots were busy");
+    } else if run.mpm() == Mpm::Event {
+        seen.missing
+            .push("that all slots were busy when it closed them is not shown".into());
+    }
+    if let Some((_, first)) = resets.first() {
+        let begin_ns = run.run.manifest.began_ns;
+        let example = format!("port {} {}", first.remote_port, after(first.t_ns, begin_ns));
+        seen.rests_on(FAILURES, resets.len(), example);
+    }
+    seen.rests_on(
+        CLIENT,
+        stale.len(),
+        "a request sent again on a new connection",
+    );
+    seen.failures = resets.iter().map(|(place, _)| *place).collect();
+    seen.weight = stale.len() as f64 / run.request_count().max(1) as f64;
+    seen.clients = hit;
+    Some(seen)
+}
+
+/// Whether event's slots were all in use at most of these moments.
+fn busy(run: &RunEvidence<'_>, moments: &[(usize, u64)]) -> bool {
+    if run.mpm() != Mpm::Event || moments.is_empty() {
+        return false;
+    }
+    let occupancy = Occupancy::of(run);
+    let step = moments.len().div_ceil(32);
+    let looks: Vec<bool> = moments
+        .iter()
+        .step_by(step)
+        .map(|(_, t_ns)| {
+            let slots = run.slots_at(*t_ns);
+            slots > 0 && occupancy.at(*t_ns).busy() + 2 >= u64::from(slots)
+        })
+        .collect();
+    2 * looks.iter().filter(|full| **full).count() > looks.len()
+}
+
+fn tell(seen: &Seen<'_>) -> String {
+    let why = match seen.word("busy") {
+        "" => String::new(),
+        busy => format!(", which event does when {}", busy.replace("were", "are")),
+    };
+    let each = if seen.all.len() > 1 { " a run" } else { "" };
+    let resets = match seen.most("resets") {
+        Some(most) if most > 0.0 => format!(" ({} sent)", seen.plural("resets", "reset")),
+        _ => String::new(),
+    };
+    let cause = format!(
+        "{}{each} met a kept connection that httpd had closed{resets} and were sent again on a new \
+         one{}{why}",
+        seen.plural("again", "request"),
+        seen.in_runs(),
+    );
+    sentence(&cause, &seen.consequences(), "none of them failed")
+}
+
+fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
+    let server = &seen.plan.server;
+    let threads = server.threads_per_child.max(1);
+    let enough = seen.plan.load.concurrency.div_ceil(threads) * threads;
+    if !seen.has_word("busy") || enough <= server.max_request_workers {
+        return Vec::new();
+    }
+    vec![Remedy {
+        text: format!("MaxRequestWorkers {enough}: then event need not close idle connections."),
+        change: Some(Change::MaxRequestWorkers(enough)),
+    }]
+}

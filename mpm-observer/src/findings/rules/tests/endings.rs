@@ -1,0 +1,202 @@
+//! Processes that were ended.
+
+use loadgen::Outcome;
+
+use super::{BEGIN_NS, MadeUp, SECOND, STOP_NS, clean_rows, contains, failed, prefork};
+use crate::{
+    findings::Change,
+    recording::{CgroupCounts, FailureKind, FailureRow, Purpose, TaskRow},
+    scenario::Mpm,
+};
+
+const KILL: u8 = 9;
+const ABRT: u8 = 6;
+const SEGV: u8 = 11;
+const TERM: u8 = 15;
+
+/// prefork with ten children, of which some ended by a signal two seconds into the load.
+fn ended(victims: usize, signal: u8) -> MadeUp {
+    let mut rows = clean_rows(Mpm::Prefork);
+    rows.client
+        .push(failed(50_000, 2, Outcome::ResetBeforeFirstByte, 0));
+    let mut made_up = MadeUp::of(rows);
+    made_up.run.ends = prefork(10);
+    for row in &mut made_up.run.ends[1..=victims] {
+        row.exited_ns = BEGIN_NS + 2 * SECOND + SECOND / 2;
+        row.exit_signal = signal;
+    }
+    made_up
+}
+
+fn about(kind: FailureKind, victim: &TaskRow) -> FailureRow {
+    FailureRow {
+        t_ns: victim.exited_ns - 1000,
+        kind,
+        tid: victim.tid,
+        pid: victim.pid,
+        role: victim.role.clone(),
+        signal: victim.exit_signal,
+        ..FailureRow::default()
+    }
+}
+
+/// Children that the kernel killed for want of memory.
+fn out_of_memory(victims: usize) -> MadeUp {
+    let made_up = ended(victims, KILL);
+    let rows: Vec<FailureRow> = made_up.run.ends[1..=victims]
+        .iter()
+        .flat_map(|victim| {
+            let kill = FailureRow {
+                cgroup_memory_limit: Some(16_000_000),
+                cgroup_memory: Some(16_000_000),
+                ..about(FailureKind::OomKill, victim)
+            };
+            [kill, about(FailureKind::Signal, victim)]
+        })
+        .collect();
+    made_up.with_failures(rows)
+}
+
+#[test]
+fn kills_for_want_of_memory_are_told_and_that_the_log_is_silent() {
+    let made_up = out_of_memory(4);
+    assert_eq!(made_up.found(), ["killed-for-memory"]);
+    let finding = made_up.finding("killed-for-memory");
+    assert_eq!(
+        finding.sentence,
+        "prefork: 4 children killed by the kernel for want of memory, the memory of the control \
+         group being at 16.0 MB of 16.0 MB: none of it in the error log; 1 of the 101 requests \
+         failed: reset before the first byte."
+    );
+    // 1.6 MB for each of the ten that were there.
+    assert_eq!(
+        finding.remedies[0].change,
+        Some(Change::MaxRequestWorkers(9))
+    );
+    contains(
+        &finding.remedies[0].text,
+        &["1.6 MB for each of the 10 slots"],
+    );
+}
+
+#[test]
+fn a_log_that_tells_of_the_kill_is_not_called_silent() {
+    let made_up = out_of_memory(1).logged(3, "AH00052: child pid 100 exit signal Killed (9)");
+    let sentence = made_up.finding("killed-for-memory").sentence;
+    contains(&sentence, &["1 child killed", "AH00052 in the error log"]);
+    assert!(!sentence.contains("none of it"), "{sentence}");
+}
+
+#[test]
+fn kills_that_were_counted_and_not_recorded_are_told_as_missing() {
+    let mut made_up = out_of_memory(2);
+    made_up.run.manifest.cgroup = Some(CgroupCounts {
+        oom_kills: Some(5),
+        ..CgroupCounts::default()
+    });
+    let missing = made_up.finding("killed-for-memory").missing;
+    assert_eq!(missing, ["the control group counted 5 kills, 2 recorded"]);
+    made_up.run.failures.clear();
+    let finding = made_up.finding("killed-for-memory");
+    contains(&finding.sentence, &["5 processes killed"]);
+    contains(&finding.missing[0], &["no kill was recorded"]);
+}
+
+#[test]
+fn a_kill_by_somebody_else_names_the_sender() {
+    let made_up = ended(1, KILL);
+    let signal = FailureRow {
+        by_tid: 4242,
+        ..about(FailureKind::Signal, &made_up.run.ends[1])
+    };
+    let made_up = made_up.with_failures([signal]);
+    assert_eq!(made_up.found(), ["killed"]);
+    contains(
+        &made_up.finding("killed").sentence,
+        &[
+            "1 child ended by SIGKILL",
+            "by task 4242, which is none of httpd's",
+            "reset before",
+        ],
+    );
+    let unknown = ended(1, KILL).finding("killed");
+    assert_eq!(unknown.missing, ["who sent the signal was not recorded"]);
+}
+
+#[test]
+fn a_crash_is_told_apart_from_a_kill() {
+    let made_up = ended(2, SEGV).logged(3, "AH00051: child pid 100 exit signal Segmentation fault");
+    assert_eq!(made_up.found(), ["crashed"]);
+    contains(
+        &made_up.finding("crashed").sentence,
+        &["2 children ended by SIGSEGV", "AH00051 in the error log"],
+    );
+}
+
+#[test]
+fn an_httpd_that_came_up_and_ended_is_told_apart_from_one_that_did_not_start() {
+    let mut made_up = ended(1, SEGV);
+    made_up.run.ends[0].exited_ns = STOP_NS - SECOND;
+    let sentence = made_up.finding("crashed").sentence;
+    contains(&sentence, &["httpd came up and then ended"]);
+    assert_eq!(made_up.found(), ["crashed"]);
+}
+
+#[test]
+fn processes_that_aborted_for_want_of_memory_belong_to_the_limit() {
+    let made_up = ended(3, ABRT);
+    let refused: Vec<FailureRow> = made_up.run.ends[1..=3]
+        .iter()
+        .map(|victim| FailureRow {
+            call: "brk".into(),
+            purpose: Purpose::Heap,
+            errno: 12,
+            bytes: 135_168,
+            address_space_limit: Some(6_000_000),
+            address_space: Some(5_900_000),
+            ..about(FailureKind::Call, victim)
+        })
+        .collect();
+    let made_up = made_up.with_failures(refused);
+    assert_eq!(made_up.found(), ["address-space"]);
+    contains(
+        &made_up.finding("address-space").sentence,
+        &[
+            "brk of the heap (135,168 B) by a child failed with ENOMEM 3 times",
+            "3 processes aborted",
+        ],
+    );
+}
+
+#[test]
+fn children_that_the_parent_has_no_need_of_are_no_failure() {
+    let mut made_up = ended(3, TERM);
+    made_up.run.client.retain(|row| row.is_ok());
+    assert_eq!(made_up.found(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_crash_after_the_order_to_stop_is_of_its_own_kind_and_weighs_little() {
+    let mut made_up = MadeUp::clean(Mpm::Prefork);
+    made_up.run.ends = prefork(3);
+    made_up.run.ends[1].exit_signal = SEGV;
+    made_up.run.ends[1].exited_ns = STOP_NS + SECOND;
+    let fork = FailureRow {
+        t_ns: STOP_NS + 10,
+        call: "clone".into(),
+        errno: 11,
+        ..FailureRow::default()
+    };
+    let made_up = made_up.with_failures([fork]);
+    assert_eq!(made_up.found(), ["crashed-while-stopping"]);
+    let finding = made_up.finding("crashed-while-stopping");
+    contains(
+        &finding.sentence,
+        &[
+            "while httpd was being stopped",
+            "1 of 4 ended by SIGSEGV",
+            "clone with EAGAIN",
+        ],
+    );
+    assert!(finding.weight < 0.01);
+}
