@@ -10,7 +10,7 @@ use crate::grid::{PANEL_TITLE_HEIGHT, axis_title};
 use crate::lines::draw_line;
 use crate::page::{LegendEntry, Swatch};
 use crate::scene::{Point, Rect, Scene};
-use crate::style::SeriesStyle;
+use crate::style::{Color, SeriesStyle};
 use crate::text::Fonts;
 use crate::timeline::EventMarker;
 use crate::unit::Unit;
@@ -89,6 +89,21 @@ impl Curves {
         self.series.iter().filter_map(|series| series.mark.as_ref())
     }
 
+    /// The labels of the marks, those at one x in one label.
+    fn labels(&self) -> Vec<EventMarker> {
+        let mut labels: Vec<EventMarker> = Vec::new();
+        for mark in self.marks() {
+            match labels.iter_mut().find(|label| label.time_s == mark.x) {
+                Some(label) => label.label += &format!(", {}", mark.label),
+                None => labels.push(EventMarker {
+                    time_s: mark.x,
+                    label: mark.label.clone(),
+                }),
+            }
+        }
+        labels
+    }
+
     fn y_range(&self) -> (f64, f64) {
         if let Some(range) = self.y_range {
             return (range.low, range.high);
@@ -124,21 +139,35 @@ impl Curves {
         DODGE * (before as f64 - (all.max(1) - 1) as f64 / 2.0)
     }
 
+    fn across(&self, area: &Rect, index: usize, at: f64, x: &Axis) -> f64 {
+        (x.x(area, at) + self.dodge(index, at)).clamp(area.left, area.right)
+    }
+
+    /// The intervals of a series, paler than its line, which they would hide where points are
+    /// dense.
+    fn draw_intervals(&self, scene: &mut Scene, area: &Rect, index: usize, (x, y): (&Axis, &Axis)) {
+        let series = &self.series[index];
+        let color = pale(series.style.color);
+        for point in &series.points {
+            if let Some(interval) = point.interval {
+                let across = self.across(area, index, point.x, x);
+                let (top, bottom) = (y.y(area, interval.high), y.y(area, interval.low));
+                scene.upright(across, top, bottom, 1.0, color);
+                for end in [top, bottom] {
+                    scene.level(end, across - CAP, across + CAP, 1.0, color);
+                }
+            }
+        }
+    }
+
     fn draw_curve(&self, scene: &mut Scene, area: &Rect, index: usize, (x, y): (&Axis, &Axis)) {
         let series = &self.series[index];
         let mut points = series.points.clone();
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
         let place = |point: &CurvePoint| -> Point {
-            let across = x.x(area, point.x) + self.dodge(index, point.x);
-            (across.clamp(area.left, area.right), y.y(area, point.y))
+            let across = self.across(area, index, point.x, x);
+            (across, y.y(area, point.y))
         };
-        for point in &points {
-            if let Some(interval) = point.interval {
-                let (across, _) = place(point);
-                let ends = (y.y(area, interval.high), y.y(area, interval.low));
-                scene.whisker(across, ends, CAP, series.style.color);
-            }
-        }
         let places: Vec<Point> = points.iter().map(place).collect();
         let line = if self.steps {
             stepped(&places)
@@ -147,6 +176,12 @@ impl Curves {
         };
         draw_line(scene, &line, &places, series.style, index);
     }
+}
+
+/// A colour halfway to white.
+fn pale(Color(red, green, blue): Color) -> Color {
+    let halfway = |part: u8| part.midpoint(255);
+    Color(halfway(red), halfway(green), halfway(blue))
 }
 
 /// The corners of steps that are level up to the next point.
@@ -226,13 +261,7 @@ impl Paint for Curves {
         let left = body.left + draft.labels_width(&scene.fonts) + 8.0;
         let right = body.right - RIGHT_MARGIN;
         let x = self.x_axis(&scene.fonts, right - left);
-        let labels: Vec<EventMarker> = self
-            .marks()
-            .map(|mark| EventMarker {
-                time_s: mark.x,
-                label: mark.label.clone(),
-            })
-            .collect();
+        let labels = self.labels();
         let flags = Flags::place(scene, &labels, &x, (left, right));
         let area = Rect::new(left, top + flags.height(), right, bottom);
         let y = Axis::linear(&scene.fonts, up(area.top), range, self.y_unit);
@@ -244,6 +273,9 @@ impl Paint for Curves {
         x.draw_x_labels(scene, &area);
         scene.text(axis_title(&self.y_title, (body.left, body.top)));
         flags.draw(scene, area.top);
+        for index in 0..self.series.len() {
+            self.draw_intervals(scene, &area, index, (&x, &y));
+        }
         for series in &self.series {
             if let Some(mark) = &series.mark {
                 let at = x.x(&area, mark.x);
@@ -255,7 +287,7 @@ impl Paint for Curves {
         }
         let mut title = self.x_title.clone();
         if flags.left_out > 0 {
-            title += &format!(" · {} labels left out for want of room", flags.left_out);
+            title += &format!(" · labels left out for want of room: {}", flags.left_out);
         }
         let under = (area.center().0, area.bottom + X_LABELS_HEIGHT + 6.0);
         scene.text(axis_title(&title, under).centered());
@@ -309,6 +341,17 @@ mod tests {
         let at = |index| chart.dodge(index, 4.0);
         assert_eq!([at(0), at(1), at(2)], [-DODGE, 0.0, DODGE]);
         assert_eq!(chart.dodge(0, 8.0), 0.0);
+    }
+
+    #[test]
+    fn marks_at_one_x_share_a_label() {
+        let mut chart = curves(&[&[(4.0, 1.0)], &[(4.0, 0.0)], &[(9.0, 0.0)]]);
+        for (series, x) in chart.series.iter_mut().zip([4.0, 4.0, 9.0]) {
+            let label = series.name.clone();
+            series.mark = Some(CurveMark { x, label });
+        }
+        let labels: Vec<String> = chart.labels().into_iter().map(|l| l.label).collect();
+        assert_eq!(labels, ["series 0, series 1", "series 2"]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) fn chart(found: &Found, kind: &'static Kind) -> Curves {
                 2 * found.repetitions
             ))
             .no_data("nothing was tried"),
-        x_title: format!("limit {}", kind.of_what),
+        x_title: format!("limit: {}", kind.of_what.trim_start_matches("of ")),
         x_unit: kind.unit(),
         log: true,
         y_title: "share of failing trials".into(),

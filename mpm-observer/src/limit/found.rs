@@ -110,13 +110,15 @@ impl Searched {
             let shares: f64 = of_value().map(|trial| trial.signs.failure_share()).sum();
             let share = f64::from(tally.failures) / f64::from(tally.trials.max(1));
             let Ends { low, high } = wilson(share, tally.trials as usize);
+            // More digits tell nothing, and would not be read back as they were written.
+            let rounded = |share: f64| (share * 1e6).round() / 1e6;
             Tried {
                 value: *value,
                 trials: tally.trials,
                 failures: tally.failures,
-                low,
-                high,
-                request_failure_share: shares / of_value().count().max(1) as f64,
+                low: rounded(low),
+                high: rounded(high),
+                request_failure_share: rounded(shares / of_value().count().max(1) as f64),
             }
         });
         Self {

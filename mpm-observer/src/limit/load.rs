@@ -100,7 +100,7 @@ fn set_slots(scenario: &mut Scenario, slots: u32) -> Result<(), String> {
         own.server_limit = None;
         if slots < threads {
             own.threads_per_child = Some(slots);
-        } else if slots % threads != 0 {
+        } else if !slots.is_multiple_of(threads) {
             return Err(format!(
                 "{slots} slots are not a multiple of the {threads} threads of each {mpm} process; \
                  fewer than {threads} make one process"

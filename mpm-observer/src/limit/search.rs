@@ -142,9 +142,9 @@ impl Border {
 
 /// By what factor the value changes while one side of the border is not known.
 const STRIDE: u64 = 4;
-/// Up to this multiple of the border, gaps between safe values are looked into …
-const GUARDED: f64 = 4.0;
-/// … if their ends are further apart than by this factor.
+/// Gaps between safe values are looked into if they begin below this multiple of the border …
+const GUARDED: f64 = 2.0;
+/// … and their ends are further apart than by this factor.
 const WIDEST_GAP: f64 = 1.6;
 
 /// The search for one MPM's border.
@@ -345,11 +345,11 @@ impl Search {
 
     /// A value in the widest of the gaps between the safe values near the border, if one is wide.
     fn gap_above(&self, safe: u64) -> Option<u64> {
-        let near = |value: &u64| *value as f64 <= GUARDED * safe as f64;
-        let values: Vec<u64> = self.safe().take_while(near).collect();
+        let values: Vec<u64> = self.safe().collect();
         let ratio = |pair: &[u64]| pair[1] as f64 / pair[0] as f64;
         let widest = values
             .windows(2)
+            .filter(|pair| pair[0] as f64 <= GUARDED * safe as f64)
             .max_by(|a, b| ratio(a).total_cmp(&ratio(b)))?;
         let &[low, high] = widest else { return None };
         if ratio(widest) <= WIDEST_GAP {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     recording::{
-        FailureKind, FailureRow, Manifest, Moment, RecordingError, RunDir, Status, TaskRow,
-        read_table,
+        FailureKind, FailureRow, Manifest, Moment, Purpose, RecordingError, RunDir, Status,
+        TaskRow, read_table,
     },
     scenario::{Mpm, RunPlan, ServerPlan},
 };
@@ -27,12 +27,18 @@ pub struct Signs {
     pub killed: u32,
     /// Child processes that ended with an error status before the load had ended.
     pub sick: u32,
+    /// Processes and threads that httpd tried to make in vain before the load had ended, as far as
+    /// the kernel, the control group or httpd's log tells.
+    pub refused_tasks: u32,
     /// System calls that were refused a resource before the load had ended. They need not do
     /// harm: malloc, for instance, does without an arena that it cannot have.
     pub refused_calls: u32,
     /// Why httpd did not start, in one line.
     pub start_failure: Option<String>,
 }
+
+/// httpd's messages that it could not fork, of prefork, worker and event.
+const FORK_FAILED: [&str; 3] = ["AH00159", "AH00283", "AH00481"];
 
 /// What the load came to.
 #[derive(Clone, Copy)]
@@ -68,6 +74,10 @@ impl Signs {
             ended_ns: load.ended_ns,
         });
         let signs = Self::of_load(&manifest.plan, load, &tasks, &failures);
+        let codes = &manifest.start.log_codes;
+        let fork_failed = FORK_FAILED
+            .iter()
+            .any(|code| codes.iter().any(|c| c == code));
         let counted = manifest.cgroup.unwrap_or_default();
         let at_least = |seen: u32, counted: Option<u64>| {
             seen.max(u32::try_from(counted.unwrap_or(0)).unwrap_or(u32::MAX))
@@ -76,6 +86,10 @@ impl Signs {
             started: manifest.status != Status::NotStarted,
             start_failure: manifest.start.failure.clone(),
             killed: at_least(signs.killed, counted.oom_kills),
+            refused_tasks: at_least(
+                signs.refused_tasks.max(u32::from(fork_failed)),
+                counted.pids_refused,
+            ),
             refused_calls: at_least(signs.refused_calls, counted.pids_refused),
             ..signs
         })
@@ -102,6 +116,13 @@ impl Signs {
             let rows = failures.iter();
             count(rows.filter(|f| f.kind == kind && f.t_ns <= end_ns).count())
         };
+        let refused_tasks = failures.iter().filter(|f| {
+            let for_task = matches!(
+                f.purpose,
+                Purpose::Process | Purpose::Thread | Purpose::ThreadStack
+            );
+            f.kind == FailureKind::Call && for_task && f.t_ns <= end_ns
+        });
         let present = tasks
             .iter()
             .filter(|t| t.moment == Moment::LoadEnd && !of_first_process(t, tasks));
@@ -113,6 +134,7 @@ impl Signs {
             tasks: count(present.count()),
             killed: count(killed.count()).max(of_kind(FailureKind::OomKill)),
             sick: count(sick.count()),
+            refused_tasks: count(refused_tasks.count()),
             refused_calls: of_kind(FailureKind::Call),
             start_failure: None,
         }
@@ -133,10 +155,20 @@ impl Signs {
     pub fn failed(&self, counts: Counts) -> bool {
         !self.started
             || self.ok < self.requests
-            || self.tasks < self.tasks_wanted
+            || self.missing() > 0
             || self.killed > 0
             || self.sick > 0
             || (counts == Counts::RefusedCalls && self.refused_calls > 0)
+    }
+
+    /// How many tasks were missing because httpd could not make them or lost them. Without such a
+    /// sign it may just not have come to it: the load competes with its start.
+    #[must_use]
+    pub fn missing(&self) -> u32 {
+        if self.refused_tasks + self.killed + self.sick == 0 {
+            return 0;
+        }
+        self.tasks_wanted.saturating_sub(self.tasks)
     }
 
     /// The share of the requests that were not answered with 2xx; 1 if httpd did not answer.
@@ -156,25 +188,39 @@ impl Signs {
                 .start_failure
                 .as_deref()
                 .unwrap_or("httpd did not start");
-            return why.to_owned();
+            return without_echoes(why);
         }
         let mut parts = Vec::new();
-        let mut tell = |number: u64, what: &str| {
+        let mut tell = |number: u64, one: &str, more: &str, what: &str| {
             if number > 0 {
-                parts.push(format!("{number} {what}"));
+                let noun = if number == 1 { one } else { more };
+                parts.push(format!("{number} {noun} {what}"));
             }
         };
-        tell(self.requests.saturating_sub(self.ok), "requests failed");
-        let missing = self.tasks_wanted.saturating_sub(self.tasks);
-        tell(missing.into(), "tasks missing");
-        tell(self.killed.into(), "tasks killed");
-        tell(self.sick.into(), "children ended with an error");
-        tell(self.refused_calls.into(), "calls refused");
+        let failed = self.requests.saturating_sub(self.ok);
+        tell(failed, "request", "requests", "failed");
+        let missing = self.missing();
+        tell(missing.into(), "task", "tasks", "missing");
+        tell(self.killed.into(), "task", "tasks", "killed");
+        tell(self.sick.into(), "child", "children", "ended with an error");
+        tell(self.refused_calls.into(), "call", "calls", "refused");
         if parts.is_empty() {
             return "served".into();
         }
         parts.join(", ")
     }
+}
+
+/// A message whose parts come once each: every child of httpd may have said the same.
+fn without_echoes(text: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in text.split("; ") {
+        let is_echo = |earlier: &&str| earlier.ends_with(part);
+        if !parts.iter().any(is_echo) {
+            parts.push(part);
+        }
+    }
+    parts.join("; ")
 }
 
 /// The tasks that httpd starts with, without its parent: a process for each slot of prefork, and
@@ -246,12 +292,19 @@ mod tests {
             change(&mut tasks[last]);
             Signs::of_load(&plan, ALL_OK, &tasks, &[])
         };
-        let missing = Signs::of_load(&plan, ALL_OK, &tasks[3..], &[]);
-        assert_eq!(missing.in_one_line(), "2 tasks missing");
+        let refused = FailureRow {
+            purpose: Purpose::Process,
+            ..FailureRow::default()
+        };
+        let missing = Signs::of_load(&plan, ALL_OK, &tasks[3..], &[refused]);
+        assert_eq!(missing.in_one_line(), "2 tasks missing, 1 call refused");
+        // It was still starting them.
+        let late = Signs::of_load(&plan, ALL_OK, &tasks[3..], &[]);
+        assert!(!late.failed(Counts::RefusedCalls), "{late:?}");
         let killed = change(|task| (task.exit_signal, task.exited_ns) = (9, 900));
-        assert_eq!(killed.in_one_line(), "1 tasks killed");
+        assert_eq!(killed.in_one_line(), "1 task killed");
         let sick = change(|task| (task.exit_status, task.exited_ns) = (7, 900));
-        assert_eq!(sick.in_one_line(), "1 children ended with an error");
+        assert_eq!(sick.in_one_line(), "1 child ended with an error");
         for signs in [missing, killed, sick] {
             assert!(signs.failed(Counts::Consequences));
         }
@@ -287,12 +340,18 @@ mod tests {
     }
 
     #[test]
+    fn what_every_child_says_is_told_once() {
+        let signs = Signs::of_no_start(40, "no answer: out of memory; out of memory; gone".into());
+        assert_eq!(signs.in_one_line(), "no answer: out of memory; gone");
+    }
+
+    #[test]
     fn one_failed_request_is_a_failure() {
         let (plan, tasks) = two_children();
         let load = ALL_OK.map(|load| Answered { ok: 39, ..load });
         let signs = Signs::of_load(&plan, load, &tasks, &[]);
         assert!(signs.failed(Counts::Consequences));
-        assert_eq!(signs.in_one_line(), "1 requests failed");
+        assert_eq!(signs.in_one_line(), "1 request failed");
         assert!((signs.failure_share() - 1.0 / 40.0).abs() < 1e-12);
     }
 }

@@ -128,7 +128,7 @@ fn need(kind: &Kind, one: &Searched) -> String {
             highest_failing: Some(value),
             ..
         } => format!("more than {} (search not finished)", kind.read(value)),
-        Border::Unfinished { .. } => "(not tried)".into(),
+        Border::Unfinished { .. } => "not known (search not finished)".into(),
     }
 }
 
