@@ -23,6 +23,8 @@ pub enum Bench {
     Collector,
     /// Whether the time of every request adds up, every request is seen, every count is right
     Conservation,
+    /// Whether each limit that is run into is named, and nothing where nothing failed
+    Limits,
     /// What watching costs httpd, in pairs, beside bpftrace and strace
     Overhead,
     /// What each eBPF program costs per request
@@ -36,6 +38,7 @@ impl Bench {
         match self {
             Self::Collector => "collector",
             Self::Conservation => "conservation",
+            Self::Limits => "limits",
             Self::Overhead => "overhead",
             Self::Probes => "probes",
             Self::Truth => "truth",
@@ -93,9 +96,9 @@ pub fn run(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<ExitCode> {
         Bench::Overhead => {
             command.arg("--out").arg(results);
         }
-        Bench::Conservation => {
+        Bench::Conservation | Bench::Limits => {
             let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-            let out = results.join(format!("conservation-{seconds}"));
+            let out = results.join(format!("{}-{seconds}", bench.name()));
             command.arg("--out").arg(out);
         }
         Bench::Collector | Bench::Probes | Bench::Truth => {}

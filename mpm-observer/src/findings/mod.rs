@@ -7,6 +7,7 @@
 mod change;
 mod error_log_lines;
 mod evidence;
+mod expected;
 mod experiment;
 mod finding;
 mod observation;
@@ -19,6 +20,7 @@ mod words;
 pub use change::Change;
 pub use error_log_lines::TimedLine;
 pub use evidence::{RunEvidence, StartResult, start_result};
+pub use expected::Compared;
 pub use experiment::{Explained, FindingsError, Group, Look, explain, group, look};
 pub use finding::{Evidence, Finding, Remedy};
 pub use observation::{Claimed, Observation, Seen};

@@ -26,6 +26,9 @@ pub struct Scenario {
     /// What is expected where no tutorial says it: of the comparison, and of each MPM.
     #[serde(default)]
     pub expects: Option<Expectation>,
+    /// The findings that every run is expected to lead to. Without any, none is.
+    #[serde(default)]
+    pub findings: Vec<ExpectedFinding>,
     /// What the client does.
     #[serde(default)]
     pub load: Load,
@@ -86,6 +89,25 @@ impl Expectation {
             Mpm::Event => self.event.as_deref(),
         }
     }
+}
+
+/// A finding that every run of a scenario with these MPMs is expected to lead to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ExpectedFinding {
+    /// Name of the rule that finds it.
+    pub rule: String,
+    /// The MPMs. Default: all that the scenario is run with.
+    #[serde(default = "all_mpms")]
+    pub mpms: Vec<Mpm>,
+    /// What its sentence says among other things: a system call, an error number, a value.
+    #[serde(default)]
+    pub says: Vec<String>,
+}
+
+fn all_mpms() -> Vec<Mpm> {
+    Mpm::ALL.to_vec()
 }
 
 /// One statement of the tutorial's summary table.

@@ -17,8 +17,9 @@ use std::path::Path;
 
 pub use error::{Problem, ScenarioError};
 pub use file::{
-    ClaimText, Cpus, Direction, Expectation, Held, HeldKind, Load, PreforkServer, Scenario, Server,
-    Size, SizeNumbers, Sizes, Start, StartAs, SummaryRow, ThreadedServer, Tutorial,
+    ClaimText, Cpus, Direction, Expectation, ExpectedFinding, Held, HeldKind, Load, PreforkServer,
+    Scenario, Server, Size, SizeNumbers, Sizes, Start, StartAs, SummaryRow, ThreadedServer,
+    Tutorial,
 };
 pub use limits::{Limit, Limits};
 pub use mpm::{Mpm, UnknownMpm};

@@ -5,6 +5,7 @@
 
 mod collector;
 mod conservation;
+mod limits;
 mod overhead;
 mod probes;
 
@@ -33,6 +34,8 @@ enum Bench {
     Collector(collector::CollectorArguments),
     /// Whether the time of every request adds up, every request is seen, every count is right
     Conservation(conservation::ConservationArguments),
+    /// Whether each limit that is run into is named, and nothing where nothing failed
+    Limits(limits::LimitsArguments),
     /// What watching costs httpd, in pairs, beside bpftrace and strace
     Overhead(overhead::OverheadArguments),
     /// What each eBPF program costs per request
@@ -69,6 +72,7 @@ pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
     match &arguments.bench {
         Bench::Collector(arguments) => collector::run(arguments),
         Bench::Conservation(arguments) => conservation::run(arguments),
+        Bench::Limits(arguments) => limits::run(arguments),
         Bench::Overhead(arguments) => overhead::run(arguments),
         Bench::Probes(arguments) => probes::run(arguments),
     }
