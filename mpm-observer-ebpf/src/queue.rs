@@ -52,7 +52,7 @@ fn packet(skb: *const c_void) -> Option<Packet> {
     })
 }
 
-/// Length and limit of the accept queue; `None` if the server does not listen.
+/// Length and limit of the accept queue; `None` if the server does not listen or nobody waits.
 #[inline(always)]
 fn queue() -> Option<(u32, u32)> {
     let listener = listener();
@@ -61,6 +61,9 @@ fn queue() -> Option<(u32, u32)> {
     }
     let listener = listener as *const c_void;
     let length: u32 = probe(listener, offset!(sk_ack_backlog))?;
+    if length == 0 {
+        return None;
+    }
     let limit: u32 = probe(listener, offset!(sk_max_ack_backlog))?;
     Some((length, limit))
 }
@@ -103,7 +106,7 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint]
 pub fn consume_skb(ctx: BtfTracePointContext) -> i32 {
     // This is on the way of many packets. One that begins a handshake is a header alone at this
-    // point, and the queue is hardly ever full.
+    // point, and hardly ever does anybody wait.
     let skb: *const c_void = ctx.arg(0);
     if !HEADER_BYTES.contains(&field::<u32>(skb, offset!(skb_len))) {
         return 0;
@@ -127,16 +130,19 @@ pub fn consume_skb(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// `tcp_send_reset(const sock *sk, const sk_buff *skb, …)`: the packet is the one that is answered
-/// with the reset, if it is an answer. Either may be missing.
+/// with the reset, if it is an answer. Either may be missing. The verifier of some kernels takes them
+/// for given and removes a comparison with null; what is read through null is zero then.
 #[btf_tracepoint]
 pub fn tcp_send_reset(ctx: BtfTracePointContext) -> i32 {
     let skb: *const c_void = ctx.arg(1);
     let sk: *const c_void = ctx.arg(0);
-    let remote_port = if !skb.is_null() {
-        match packet(skb) {
-            Some(packet) if packet.destination == port() => packet.source,
-            _ => return 0,
+    let answered = if skb.is_null() { None } else { packet(skb) };
+    let remote_port = if let Some(packet) = answered {
+        // A connection that is refused because nobody listens was never the server's.
+        if packet.destination != port() || packet.flags & (TCP_SYN | TCP_ACK) == TCP_SYN {
+            return 0;
         }
+        packet.source
     } else if !sk.is_null() && is_ours(sk) {
         u16::from_be(field(sk, offset!(sk_dport)))
     } else {

@@ -137,7 +137,7 @@ pub const PROBES: &[Probe] = &[
         gives: "connections that found the accept queue full; resets by the server's side",
         programs: &[
             optional("kfree_skb", (5, 17), 70),
-            optional("consume_skb", (5, 5), 75),
+            optional("consume_skb", (5, 5), 150),
             optional("tcp_send_reset", (5, 5), 200),
         ],
     },
