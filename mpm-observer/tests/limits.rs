@@ -18,7 +18,10 @@ use mpm_observer::{
     resources::{RunCgroup, memory_cgroup_version, tasks_cgroup_version},
     scenario::{Limits, Mpm, RunPlan, StartAs},
 };
-use nix::unistd::geteuid;
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    unistd::geteuid,
+};
 
 fn root() -> bool {
     common::have("root", geteuid().is_root())
@@ -67,6 +70,24 @@ fn the_limits_of_a_process_are_those_of_the_scenario() {
     ] {
         assert_eq!(limit_of(httpd.pid(), name), (value, value), "{name}");
     }
+    assert_eq!(httpd.stop(GRACE).unwrap().left, [0; 0]);
+}
+
+#[test]
+fn what_the_caller_has_open_does_not_reach_httpd() {
+    let Some(place) = Place::new() else { return };
+    let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+    // As a program's that does not mark its files to be closed.
+    let leaked = fs::File::open("/proc/version").unwrap();
+    fcntl(&leaked, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let plan = small(Mpm::Prefork, "cold", "");
+    let httpd = start(&place.setup(&runtime, &plan, 0));
+    let open: Vec<PathBuf> = fs::read_dir(format!("/proc/{}/fd", httpd.pid()))
+        .unwrap()
+        .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+        .collect();
+    assert!(open.contains(&"/dev/null".into()), "{open:?}");
+    assert!(!open.contains(&"/proc/version".into()), "{open:?}");
     assert_eq!(httpd.stop(GRACE).unwrap().left, [0; 0]);
 }
 

@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -106,8 +107,21 @@ fn launch(channel: &mut File) -> Result<(), String> {
     unistd::dup2_stdin(&null).map_err(|e| said("standard input", &e))?;
     unistd::dup2_stdout(&output).map_err(|e| said("standard output", &e))?;
     unistd::dup2_stderr(&errors).map_err(|e| said("standard error", &e))?;
+    close_others().map_err(|e| said("the caller's open files", &e))?;
     let Err(error) = unistd::execve(&program, &arguments, &environment);
     Err(said(&spec.program.display().to_string(), &error))
+}
+
+/// Lets httpd's program have standard input, output and error alone: what the caller has open
+/// besides would count against the limit of open files.
+fn close_others() -> io::Result<()> {
+    const FIRST_OTHER: libc::c_uint = 3;
+    let flags = libc::CLOSE_RANGE_CLOEXEC as libc::c_int;
+    // SAFETY: it sets a flag of this process's own descriptors, which closes them at `execve`.
+    match unsafe { libc::close_range(FIRST_OTHER, libc::c_uint::MAX, flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Waits for the byte, however long the observer needs. False when the guard is gone.
