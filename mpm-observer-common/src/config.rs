@@ -169,6 +169,8 @@ pub struct Offsets {
     pub skb_len: u32,
     /// `sk_buff.network_header`
     pub skb_network_header: u32,
+    /// `inet_sock.inet_sport`, network byte order
+    pub inet_sport: u32,
     /// `sock.sk_ack_backlog`
     pub sk_ack_backlog: u32,
     /// `sock.sk_max_ack_backlog`

@@ -67,6 +67,7 @@ static OFFSETS: Offsets = Offsets {
     skb_head: 0,
     skb_len: 0,
     skb_network_header: 0,
+    inet_sport: 0,
     sk_ack_backlog: 0,
     sk_max_ack_backlog: 0,
 };

@@ -10,7 +10,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use mpm_observer_common::{FailureRecord, FailureSource};
 
 use crate::{
-    conns::{TCP_LISTEN, is_ours},
+    conns::TCP_LISTEN,
     failures::fail,
     maps::listener,
     memory::{field, listen_overflow, offset, port, probe},
@@ -143,7 +143,8 @@ pub fn tcp_send_reset(ctx: BtfTracePointContext) -> i32 {
             return 0;
         }
         packet.source
-    } else if !sk.is_null() && is_ours(sk) {
+    // Its number is gone already if the kernel sends the reset by itself.
+    } else if !sk.is_null() && probe(sk, offset!(inet_sport)) == Some(port().to_be()) {
         u16::from_be(field(sk, offset!(sk_dport)))
     } else {
         return 0;

@@ -128,6 +128,7 @@ impl KernelTypes {
             skb_head: self.offset("sk_buff", "head")?,
             skb_len: self.offset("sk_buff", "len")?,
             skb_network_header: self.offset("sk_buff", "network_header")?,
+            inet_sport: self.offset("inet_sock", "inet_sport")?,
             sk_ack_backlog: self.offset("sock", "sk_ack_backlog")?,
             sk_max_ack_backlog: self.offset("sock", "sk_max_ack_backlog")?,
         })

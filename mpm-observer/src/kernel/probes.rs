@@ -129,7 +129,7 @@ pub const PROBES: &[Probe] = &[
         gives: "signals that end a process, with their sender; kills for want of memory",
         programs: &[
             tp_btf("signal_generate", (5, 5), 300),
-            optional("mark_victim", (6, 8), 2500),
+            optional("mark_victim", (6, 8), 1700),
         ],
     },
     Probe {

@@ -1,6 +1,9 @@
 //! Programs that are detached and attached again.
 
-use std::net::TcpStream;
+use std::{
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use mpm_observer::{kernel::Options, scenario::Mpm};
 
@@ -14,12 +17,25 @@ fn ask(watched: &Watched) -> u16 {
     port
 }
 
+/// Waits for the record of the request, which is made when the server ends the connection: the
+/// client has its answer before that.
+fn wait_for(watched: &mut Watched, seen: &mut Seen, port: u16) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while seen.of_port(port).is_empty() {
+        assert!(Instant::now() < deadline, "no record of port {port}");
+        seen.take(&mut watched.watch);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn what_happens_in_a_pause_is_in_no_record_and_what_comes_after_it_is() {
     let Some(mut watched) = Watched::start(Mpm::Event, Options::for_port) else {
         return;
     };
+    let mut seen = Seen::default();
     let before = ask(&watched);
+    wait_for(&mut watched, &mut seen, before);
     let mut established = watched.own_requests as u64 + 1;
     let (mut missed, mut after) = (Vec::new(), Vec::new());
     for _ in 0..3 {
@@ -31,12 +47,13 @@ fn what_happens_in_a_pause_is_in_no_record_and_what_comes_after_it_is() {
         assert_eq!(counters.conns_established, established);
         watched.watch.resume().unwrap();
         watched.watch.resume().unwrap();
-        after.push(ask(&watched));
+        let port = ask(&watched);
+        wait_for(&mut watched, &mut seen, port);
+        after.push(port);
         established += 1;
         let counters = watched.watch.counters().unwrap();
         assert_eq!(counters.conns_established, established);
     }
-    let mut seen = Seen::default();
     let counters = watched.finish(&mut seen);
     assert_eq!(seen.of_port(before).len(), 1);
     for port in missed {

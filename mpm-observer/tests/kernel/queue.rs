@@ -4,7 +4,7 @@ use std::{
     io::Write,
     net::{SocketAddr, TcpStream},
     os::fd::{AsRawFd, OwnedFd},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use mpm_observer::{
@@ -31,6 +31,11 @@ const ROOM: u32 = BACKLOG as u32 + 1;
 
 /// The kernel counts for all sockets together.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    // A test that failed leaves nothing behind.
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A watched socket that is about to listen.
 struct Server {
@@ -94,7 +99,7 @@ fn check_full(rows: &[FailureRow]) -> u64 {
 #[test]
 fn connections_that_find_the_queue_full_are_as_many_as_the_kernel_counts() {
     const REFUSED: u64 = 10;
-    let _alone = ONE_AT_A_TIME.lock().unwrap();
+    let _alone = alone();
     let Some(mut server) = Server::new() else {
         return;
     };
@@ -102,7 +107,7 @@ fn connections_that_find_the_queue_full_are_as_many_as_the_kernel_counts() {
     let before = overflows();
     let clients: Vec<OwnedFd> = (0..u64::from(ROOM) + REFUSED)
         .map(|_| {
-            let client = tcp(SockFlag::SOCK_NONBLOCK);
+            let client = tcp(SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC);
             // Said to be in progress.
             let _ = connect(client.as_raw_fd(), &server.addr);
             client
@@ -121,7 +126,7 @@ fn connections_that_find_the_queue_full_are_as_many_as_the_kernel_counts() {
 #[test]
 fn deferred_connections_whose_data_find_the_queue_full_are_as_many_as_the_kernel_counts() {
     const SILENT: usize = BACKLOG as usize - 2;
-    let _alone = ONE_AT_A_TIME.lock().unwrap();
+    let _alone = alone();
     let Some(mut server) = Server::new() else {
         return;
     };
@@ -169,7 +174,7 @@ fn set_defer_accept(socket: &OwnedFd) {
 
 #[test]
 fn connections_that_nobody_accepted_are_reset_by_the_servers_side() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap();
+    let _alone = alone();
     let Some(mut server) = Server::new() else {
         return;
     };
