@@ -229,7 +229,8 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
         return StartResult::Degraded { slots };
     }
     let mut ends = run.ends.iter();
-    let ended_by_itself = ends.any(|row| row.is_first && !row.alive && before_stop(row.exited_ns));
+    let ended_by_itself =
+        ends.any(|row| is_parent(row) && !row.alive && before_stop(row.exited_ns));
     if !start.answered {
         return StartResult::Died;
     }
@@ -251,6 +252,11 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     } else {
         StartResult::Whole
     }
+}
+
+/// Whether it is the process that all others come from.
+fn is_parent(row: &TaskRow) -> bool {
+    row.is_first || (row.role == "parent" && !row.is_thread)
 }
 
 fn slot_tasks(run: &RunAnalysis) -> impl Iterator<Item = &TaskRow> {

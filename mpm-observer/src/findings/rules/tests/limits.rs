@@ -101,6 +101,32 @@ fn a_start_at_the_limit_of_address_space_is_told_with_what_filled_it() {
 }
 
 #[test]
+fn arenas_that_were_refused_stand_behind_what_did_harm() {
+    let arena = |after_s| FailureRow {
+        purpose: Purpose::MallocArena,
+        bytes: 134_217_728,
+        ..stack(after_s)
+    };
+    let made_up = MadeUp::not_started(Mpm::Event).with_failures([arena(1), arena(1), stack(2)]);
+    contains(
+        &made_up.finding("address-space").sentence,
+        &[
+            "event: mmap of a thread's stack (8,392,704 B) by a starting child failed with ENOMEM \
+             once (beside 2 refused malloc arenas that glibc does without), at 505.0 MB",
+        ],
+    );
+    // Nothing else failed: then it is what there is to tell.
+    let only = MadeUp::clean(Mpm::Event).with_failures([arena(1)]);
+    contains(
+        &only.finding("address-space").sentence,
+        &[
+            "mmap of a malloc arena (134,217,728 B)",
+            "no request failed",
+        ],
+    );
+}
+
+#[test]
 fn arenas_are_not_recommended_away_where_that_would_not_do() {
     let narrow = FailureRow {
         address_space_limit: Some(150_000_000),
