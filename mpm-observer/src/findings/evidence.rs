@@ -234,17 +234,20 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     if !start.answered {
         return StartResult::Died;
     }
-    if ended_by_itself {
+    // Its sockets close some time before the process is gone; only then is a client refused.
+    let mut client = run.client.iter();
+    let refused = client.any(|row| row.measured && row.outcome == "refused");
+    if ended_by_itself || refused {
         return StartResult::Ended;
     }
     let wanted = server.max_request_workers;
     let mut failures = run.failures.iter();
-    let refused = failures.any(|row| row.kind == FailureKind::Call && before_stop(row.t_ns));
+    let denied = failures.any(|row| row.kind == FailureKind::Call && before_stop(row.t_ns));
     let slots = match server.start {
         Start::Warm if start.all_slots => wanted,
         Start::Warm => start.slots.unwrap_or_else(|| slots_most(run)),
         // Without tasks there is nothing to count.
-        Start::Cold if !refused || run.ends.is_empty() => wanted,
+        Start::Cold if !denied || run.ends.is_empty() => wanted,
         Start::Cold => slots_most(run),
     };
     if slots < wanted {

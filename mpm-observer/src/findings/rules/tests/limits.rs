@@ -89,7 +89,7 @@ fn a_start_at_the_limit_of_address_space_is_told_with_what_filled_it() {
         "{changes:?}"
     );
     assert!(
-        changes.contains(&Some(&Change::Directive("ThreadStackSize 4194304".into()))),
+        changes.contains(&Some(&Change::Directive("ThreadStackSize 1048576".into()))),
         "{changes:?}"
     );
     // 27 stacks of 8 MiB and 27 arenas: far more than the limit.
@@ -250,6 +250,28 @@ fn files_at_their_limit_are_told_with_the_answers_that_clients_got() {
             key: "open_files".into(),
             value: Some(74)
         })
+    );
+}
+
+#[test]
+fn an_httpd_that_refuses_after_it_came_up_has_ended() {
+    let mut rows = clean_rows(Mpm::Worker);
+    rows.client
+        .extend([0, 1].map(|n| failed(50_000 + n, 9, Outcome::Refused, 0)));
+    let made_up = MadeUp::of(rows)
+        .with_failures([no_more_files("accept4", Errno::EMFILE)])
+        .logged(
+            6,
+            "AH02325: A resource shortage or other unrecoverable failure",
+        );
+    assert_eq!(made_up.found(), ["open-files"]);
+    contains(
+        &made_up.finding("open-files").sentence,
+        &[
+            "httpd came up and then ended",
+            "2 of the 102 requests failed: connection refused",
+            "AH02325",
+        ],
     );
 }
 
