@@ -229,21 +229,25 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
         return StartResult::Degraded { slots };
     }
     let mut ends = run.ends.iter();
-    let ended_by_itself = ends.any(|row| row.is_first && !row.alive && before_stop(row.exited_ns));
+    let ended_by_itself =
+        ends.any(|row| is_parent(row) && !row.alive && before_stop(row.exited_ns));
     if !start.answered {
         return StartResult::Died;
     }
-    if ended_by_itself {
+    // Its sockets close some time before the process is gone; only then is a client refused.
+    let mut client = run.client.iter();
+    let refused = client.any(|row| row.measured && row.outcome == "refused");
+    if ended_by_itself || refused {
         return StartResult::Ended;
     }
     let wanted = server.max_request_workers;
     let mut failures = run.failures.iter();
-    let refused = failures.any(|row| row.kind == FailureKind::Call && before_stop(row.t_ns));
+    let denied = failures.any(|row| row.kind == FailureKind::Call && before_stop(row.t_ns));
     let slots = match server.start {
         Start::Warm if start.all_slots => wanted,
         Start::Warm => start.slots.unwrap_or_else(|| slots_most(run)),
         // Without tasks there is nothing to count.
-        Start::Cold if !refused || run.ends.is_empty() => wanted,
+        Start::Cold if !denied || run.ends.is_empty() => wanted,
         Start::Cold => slots_most(run),
     };
     if slots < wanted {
@@ -251,6 +255,11 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     } else {
         StartResult::Whole
     }
+}
+
+/// Whether it is the process that all others come from.
+fn is_parent(row: &TaskRow) -> bool {
+    row.is_first || (row.role == "parent" && !row.is_thread)
 }
 
 fn slot_tasks(run: &RunAnalysis) -> impl Iterator<Item = &TaskRow> {

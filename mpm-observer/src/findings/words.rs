@@ -9,8 +9,11 @@ use crate::{
     wording::{listing, whole},
 };
 
-/// Bytes as `512.0 MB`.
+/// Bytes as `512.0 MB`, below one as `107 kB`.
 pub(super) fn mb(bytes: f64) -> String {
+    if bytes < 1e6 {
+        return format!("{:.0} kB", bytes / 1e3);
+    }
     format!("{:.1} MB", bytes / 1e6)
 }
 

@@ -7,7 +7,6 @@ use crate::{
         evidence::RunEvidence,
         observation::{Claimed, Observation, Seen},
         occupancy::LongWaits,
-        reached::is_fork,
     },
     recording::FailureKind,
     scenario::Start,
@@ -35,7 +34,7 @@ fn wanted(run: &RunEvidence<'_>) -> u32 {
 
 /// Whether most of the waits were at a time when there were fewer slots than wanted.
 pub(super) fn is_ramp(run: &RunEvidence<'_>, waits: &LongWaits) -> bool {
-    let refused = run.failures(FailureKind::Call).any(|(_, row)| is_fork(row));
+    let refused = run.failures(FailureKind::Call).next().is_some();
     if run.plan().server.start != Start::Cold || refused || run.run.ends.is_empty() {
         return false;
     }

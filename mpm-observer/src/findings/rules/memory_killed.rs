@@ -94,11 +94,16 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
         ));
     }
     log(run, &mut seen, &victims, first.t_ns);
-    seen.clients = clients_of(
-        run,
-        &victims,
-        &kills.iter().map(|(_, row)| row.t_ns).collect::<Vec<_>>(),
-    );
+    // From the kernel's choice to the end of the process.
+    let ends: Vec<(u64, u64)> = kills
+        .iter()
+        .map(|(_, kill)| {
+            let mut processes = run.processes().filter(|row| row.exited_ns >= kill.t_ns);
+            let end = processes.find(|row| row.pid == kill.pid);
+            (kill.t_ns, end.map_or(kill.t_ns, |row| row.exited_ns))
+        })
+        .collect();
+    seen.clients = clients_of(run, &victims, &ends);
     let gone = |start: &StartResult| matches!(start, StartResult::Died | StartResult::Ended);
     seen.start = Some(run.start_result()).filter(gone);
     Some(seen)
@@ -127,12 +132,15 @@ fn log(run: &RunEvidence<'_>, seen: &mut Observation, victims: &HashSet<u32>, si
     }
 }
 
+/// What a process had open is closed so long after its end at the latest.
+const CLOSING_NS: u64 = 10_000_000;
+
 /// The failed requests that were with one of these processes, or, where the kernel has no row of
-/// them, under way when one ended.
+/// them, under way when one ended: `ended_ns` has the spans of that.
 pub(super) fn clients_of(
     run: &RunEvidence<'_>,
     processes: &HashSet<u32>,
-    ended_ns: &[u64],
+    ended_ns: &[(u64, u64)],
 ) -> Vec<usize> {
     let process_of = run.process_of_task();
     let kernel = run.kernel_rows();
@@ -157,9 +165,9 @@ pub(super) fn clients_of(
             }
             None => {
                 cut_off.contains(&row.outcome.as_str())
-                    && ended_ns
-                        .iter()
-                        .any(|t_ns| (row.start_ns..=row.end_ns).contains(t_ns))
+                    && ended_ns.iter().any(|(begin_ns, end_ns)| {
+                        row.start_ns <= end_ns + CLOSING_NS && row.end_ns >= *begin_ns
+                    })
             }
         }
     });

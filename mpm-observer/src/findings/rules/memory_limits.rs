@@ -152,6 +152,13 @@ impl Need {
         self.rest + self.stacks * stack_size + arenas * ARENA_BYTES
     }
 
+    /// Arenas that find room before the stacks do: threads that have begun take theirs while
+    /// others are still being started, so what stacks leave free is no room for them.
+    fn arenas_first(&self) -> f64 {
+        let room = (self.limit - self.rest).max(0.0);
+        (room / ARENA_BYTES).floor().min(self.stacks)
+    }
+
     /// The largest stack, a power of two from 128 KiB on, with which a child fits beside
     /// `arenas`.
     fn stack_that_fits(&self, arenas: f64) -> Option<u64> {
@@ -189,7 +196,7 @@ fn remedies_address_space(seen: &Seen<'_>) -> Vec<Remedy> {
             }),
         });
     }
-    remedies.extend(smaller_stacks(seen, &need, arenas));
+    remedies.extend(smaller_stacks(seen, &need, need.arenas_first()));
     if need.stacks > 0.0 {
         let whole = need.with(need.stack_size, most_arenas(&need));
         remedies.push(raised(
@@ -231,7 +238,7 @@ fn smaller_stacks(seen: &Seen<'_>, need: &Need, arenas: f64) -> Option<Remedy> {
         return None;
     }
     let beside = if arenas > 0.0 {
-        format!(" beside {arenas:.0} arenas")
+        format!(" beside {arenas:.0} arenas, the most that fit")
     } else {
         String::new()
     };

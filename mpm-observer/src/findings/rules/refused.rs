@@ -10,7 +10,7 @@ use crate::{
         reached::Reached,
         words,
     },
-    recording::{FailureKind, FailureRow, TaskRow},
+    recording::{FailureKind, FailureRow, Purpose, TaskRow},
 };
 
 /// Messages of httpd that tell of a refused resource without an error number: that it gives up,
@@ -38,8 +38,11 @@ pub(super) fn refused<'a>(
         .failures(FailureKind::Call)
         .filter(|(_, row)| at(row))
         .collect();
+    // glibc tries an arena first and does without: what else failed tells more.
+    let telling = |row: &FailureRow| row.purpose != Purpose::MallocArena;
+    let any = rows.iter().any(|(_, row)| telling(row));
     let mut counts = BTreeMap::new();
-    for (_, row) in &rows {
+    for (_, row) in rows.iter().filter(|(_, row)| !any || telling(row)) {
         *counts.entry(kind_of(row)).or_insert(0_u64) += 1;
     }
     let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
@@ -69,18 +72,29 @@ impl Refused<'_> {
             ("thread" | "child", true) => "a starting child".to_owned(),
             (role, _) => words::who(role),
         };
-        let calls = words::by_frequency(self.rows.iter().map(|(_, row)| words::call(row)));
+        let arenas_tell = row.purpose == Purpose::MallocArena;
+        let telling: Vec<&FailureRow> = self
+            .rows
+            .iter()
+            .map(|(_, row)| *row)
+            .filter(|row| arenas_tell || row.purpose != Purpose::MallocArena)
+            .collect();
+        let calls = words::by_frequency(telling.iter().map(|row| words::call(row)));
         seen.word("calls", calls)
             .word("errno", words::errno_name(row.errno))
             .word("who", who)
-            .figure("times", self.rows.len() as f64);
+            .figure("times", telling.len() as f64)
+            .figure("arenas_refused", (self.rows.len() - telling.len()) as f64);
         // Short of memory, httpd and its libraries end the process.
         let short: HashSet<u32> = self.rows.iter().map(|(_, row)| row.pid).collect();
         let aborted: Vec<&TaskRow> = run
             .processes()
             .filter(|row| row.exit_signal == SIGABRT && short.contains(&row.pid))
             .collect();
-        let ends: Vec<u64> = aborted.iter().map(|row| row.exited_ns).collect();
+        let ends: Vec<(u64, u64)> = aborted
+            .iter()
+            .map(|row| (row.exited_ns, row.exited_ns))
+            .collect();
         seen.processes = aborted.iter().map(|row| row.pid).collect();
         if !aborted.is_empty() {
             let gone = seen.processes.iter().copied().collect();
@@ -138,8 +152,15 @@ pub(super) fn told(seen: &Seen<'_>) -> String {
         times => format!("{times} times"),
     };
     let each = if seen.all.len() > 1 { " a run" } else { "" };
+    let beside = match seen.most("arenas_refused") {
+        Some(most) if most > 0.0 => format!(
+            " (beside {} that glibc does without)",
+            seen.plural("arenas_refused", "refused malloc arena")
+        ),
+        _ => String::new(),
+    };
     format!(
-        "{} by {} failed with {} {times}{each}{}",
+        "{} by {} failed with {} {times}{each}{}{beside}",
         seen.word("calls"),
         seen.word("who"),
         seen.word("errno"),

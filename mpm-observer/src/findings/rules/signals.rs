@@ -117,7 +117,10 @@ fn observe(run: &RunEvidence<'_>, claimed: &Claimed, faults: bool) -> Option<Obs
             seen.codes.push(code.clone());
         }
     }
-    let ends: Vec<u64> = victims.iter().map(|row| row.exited_ns).collect();
+    let ends: Vec<(u64, u64)> = victims
+        .iter()
+        .map(|row| (row.exited_ns, row.exited_ns))
+        .collect();
     seen.clients = clients_of(run, &pids, &ends);
     let gone = |start: &StartResult| matches!(start, StartResult::Died | StartResult::Ended);
     seen.start = Some(run.start_result()).filter(gone);

@@ -98,11 +98,8 @@ fn observe_cgroup(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
         // The group counted what no probe saw.
         None => {
             let refused = counted.filter(|refused| *refused > 0)?;
-            if run.plan().limits.cgroup_tasks.is_none() {
-                return None;
-            }
+            let limit = run.plan().limits.cgroup_tasks?;
             let mut seen = Observation::default();
-            let limit = run.plan().limits.cgroup_tasks.unwrap_or(0);
             seen.word("calls", "clone")
                 .word("who", "a task of httpd")
                 .word("errno", "EAGAIN")

@@ -49,9 +49,12 @@ const CHARTS: &[ScenarioChart] = &[
     accepts::CHART,
 ];
 
+/// Whether a scenario has a chart.
+type Applies = fn(&Subject<'_>) -> bool;
+
 /// Charts that only some scenarios have, each with what they ask for, in their order before the
 /// others.
-const WHERE_THEY_APPLY: &[(fn(&Subject<'_>) -> bool, ScenarioChart)] = &[
+const WHERE_THEY_APPLY: &[(Applies, ScenarioChart)] = &[
     (starts::applies, starts::CHART),
     (limit_timeline::applies, limit_timeline::CHART),
 ];

@@ -89,7 +89,7 @@ fn a_start_at_the_limit_of_address_space_is_told_with_what_filled_it() {
         "{changes:?}"
     );
     assert!(
-        changes.contains(&Some(&Change::Directive("ThreadStackSize 4194304".into()))),
+        changes.contains(&Some(&Change::Directive("ThreadStackSize 1048576".into()))),
         "{changes:?}"
     );
     // 27 stacks of 8 MiB and 27 arenas: far more than the limit.
@@ -97,6 +97,32 @@ fn a_start_at_the_limit_of_address_space_is_told_with_what_filled_it() {
         matches!(changes.last(), Some(Some(Change::Limit { key, value: Some(kib) }))
             if key == "address_space_kb" && *kib > 2_000_000),
         "{changes:?}"
+    );
+}
+
+#[test]
+fn arenas_that_were_refused_stand_behind_what_did_harm() {
+    let arena = |after_s| FailureRow {
+        purpose: Purpose::MallocArena,
+        bytes: 134_217_728,
+        ..stack(after_s)
+    };
+    let made_up = MadeUp::not_started(Mpm::Event).with_failures([arena(1), arena(1), stack(2)]);
+    contains(
+        &made_up.finding("address-space").sentence,
+        &[
+            "event: mmap of a thread's stack (8,392,704 B) by a starting child failed with ENOMEM \
+             once (beside 2 refused malloc arenas that glibc does without), at 505.0 MB",
+        ],
+    );
+    // Nothing else failed: then it is what there is to tell.
+    let only = MadeUp::clean(Mpm::Event).with_failures([arena(1)]);
+    contains(
+        &only.finding("address-space").sentence,
+        &[
+            "mmap of a malloc arena (134,217,728 B)",
+            "no request failed",
+        ],
     );
 }
 
@@ -224,6 +250,28 @@ fn files_at_their_limit_are_told_with_the_answers_that_clients_got() {
             key: "open_files".into(),
             value: Some(74)
         })
+    );
+}
+
+#[test]
+fn an_httpd_that_refuses_after_it_came_up_has_ended() {
+    let mut rows = clean_rows(Mpm::Worker);
+    rows.client
+        .extend([0, 1].map(|n| failed(50_000 + n, 9, Outcome::Refused, 0)));
+    let made_up = MadeUp::of(rows)
+        .with_failures([no_more_files("accept4", Errno::EMFILE)])
+        .logged(
+            6,
+            "AH02325: A resource shortage or other unrecoverable failure",
+        );
+    assert_eq!(made_up.found(), ["open-files"]);
+    contains(
+        &made_up.finding("open-files").sentence,
+        &[
+            "httpd came up and then ended",
+            "2 of the 102 requests failed: connection refused",
+            "AH02325",
+        ],
     );
 }
 
