@@ -187,6 +187,11 @@ impl Seen<'_> {
         self.span(name, |value| whole(value as u64))
     }
 
+    /// A figure with one decimal.
+    pub fn decimal(&self, name: &str) -> String {
+        self.span(name, |value| format!("{value:.1}"))
+    }
+
     /// A count with its noun.
     pub fn plural(&self, name: &str, noun: &str) -> String {
         let count = self.count(name);

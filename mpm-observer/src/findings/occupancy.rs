@@ -127,6 +127,11 @@ impl<'a> Occupancy<'a> {
         if t_ns < first.accepted_ns || (last.conn_ended && t_ns >= last.end_ns) {
             return;
         }
+        // Each of them accepts only what a slot is kept for.
+        if t_ns < first.pickup_ns {
+            slots.work += 1;
+            return;
+        }
         let serving = rows.iter().find(|row| {
             let end_ns = match row.last_send_ns {
                 0 => row.end_ns,

@@ -65,9 +65,14 @@ fn short(run: &RunEvidence<'_>) -> Option<Observation> {
     if 2 * whole.count() <= waits.moments_ns.len() && !run.run.ends.is_empty() {
         return None;
     }
-    let taken = seen_taken(run, &waits)?;
-    let mut seen = observation(run, &waits, taken);
-    seen.figure("median_served", waits.median_served_s());
+    let looks = Looks::of(run, &waits)?;
+    // With most of the slots free it was not they that the connections waited for.
+    if 2.0 * looks.mean < f64::from(looks.slots) {
+        return None;
+    }
+    let mut seen = observation(run, &waits, looks.taken(run));
+    seen.figure("median_served", waits.median_served_s())
+        .figure("mean_taken", looks.mean);
     Some(seen)
 }
 
@@ -108,31 +113,60 @@ fn there(run: &RunEvidence<'_>, t_ns: u64) -> u32 {
     }
 }
 
-/// Whether the kernel's records show that all slots were taken while most of the connections
-/// waited, and by what. `None` if they do not.
+/// What the kernel's records show of the slots while connections waited.
+struct Looks {
+    count: usize,
+    /// Looks at which all were taken.
+    full: usize,
+    /// The most slots there were.
+    slots: u32,
+    /// Slots taken, on average.
+    mean: f64,
+    by: &'static str,
+}
+
+impl Looks {
+    /// `None` where no connection was recorded.
+    fn of(run: &RunEvidence<'_>, waits: &Waits) -> Option<Self> {
+        let occupancy = Occupancy::of(run);
+        let mut sum = Slots::default();
+        let (mut full, mut slots, mut taken) = (0, 0, 0);
+        for t_ns in &waits.moments_ns {
+            let at = occupancy.at(*t_ns);
+            let there = there(run, *t_ns);
+            slots = there.max(slots);
+            // Some slots may be between two connections, and one serve the look at mod_status.
+            let between = u64::from(there / 10).max(2);
+            full += usize::from(at.busy() + between >= u64::from(there) && at.busy() > 0);
+            taken += at.busy().min(u64::from(there));
+            sum += at;
+        }
+        let count = waits.moments_ns.len();
+        occupancy.is_known().then(|| Self {
+            count,
+            full,
+            slots,
+            mean: taken as f64 / count.max(1) as f64,
+            by: sum.mostly(),
+        })
+    }
+
+    fn taken(&self, run: &RunEvidence<'_>) -> Taken {
+        let mut shown_by = held_by_client(run);
+        let example = format!("{} of {} looks: all taken", self.full, self.count);
+        shown_by.push((KERNEL, self.full, example));
+        Taken {
+            by: self.by,
+            slots: self.slots,
+            shown_by,
+        }
+    }
+}
+
+/// Whether all slots were taken while most of the connections waited, and by what.
 fn seen_taken(run: &RunEvidence<'_>, waits: &Waits) -> Option<Taken> {
-    let occupancy = Occupancy::of(run);
-    let mut sum = Slots::default();
-    let (mut full, mut slots) = (0, 0);
-    for t_ns in &waits.moments_ns {
-        let at = occupancy.at(*t_ns);
-        let there = there(run, *t_ns);
-        slots = there.max(slots);
-        // One slot may be between two connections, or serve the look at mod_status.
-        full += usize::from(at.busy() + 2 >= u64::from(there) && at.busy() > 0);
-        sum += at;
-    }
-    if !occupancy.is_known() || 2 * full <= waits.moments_ns.len() {
-        return None;
-    }
-    let mut shown_by = held_by_client(run);
-    let busy = format!("{full} of {} looks: all taken", waits.moments_ns.len());
-    shown_by.push((KERNEL, full, busy));
-    Some(Taken {
-        by: sum.mostly(),
-        slots,
-        shown_by,
-    })
+    let looks = Looks::of(run, waits)?;
+    (2 * looks.full > looks.count).then(|| looks.taken(run))
 }
 
 /// Whether so many slow clients hold slots that none is left. A connection that nobody ever read
@@ -183,31 +217,35 @@ fn tell(seen: &Seen<'_>) -> String {
         _ => String::new(),
     };
     let each = if seen.all.len() > 1 { " of a run" } else { "" };
-    let waited = if seen.runs_with("median_served") == seen.all.len() {
-        format!(
-            "longer for a slot than they were then served, {} against {} (medians)",
-            seen.seconds("median_wait"),
-            seen.seconds("median_served"),
-        )
-    } else {
-        format!(
-            "{} (median), {} at most, before a task read from them",
-            seen.seconds("median_wait"),
-            seen.seconds("longest_wait"),
-        )
-    };
     let limit = seen.plan.server.max_request_workers;
     let of_limit = match seen.middle("slots") {
         Some(slots) if slots >= f64::from(limit) => " (MaxRequestWorkers)".to_owned(),
         _ => format!(" there were (MaxRequestWorkers {limit})"),
     };
+    let slots = seen.plural("slots", "slot");
+    let by = seen.word("by");
+    let waited = if seen.runs_with("median_served") == seen.all.len() {
+        format!(
+            "longer for a slot than they were then served, {} against {} (medians){}, with {} of \
+             {slots}{of_limit} taken on average, most of which {by}",
+            seen.seconds("median_wait"),
+            seen.seconds("median_served"),
+            seen.in_runs(),
+            seen.decimal("mean_taken"),
+        )
+    } else {
+        format!(
+            "{} (median), {} at most, before a task read from them{}{never}, because all \
+             {slots}{of_limit} {by}",
+            seen.seconds("median_wait"),
+            seen.seconds("longest_wait"),
+            seen.in_runs(),
+        )
+    };
     let cause = format!(
-        "{} of {}{each} waited {waited}{}{never}, because all {}{of_limit} {}",
+        "{} of {}{each} waited {waited}",
         seen.count("waited"),
         seen.plural("connections", "connection"),
-        seen.in_runs(),
-        seen.plural("slots", "slot"),
-        seen.word("by"),
     );
     sentence(&cause, &seen.consequences(), "no request failed of it")
 }
