@@ -256,7 +256,7 @@ fn short_waits_of_most_connections_for_taken_slots_are_told_and_weigh_little() {
             &[
                 "100 of 100 connections waited longer for a slot than they were then served",
                 "0.05 s against 0.01 s (medians)",
-                "10.0 of 10 slots (MaxRequestWorkers) taken on average, most of which served requests",
+                " of 10 slots (MaxRequestWorkers) taken on average, most of which served requests",
                 "no request failed of it",
             ],
         );
