@@ -5,7 +5,9 @@ use std::{collections::HashMap, io};
 use super::error_log_lines::{self, CLOCK_BOUND_NS, TimedLine};
 use crate::{
     correlate::RunAnalysis,
-    recording::{ClientRow, FailureKind, FailureRow, KernelRow, RunDir, TableRow, TaskRow},
+    recording::{
+        ClientRow, FailureKind, FailureRow, KernelRow, Purpose, RunDir, TableRow, TaskRow,
+    },
     scenario::{Mpm, RunPlan, Start},
 };
 
@@ -21,6 +23,8 @@ pub enum StartResult {
     Degraded {
         /// How many.
         slots: u32,
+        /// Whether the run ended while threads of a child were still being started.
+        going_on: bool,
     },
     /// It came up, and ended by itself before it was told to.
     Ended,
@@ -226,7 +230,10 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     let before_stop = |t_ns: u64| manifest.stop_ns == 0 || t_ns < manifest.stop_ns;
     if let (false, Some(slots @ 1..)) = (start.answered, start.slots) {
         // It answered, but the slots that were waited for never came, so the lab gave it up.
-        return StartResult::Degraded { slots };
+        return StartResult::Degraded {
+            slots,
+            going_on: false,
+        };
     }
     let mut ends = run.ends.iter();
     let ended_by_itself =
@@ -242,7 +249,11 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     }
     let wanted = server.max_request_workers;
     let mut failures = run.failures.iter();
-    let denied = failures.any(|row| row.kind == FailureKind::Call && before_stop(row.t_ns));
+    // glibc does without an arena that it is refused.
+    let denied = failures.any(|row| {
+        let call = row.kind == FailureKind::Call && row.purpose != Purpose::MallocArena;
+        call && before_stop(row.t_ns)
+    });
     let slots = match server.start {
         Start::Warm if start.all_slots => wanted,
         Start::Warm => start.slots.unwrap_or_else(|| slots_most(run)),
@@ -251,7 +262,10 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
         Start::Cold => slots_most(run),
     };
     if slots < wanted {
-        StartResult::Degraded { slots }
+        StartResult::Degraded {
+            slots,
+            going_on: server.start == Start::Cold && is_starting(run),
+        }
     } else {
         StartResult::Whole
     }
@@ -274,6 +288,28 @@ fn slots_at(run: &RunAnalysis, t_ns: u64) -> u32 {
     let there =
         slot_tasks(run).filter(|row| row.created_ns <= t_ns && (row.alive || row.exited_ns > t_ns));
     u32::try_from(there.count()).unwrap_or(u32::MAX)
+}
+
+/// Whether a child that outlived the load had not started all of its threads.
+fn is_starting(run: &RunAnalysis) -> bool {
+    let manifest = &run.manifest;
+    let stop_ns = match manifest.stop_ns {
+        0 => u64::MAX,
+        stop_ns => stop_ns,
+    };
+    let mut threads: HashMap<u32, u32> = HashMap::new();
+    for row in slot_tasks(run).filter(|row| row.created_ns < stop_ns) {
+        *threads.entry(row.pid).or_default() += 1;
+    }
+    let mut children = run.ends.iter().filter(|row| {
+        let there = row.alive || row.exited_ns >= stop_ns;
+        !row.is_thread && !is_parent(row) && row.created_ns < stop_ns && there
+    });
+    manifest.plan.mpm.is_threaded()
+        && children.any(|row| {
+            let threads = threads.get(&row.pid).copied().unwrap_or(0);
+            threads < manifest.plan.server.threads_per_child
+        })
 }
 
 /// The most slots that were there at once.

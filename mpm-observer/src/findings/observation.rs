@@ -70,7 +70,7 @@ impl Observation {
                 self.clients = run.failed_requests().map(|(place, _)| place).collect();
                 1.0
             }
-            Some(StartResult::Degraded { slots }) => 1.0 - f64::from(slots) / wanted,
+            Some(StartResult::Degraded { slots, .. }) => 1.0 - f64::from(slots) / wanted,
             Some(StartResult::Whole) | None => 0.0,
         };
         if run.was_given_up() {
@@ -164,6 +164,11 @@ impl Seen<'_> {
         self.values(name).last().copied()
     }
 
+    /// In how many repetitions it is known.
+    pub fn runs_with(&self, name: &str) -> usize {
+        self.values(name).len()
+    }
+
     fn span(&self, name: &str, say: impl Fn(f64) -> String) -> String {
         let values = self.values(name);
         let (Some(low), Some(high)) = (values.first(), values.last()) else {
@@ -180,6 +185,11 @@ impl Seen<'_> {
     /// A count: `12`, or `8 to 15` over the repetitions.
     pub fn count(&self, name: &str) -> String {
         self.span(name, |value| whole(value as u64))
+    }
+
+    /// A figure with one decimal.
+    pub fn decimal(&self, name: &str) -> String {
+        self.span(name, |value| format!("{value:.1}"))
     }
 
     /// A count with its noun.
@@ -263,24 +273,31 @@ impl Seen<'_> {
         if ended > 0 {
             told.push(format!("httpd came up and then ended{}", of_starts(ended)));
         }
-        let mut slots: Vec<u32> = starts()
-            .filter_map(|start| match start {
-                StartResult::Degraded { slots } => Some(slots),
-                _ => None,
-            })
-            .collect();
-        slots.sort_unstable();
-        if let (Some(least), Some(most)) = (slots.first(), slots.last()) {
+        for ended_first in [false, true] {
+            let mut slots: Vec<u32> = starts()
+                .filter_map(|start| match start {
+                    StartResult::Degraded { slots, going_on } if going_on == ended_first => {
+                        Some(slots)
+                    }
+                    _ => None,
+                })
+                .collect();
+            slots.sort_unstable();
+            let (Some(least), Some(most)) = (slots.first(), slots.last()) else {
+                continue;
+            };
             let range = if least == most {
                 least.to_string()
             } else {
                 format!("{least} to {most}")
             };
-            told.push(format!(
-                "httpd came up with {range} of {} slots{}",
-                self.plan.server.max_request_workers,
-                of_starts(slots.len()),
-            ));
+            let wanted = self.plan.server.max_request_workers;
+            let of_starts = of_starts(slots.len());
+            told.push(if ended_first {
+                format!("httpd had {range} of {wanted} slots when the run ended{of_starts}")
+            } else {
+                format!("httpd came up with {range} of {wanted} slots{of_starts}")
+            });
         }
         told
     }

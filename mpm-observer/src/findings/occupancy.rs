@@ -10,6 +10,8 @@ use crate::{recording::KernelRow, scenario::Mpm};
 
 /// A connection that waited so long to be read is said to have waited.
 const LONG_WAIT_NS: u64 = 1_000_000_000;
+/// Shorter waits than this are no matter.
+const SHORT_WAIT_NS: u64 = 10_000_000;
 /// So many of the waits are looked into.
 const MOMENTS: usize = 32;
 
@@ -24,12 +26,14 @@ pub(super) struct Slots {
     pub half_head: u64,
     /// The server waits for the client to read.
     pub slow_reader: u64,
+    /// The answer has been sent, and the server waits for the client to close.
+    pub closing: u64,
 }
 
 impl Slots {
     /// Slots that are taken.
     pub fn busy(self) -> u64 {
-        self.work + self.kept + self.half_head + self.slow_reader
+        self.work + self.kept + self.half_head + self.slow_reader + self.closing
     }
 
     /// What most of them are busy with, in words.
@@ -39,6 +43,7 @@ impl Slots {
             (self.kept, KEPT),
             (self.half_head, HALF_HEAD),
             (self.slow_reader, SLOW_READER),
+            (self.closing, CLOSING),
         ];
         let most = kinds.into_iter().max_by_key(|(count, _)| *count);
         most.map_or(WORK, |(_, words)| words)
@@ -51,18 +56,22 @@ impl AddAssign for Slots {
         self.kept += other.kept;
         self.half_head += other.half_head;
         self.slow_reader += other.slow_reader;
+        self.closing += other.closing;
     }
 }
 
 pub(super) const WORK: &str = "served requests";
 pub(super) const KEPT: &str = "sat in keep-alive";
 pub(super) const HALF_HEAD: &str = "waited for the rest of a request's head";
-pub(super) const SLOW_READER: &str = "waited for slow readers";
+pub(super) const SLOW_READER: &str = "waited for clients to read";
+const CLOSING: &str = "waited for clients to close";
 
 /// All connections of a run.
 pub(super) struct Occupancy<'a> {
     mpm: Mpm,
     sendfile: bool,
+    /// Ports of the load's connections, if none of them is kept.
+    closing: HashSet<u16>,
     connections: Vec<Vec<&'a KernelRow>>,
 }
 
@@ -88,6 +97,11 @@ impl<'a> Occupancy<'a> {
         Self {
             mpm: run.mpm(),
             sendfile: run.plan().server.sendfile,
+            closing: if run.plan().load.keep_alive {
+                HashSet::new()
+            } else {
+                run.requests().map(|(_, row)| row.local_port).collect()
+            },
             connections: connections.into_values().collect(),
         }
     }
@@ -113,6 +127,11 @@ impl<'a> Occupancy<'a> {
         if t_ns < first.accepted_ns || (last.conn_ended && t_ns >= last.end_ns) {
             return;
         }
+        // Each of them accepts only what a slot is kept for.
+        if t_ns < first.pickup_ns {
+            slots.work += 1;
+            return;
+        }
         let serving = rows.iter().find(|row| {
             let end_ns = match row.last_send_ns {
                 0 => row.end_ns,
@@ -123,7 +142,11 @@ impl<'a> Occupancy<'a> {
         let Some(row) = serving else {
             // Event holds it in its listener, without a slot.
             if self.mpm != Mpm::Event && t_ns >= first.pickup_ns && first.pickup_ns != 0 {
-                slots.kept += 1;
+                if self.closing.contains(&first.remote_port) {
+                    slots.closing += 1;
+                } else {
+                    slots.kept += 1;
+                }
             }
             return;
         };
@@ -141,30 +164,30 @@ impl<'a> Occupancy<'a> {
     }
 }
 
-/// The connections of the load that waited long to be read.
-pub(super) struct LongWaits {
-    /// Places in the client's table.
-    pub clients: Vec<usize>,
-    /// How long, ascending, ns.
-    pub waits_ns: Vec<u64>,
-    /// Moments in the middle of the waits, at most 32.
-    pub moments_ns: Vec<u64>,
-    /// Connections of the load there were.
-    pub connections: u64,
-    /// Of the waits, those that no task had ended when the client gave up.
-    pub never_read: u64,
+/// A connection of the load on its way to a slot.
+struct Wait {
+    /// Place in the client's table.
+    place: usize,
+    begin_ns: u64,
+    end_ns: u64,
+    /// How long its first request was then served; `None` if no task ever read it.
+    served_ns: Option<u64>,
 }
 
-impl LongWaits {
-    /// Looks for them.
-    pub fn of(run: &RunEvidence<'_>) -> Option<Self> {
+impl Wait {
+    fn ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.begin_ns)
+    }
+
+    /// How each connection of the load came to be read, and how many there were.
+    fn all(run: &RunEvidence<'_>) -> (Vec<Self>, u64) {
         let kernel = run.kernel_rows();
-        let mut found: Vec<(usize, u64, u64)> = Vec::new();
-        let (mut connections, mut never_read) = (0, 0);
+        let mut waits = Vec::new();
+        let mut connections = 0;
         for (place, row) in run.requests().filter(|(_, row)| row.ordinal == 0) {
             connections += 1;
             let read = kernel.get(&place).filter(|kernel| kernel.pickup_ns != 0);
-            let span = match read {
+            let (begin_ns, end_ns) = match read {
                 Some(kernel) => (
                     kernel.queued_ns.max(kernel.established_ns),
                     kernel.pickup_ns,
@@ -175,38 +198,90 @@ impl LongWaits {
                 }
                 None => continue,
             };
-            let (begin_ns, end_ns) = span;
-            if begin_ns != 0 && end_ns.saturating_sub(begin_ns) >= LONG_WAIT_NS {
-                never_read += u64::from(read.is_none());
-                found.push((place, begin_ns, end_ns));
+            if begin_ns != 0 {
+                waits.push(Self {
+                    place,
+                    begin_ns,
+                    end_ns,
+                    served_ns: read
+                        .map(|kernel| kernel.last_send_ns.saturating_sub(kernel.pickup_ns)),
+                });
             }
         }
-        if found.is_empty() {
+        (waits, connections)
+    }
+}
+
+/// Connections of the load that waited to be read.
+pub(super) struct Waits {
+    /// Places in the client's table.
+    pub clients: Vec<usize>,
+    /// How long, ascending, ns; at least one.
+    pub waits_ns: Vec<u64>,
+    /// How long those that were read were then served, ascending, ns.
+    served_ns: Vec<u64>,
+    /// Moments in the middle of the waits, at most 32.
+    pub moments_ns: Vec<u64>,
+    /// Connections of the load there were.
+    pub connections: u64,
+    /// Of the waits, those that no task had ended when the client gave up.
+    pub never_read: u64,
+}
+
+impl Waits {
+    /// Those of a second and more.
+    pub fn long(run: &RunEvidence<'_>) -> Option<Self> {
+        let (mut waits, connections) = Wait::all(run);
+        waits.retain(|wait| wait.ns() >= LONG_WAIT_NS);
+        Self::of(&waits, connections)
+    }
+
+    /// Those that took longer than the service after them, if these are most of the connections.
+    pub fn longer_than_service(run: &RunEvidence<'_>) -> Option<Self> {
+        let (mut waits, connections) = Wait::all(run);
+        waits.retain(|wait| {
+            wait.ns() >= SHORT_WAIT_NS && wait.served_ns.is_some_and(|served| wait.ns() > served)
+        });
+        Self::of(&waits, connections).filter(|_| 2 * waits.len() as u64 > connections)
+    }
+
+    fn of(waits: &[Wait], connections: u64) -> Option<Self> {
+        if waits.is_empty() {
             return None;
         }
-        let step = found.len().div_ceil(MOMENTS);
-        let mut waits_ns: Vec<u64> = found.iter().map(|(_, begin, end)| end - begin).collect();
+        let step = waits.len().div_ceil(MOMENTS);
+        let mut waits_ns: Vec<u64> = waits.iter().map(Wait::ns).collect();
         waits_ns.sort_unstable();
+        let mut served_ns: Vec<u64> = waits.iter().filter_map(|wait| wait.served_ns).collect();
+        served_ns.sort_unstable();
+        let looked_at = waits.iter().step_by(step);
         Some(Self {
-            moments_ns: found
-                .iter()
-                .step_by(step)
-                .map(|(_, begin, end)| u64::midpoint(*begin, *end))
+            moments_ns: looked_at
+                .map(|wait| u64::midpoint(wait.begin_ns, wait.end_ns))
                 .collect(),
-            clients: found.iter().map(|(place, ..)| *place).collect(),
+            clients: waits.iter().map(|wait| wait.place).collect(),
+            never_read: waits.iter().filter(|wait| wait.served_ns.is_none()).count() as u64,
             waits_ns,
+            served_ns,
             connections,
-            never_read,
         })
     }
 
     /// The wait in the middle, seconds.
-    pub fn middle_s(&self) -> f64 {
+    pub fn median_s(&self) -> f64 {
         self.waits_ns[(self.waits_ns.len() - 1) / 2] as f64 / 1e9
     }
 
     /// The longest, seconds.
     pub fn longest_s(&self) -> f64 {
         self.waits_ns.last().map_or(0.0, |ns| *ns as f64 / 1e9)
+    }
+
+    /// The service in the middle, seconds.
+    pub fn median_served_s(&self) -> f64 {
+        let middle = self.served_ns.len().saturating_sub(1) / 2;
+        self.served_ns
+            .get(middle)
+            .map_or(0.0, |ns| *ns as f64 / 1e9)
     }
 }

@@ -7,6 +7,8 @@ use crate::recording::{FailureRow, Purpose};
 /// The kernel counts pages, so that sizes are rounded up and limits down. Where pages are larger
 /// than this least size, a call within one page of its limit is not decided.
 const PAGE: u64 = 4096;
+/// What the kernel charges to a control group at once, beyond which it does not look.
+const CHARGE: u64 = 64 * PAGE;
 
 /// A limit of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +25,8 @@ pub enum Reached {
     UserTasks,
     /// `pids.max`
     CgroupTasks,
+    /// `memory.max` of a control group.
+    CgroupMemory,
     /// Room on a file system.
     DiskSpace,
     /// None of those that are in the row.
@@ -63,9 +67,19 @@ fn memory(row: &FailureRow) -> Reached {
         Reached::AddressSpace
     } else if beyond(row.data_limit, row.data) && row.purpose != Purpose::FileMap {
         Reached::Data
+    } else if at_memory_of_cgroup(row) {
+        Reached::CgroupMemory
     } else {
         Reached::Unknown
     }
+}
+
+/// Whether the memory that the kernel itself needs for a call cannot be charged any more.
+fn at_memory_of_cgroup(row: &FailureRow) -> bool {
+    matches!(
+        (row.cgroup_memory_limit, row.cgroup_memory),
+        (Some(limit), Some(used)) if used.saturating_add(CHARGE) > limit
+    )
 }
 
 fn tasks(row: &FailureRow) -> Reached {
@@ -140,6 +154,21 @@ mod tests {
             ..call("mprotect", Errno::ENOMEM)
         };
         assert_eq!(Reached::of(&row), Reached::Data);
+    }
+
+    #[test]
+    fn a_control_group_at_its_memory_refuses_what_the_kernel_needs_memory_for() {
+        let row = |name| FailureRow {
+            cgroup_memory_limit: Some(16_777_216),
+            cgroup_memory: Some(16_700_000),
+            ..call(name, Errno::ENOMEM)
+        };
+        assert_eq!(Reached::of(&row("accept4")), Reached::CgroupMemory);
+        let with_room = FailureRow {
+            cgroup_memory: Some(12_000_000),
+            ..row("accept4")
+        };
+        assert_eq!(Reached::of(&with_room), Reached::Unknown);
     }
 
     #[test]

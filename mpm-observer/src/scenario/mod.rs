@@ -76,7 +76,7 @@ const TUTORIAL: &[(&str, &str)] = files!("tutorial":
 const LIMITS: &[(&str, &str)] = files!("limits":
     "address-space" "data" "stack" "open-files" "tasks-user-root" "tasks-user" "tasks-cgroup"
     "memory-cgroup" "backlog" "slots" "half-header" "idle-keep-alive" "slow-reader"
-    "slow-reader-no-mmap" "slow-reader-sendfile" "cold-start");
+    "slow-reader-no-mmap" "slow-reader-sendfile" "cold-start" "two-limits");
 
 impl Scenario {
     /// Reads and checks the text of a scenario; `file` is its name in error messages.

@@ -120,7 +120,13 @@ fn waits(run: &RunEvidence<'_>, seen: &mut Observation, drops: &[(u16, u64)]) {
 
 fn tell(seen: &Seen<'_>) -> String {
     let of = match seen.middle("limit") {
-        Some(limit) => format!(" of {} connections", whole(number(limit))),
+        Some(limit) => {
+            let by = match limit < f64::from(seen.plan.server.listen_backlog) {
+                true => "net.core.somaxconn",
+                false => "ListenBacklog",
+            };
+            format!(" of {} connections ({by})", whole(number(limit)))
+        }
         None => String::new(),
     };
     let from = match seen.middle("connections") {

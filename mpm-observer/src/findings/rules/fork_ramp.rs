@@ -6,7 +6,7 @@ use crate::{
         Change, Remedy,
         evidence::RunEvidence,
         observation::{Claimed, Observation, Seen},
-        occupancy::LongWaits,
+        occupancy::Waits,
     },
     recording::FailureKind,
     scenario::Start,
@@ -33,7 +33,7 @@ fn wanted(run: &RunEvidence<'_>) -> u32 {
 }
 
 /// Whether most of the waits were at a time when there were fewer slots than wanted.
-pub(super) fn is_ramp(run: &RunEvidence<'_>, waits: &LongWaits) -> bool {
+pub(super) fn is_ramp(run: &RunEvidence<'_>, waits: &Waits) -> bool {
     let refused = run.failures(FailureKind::Call).next().is_some();
     if run.plan().server.start != Start::Cold || refused || run.run.ends.is_empty() {
         return false;
@@ -47,7 +47,7 @@ pub(super) fn is_ramp(run: &RunEvidence<'_>, waits: &LongWaits) -> bool {
 }
 
 fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
-    let waits = LongWaits::of(run)?;
+    let waits = Waits::long(run)?;
     if !is_ramp(run, &waits) {
         return None;
     }
@@ -82,8 +82,9 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
         .figure("wanted", f64::from(wanted))
         .figure("waited", waits.waits_ns.len() as f64)
         .figure("connections", waits.connections as f64)
-        .figure("middle_wait", waits.middle_s())
+        .figure("median_wait", waits.median_s())
         .figure("longest_wait", waits.longest_s());
+    seen.figure("at_end", f64::from(run.slots_at(load_end_ns)));
     if let Some(t_ns) = enough_ns {
         seen.figure(
             "enough_after",
@@ -109,17 +110,23 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
 }
 
 fn tell(seen: &Seen<'_>) -> String {
-    let enough = match seen.middle("enough_after") {
-        Some(_) => format!("reached them {} into it", seen.seconds("enough_after")),
-        None => "never reached them".to_owned(),
+    let reached = seen.runs_with("enough_after");
+    let enough = if reached == seen.all.len() {
+        format!("reached them {} into it", seen.seconds("enough_after"))
+    } else {
+        let but = match reached {
+            0 => String::new(),
+            reached => format!(" (it had them all in {reached} of {} runs)", seen.of_runs),
+        };
+        format!("had {} of them when it ended{but}", seen.count("at_end"))
     };
     let cause = format!(
-        "{} of {} waited a second or more, {} in the middle and {} at most, for a child to be \
-         made{}: httpd had {} of the {} slots that the load asked for when it began and {enough}, \
-         by making {} children in successive seconds",
+        "{} of {} waited a second or more, {} (median) and {} at most, for a child to be \
+         made{}: httpd had {} of the {} slots that the load asked for when it began and {enough}, by \
+         making {} children in successive seconds",
         seen.count("waited"),
         seen.plural("connections", "connection"),
-        seen.seconds("middle_wait"),
+        seen.seconds("median_wait"),
         seen.seconds("longest_wait"),
         seen.in_runs(),
         seen.count("at_first"),

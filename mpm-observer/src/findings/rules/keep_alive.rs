@@ -1,7 +1,5 @@
 //! Kept connections that the server ended while the client still used them.
 
-use std::collections::HashSet;
-
 use super::{CLIENT, FAILURES, Rule, sentence};
 use crate::{
     findings::{
@@ -11,7 +9,7 @@ use crate::{
         occupancy::Occupancy,
         words::after,
     },
-    recording::FailureKind,
+    recording::{ClientRow, FailureKind, FailureRow},
     scenario::Mpm,
 };
 
@@ -25,25 +23,30 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn observe(run: &RunEvidence<'_>, claimed: &Claimed) -> Option<Observation> {
-    let resets: Vec<_> = run
-        .failures(FailureKind::ResetSent)
-        .filter(|(place, _)| !claimed.failures.contains(place))
-        .collect();
-    let stale: Vec<(usize, u64)> = run
+    let stale: Vec<(usize, &ClientRow)> = run
         .run
         .client
         .iter()
         .enumerate()
         .filter(|(_, row)| row.measured && row.outcome == "stale_keep_alive")
-        .map(|(place, row)| (place, row.end_ns))
         .collect();
-    let ports: HashSet<u16> = resets.iter().map(|(_, row)| row.remote_port).collect();
-    let hit: Vec<usize> = run
+    let failed: Vec<(usize, &ClientRow)> = run
         .failed_requests()
-        .filter(|(place, row)| {
-            row.reused && ports.contains(&row.local_port) && !claimed.clients.contains(place)
+        .filter(|(place, row)| row.reused && !claimed.clients.contains(place))
+        .collect();
+    // A reset after the whole answer harms nobody.
+    let resets: Vec<_> = run
+        .failures(FailureKind::ResetSent)
+        .filter(|(place, _)| !claimed.failures.contains(place))
+        .filter(|(_, reset)| {
+            let mut met = stale.iter().chain(&failed);
+            met.any(|(_, row)| meets(row, reset))
         })
-        .map(|(place, _)| place)
+        .collect();
+    let hit: Vec<usize> = failed
+        .iter()
+        .filter(|(_, row)| resets.iter().any(|(_, reset)| meets(row, reset)))
+        .map(|(place, _)| *place)
         .collect();
     if stale.is_empty() && hit.is_empty() {
         return None;
@@ -74,8 +77,19 @@ fn observe(run: &RunEvidence<'_>, claimed: &Claimed) -> Option<Observation> {
     Some(seen)
 }
 
+/// A connection may have been reset so long before the request that meets it fails.
+const IDLE_NS: u64 = 1_000_000_000;
+/// And so long after it, by the order of the records of two programs.
+const LATER_NS: u64 = 10_000_000;
+
+/// Whether a request met a reset of its connection.
+fn meets(request: &ClientRow, reset: &FailureRow) -> bool {
+    let span = request.start_ns.saturating_sub(IDLE_NS)..=request.end_ns + LATER_NS;
+    request.local_port == reset.remote_port && span.contains(&reset.t_ns)
+}
+
 /// Whether event's slots were all in use at most of these moments.
-fn busy(run: &RunEvidence<'_>, moments: &[(usize, u64)]) -> bool {
+fn busy(run: &RunEvidence<'_>, moments: &[(usize, &ClientRow)]) -> bool {
     if run.mpm() != Mpm::Event || moments.is_empty() {
         return false;
     }
@@ -84,9 +98,9 @@ fn busy(run: &RunEvidence<'_>, moments: &[(usize, u64)]) -> bool {
     let looks: Vec<bool> = moments
         .iter()
         .step_by(step)
-        .map(|(_, t_ns)| {
-            let slots = run.slots_at(*t_ns);
-            slots > 0 && occupancy.at(*t_ns).busy() + 2 >= u64::from(slots)
+        .map(|(_, row)| {
+            let slots = run.slots_at(row.end_ns);
+            slots > 0 && occupancy.at(row.end_ns).busy() + 2 >= u64::from(slots)
         })
         .collect();
     2 * looks.iter().filter(|full| **full).count() > looks.len()

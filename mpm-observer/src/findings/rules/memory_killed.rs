@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 
+use nix::errno::Errno;
+
 use super::{FAILURES, LOG, MANIFEST, Rule, TASKS, sentence};
 use crate::{
     findings::{
         Change, Remedy,
         evidence::{RunEvidence, StartResult},
         observation::{Claimed, Observation, Seen},
-        words::{after, by_frequency, mb, who},
+        reached::Reached,
+        words::{after, by_frequency, call_example, mb, who},
     },
     recording::FailureKind,
     wording::plural,
@@ -16,7 +19,7 @@ use crate::{
 
 pub(super) const RULE: Rule = Rule {
     name: "killed-for-memory",
-    looks_for: "OOM kills, with the control group's memory and its limit",
+    looks_for: "OOM kills and what was refused besides, with the control group's memory and its limit",
     needs: &[FAILURES, TASKS, LOG, MANIFEST],
     observe,
     tell,
@@ -53,6 +56,7 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
     let signals = run.failures(FailureKind::Signal);
     let of_victims = signals.filter(|(_, row)| victims.contains(&row.pid) && row.signal == 9);
     seen.failures.extend(of_victims.map(|(place, _)| place));
+    refused_besides(run, &mut seen, &victims);
     let role = by_frequency(kills.iter().map(|(_, row)| match row.role.as_str() {
         "" => "process".to_owned(),
         role => role.to_owned(),
@@ -107,6 +111,25 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
     let gone = |start: &StartResult| matches!(start, StartResult::Died | StartResult::Ended);
     seen.start = Some(run.start_result()).filter(gone);
     Some(seen)
+}
+
+/// The calls for which the kernel had no memory either, and those of processes that it had chosen.
+fn refused_besides(run: &RunEvidence<'_>, seen: &mut Observation, victims: &HashSet<u32>) {
+    let calls: Vec<_> = run
+        .failures(FailureKind::Call)
+        .filter(|(_, row)| {
+            let of_victim = row.errno == Errno::ENOMEM as u32 && victims.contains(&row.pid);
+            of_victim || Reached::of(row) == Reached::CgroupMemory
+        })
+        .collect();
+    seen.failures.extend(calls.iter().map(|(place, _)| *place));
+    seen.figure("refused", calls.len() as f64);
+    if let Some((_, first)) = calls.first() {
+        let names = calls.iter().map(|(_, row)| row.call.clone());
+        seen.word("refused_calls", by_frequency(names));
+        let begin_ns = run.run.manifest.began_ns;
+        seen.rests_on(FAILURES, calls.len(), call_example(first, begin_ns));
+    }
 }
 
 /// Whether a line of the log tells of a victim.
@@ -190,15 +213,28 @@ fn tell(seen: &Seen<'_>) -> String {
             Some(_) => format!(" at {} of", seen.mb("used")),
             None => " at its limit of".to_owned(),
         };
-        format!(", the memory of the control group being{at} {}", mb(limit))
+        format!(
+            ", the memory of the control group being{at} {} (memory.max)",
+            mb(limit)
+        )
     } else {
         String::new()
     };
     let cause = format!(
-        "{victims} {role}{each} killed by the kernel for want of memory{}{by}",
+        "{victims} {role}{each} killed by the kernel (SIGKILL) for want of memory{}{by}",
         seen.in_runs()
     );
     let mut followed = seen.consequences();
+    if seen.most("refused").is_some_and(|most| most > 0.0) {
+        followed.insert(
+            0,
+            format!(
+                "{}{each} refused besides with ENOMEM, of {}",
+                seen.plural("refused", "call"),
+                seen.word("refused_calls")
+            ),
+        );
+    }
     if seen.has_word("silent")
         && !followed
             .iter()

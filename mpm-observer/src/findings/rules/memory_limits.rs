@@ -30,6 +30,25 @@ pub(super) const DATA: Rule = Rule {
     remedies: remedies_data,
 };
 
+pub(super) const OF_CGROUP: Rule = Rule {
+    name: "memory-of-the-cgroup",
+    looks_for: "calls with ENOMEM with the control group's memory at its limit, where none was killed",
+    needs: &[FAILURES, TASKS, LOG],
+    observe: observe_cgroup,
+    tell: |seen| {
+        let cause = format!(
+            "{}, at {} of {} of memory of the control group (memory.max)",
+            refused::told(seen),
+            seen.mb("used"),
+            seen.mb("limit"),
+        );
+        sentence(&cause, &seen.consequences(), WITHOUT_HARM)
+    },
+    remedies: super::no_remedy,
+};
+
+const WITHOUT_HARM: &str = "httpd came up whole and no request failed";
+
 /// What glibc's arenas and stacks take without a setting of their own.
 const ARENA_BYTES: f64 = 67_108_864.0;
 const KIB: u64 = 1024;
@@ -59,6 +78,22 @@ fn observe_data(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
             .figure("stack_bytes", stacks as f64)
             .figure("rest_bytes", (used - stacks) as f64);
         stack_size(&mut seen, row);
+    }
+    Some(seen)
+}
+
+fn observe_cgroup(run: &RunEvidence<'_>, claimed: &Claimed) -> Option<Observation> {
+    let refused = refused::refused_at(run, Reached::CgroupMemory)?;
+    // Where the kernel killed for it, that has been told with these.
+    let told = |(place, _): &(usize, &FailureRow)| claimed.failures.contains(place);
+    if refused.rows.iter().all(told) {
+        return None;
+    }
+    let mut seen = refused.observation(run);
+    let row = refused.typical;
+    if let (Some(used), Some(limit)) = (row.cgroup_memory, row.cgroup_memory_limit) {
+        seen.figure("used", used as f64)
+            .figure("limit", limit as f64);
     }
     Some(seen)
 }
@@ -117,11 +152,7 @@ fn tell(seen: &Seen<'_>, what: &str, ulimit: char) -> String {
         mb(limit),
         (limit as u64) / KIB,
     );
-    sentence(
-        &cause,
-        &seen.consequences(),
-        "httpd came up whole and no request failed",
-    )
+    sentence(&cause, &seen.consequences(), WITHOUT_HARM)
 }
 
 /// What one whole child takes: the rest, a stack for each thread, and so many arenas.

@@ -49,6 +49,7 @@ pub const RULES: &[Rule] = &[
     tasks::OF_CGROUP,
     tasks::UNKNOWN,
     memory_killed::RULE,
+    memory_limits::OF_CGROUP,
     signals::KILLED,
     signals::CRASHED,
     disk::RULE,

@@ -6,7 +6,7 @@ use crate::{
         Change, Remedy,
         evidence::RunEvidence,
         observation::{Claimed, Observation, Seen},
-        occupancy::{HALF_HEAD, KEPT, LongWaits, Occupancy, SLOW_READER, Slots},
+        occupancy::{HALF_HEAD, KEPT, Occupancy, SLOW_READER, Slots, Waits},
     },
     scenario::{HeldKind, Mpm},
     wording::plural,
@@ -14,7 +14,8 @@ use crate::{
 
 pub(super) const RULE: Rule = Rule {
     name: "slots-taken",
-    looks_for: "connections that waited a second or more while all slots were taken, and by what",
+    looks_for: "connections that waited a second, or longer than they were served, while all slots \
+                were taken, and by what",
     needs: &[KERNEL, CLIENT, TASKS, MANIFEST],
     observe,
     tell,
@@ -32,17 +33,56 @@ struct Taken {
 }
 
 fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
-    let waits = LongWaits::of(run)?;
+    long(run).or_else(|| short(run))
+}
+
+/// Connections that waited a second or more.
+fn long(run: &RunEvidence<'_>) -> Option<Observation> {
+    let waits = Waits::long(run)?;
     if is_ramp(run, &waits) {
         return None;
     }
-    let taken = taken(run, &waits)?;
+    let taken = seen_taken(run, &waits).or_else(|| counted_taken(run, &waits))?;
+    let mut seen = observation(run, &waits, taken);
+    seen.weight = waits.waits_ns.len() as f64 / waits.connections.max(1) as f64;
+    seen.clients = waits.clients;
+    Some(seen)
+}
+
+/// A load of more connections than slots, most of which wait longer than they are served. Nobody
+/// waits long, so that it weighs little.
+fn short(run: &RunEvidence<'_>) -> Option<Observation> {
+    let plan = run.plan();
+    let slots = plan.server.max_request_workers;
+    let held = held(run).map_or(0, |(_, count)| count);
+    if plan.load.concurrency.saturating_add(held) <= slots {
+        return None;
+    }
+    let waits = Waits::longer_than_service(run)?;
+    // Where there are fewer slots than were asked for, something else kept them away.
+    let all_there = |t_ns: &u64| run.slots_at(*t_ns) >= slots;
+    let whole = waits.moments_ns.iter().filter(|t_ns| all_there(t_ns));
+    if 2 * whole.count() <= waits.moments_ns.len() && !run.run.ends.is_empty() {
+        return None;
+    }
+    let looks = Looks::of(run, &waits)?;
+    // With most of the slots free it was not they that the connections waited for.
+    if 2.0 * looks.mean < f64::from(looks.slots) {
+        return None;
+    }
+    let mut seen = observation(run, &waits, looks.taken(run));
+    seen.figure("median_served", waits.median_served_s())
+        .figure("mean_taken", looks.mean);
+    Some(seen)
+}
+
+fn observation(run: &RunEvidence<'_>, waits: &Waits, taken: Taken) -> Observation {
     let mut seen = Observation::default();
     seen.word("by", taken.by)
         .figure("slots", f64::from(taken.slots))
         .figure("waited", waits.waits_ns.len() as f64)
         .figure("connections", waits.connections as f64)
-        .figure("middle_wait", waits.middle_s())
+        .figure("median_wait", waits.median_s())
         .figure("longest_wait", waits.longest_s())
         .figure("never_read", waits.never_read as f64);
     seen.rests_on(
@@ -61,53 +101,98 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
             seen.codes.push(code.clone());
         }
     }
-    seen.weight = waits.waits_ns.len() as f64 / waits.connections.max(1) as f64;
-    seen.clients = waits.clients;
-    Some(seen)
+    seen
 }
 
-/// Whether all slots were taken while connections waited, and by what. `None` if they were not.
-fn taken(run: &RunEvidence<'_>, waits: &LongWaits) -> Option<Taken> {
-    let occupancy = Occupancy::of(run);
-    let wanted = run.plan().server.max_request_workers;
-    let there = |t_ns: u64| match run.slots_at(t_ns) {
+/// Slots that were there at a moment.
+fn there(run: &RunEvidence<'_>, t_ns: u64) -> u32 {
+    match run.slots_at(t_ns) {
         // Without tasks the plan has to do.
-        0 => wanted,
+        0 => run.plan().server.max_request_workers,
         slots => slots,
-    };
-    let mut sum = Slots::default();
-    let (mut full, mut slots) = (0, 0);
-    for t_ns in &waits.moments_ns {
-        let at = occupancy.at(*t_ns);
-        let there = there(*t_ns);
-        slots = there.max(slots);
-        // One slot may be between two connections, or serve the look at mod_status.
-        full += usize::from(at.busy() + 2 >= u64::from(there) && at.busy() > 0);
-        sum += at;
     }
-    let mut shown_by = Vec::new();
-    let held = held(run);
-    if let Some((_, count)) = held.filter(|(_, count)| *count > 0) {
-        let example = format!("slow clients that reached their wait: {count}");
-        shown_by.push((MANIFEST, 1, example));
-    }
-    if occupancy.is_known() && 2 * full > waits.moments_ns.len() {
-        let busy = format!("{full} of {} looks: all taken", waits.moments_ns.len());
-        shown_by.push((KERNEL, full, busy));
-        return Some(Taken {
-            by: sum.mostly(),
+}
+
+/// What the kernel's records show of the slots while connections waited.
+struct Looks {
+    count: usize,
+    /// Looks at which all were taken.
+    full: usize,
+    /// The most slots there were.
+    slots: u32,
+    /// Slots taken, on average.
+    mean: f64,
+    by: &'static str,
+}
+
+impl Looks {
+    /// `None` where no connection was recorded.
+    fn of(run: &RunEvidence<'_>, waits: &Waits) -> Option<Self> {
+        let occupancy = Occupancy::of(run);
+        let mut sum = Slots::default();
+        let (mut full, mut slots, mut taken) = (0, 0, 0);
+        for t_ns in &waits.moments_ns {
+            let at = occupancy.at(*t_ns);
+            let there = there(run, *t_ns);
+            slots = there.max(slots);
+            // Some slots may be between two connections, and one serve the look at mod_status.
+            let between = u64::from(there / 10).max(2);
+            full += usize::from(at.busy() + between >= u64::from(there) && at.busy() > 0);
+            taken += at.busy().min(u64::from(there));
+            sum += at;
+        }
+        let count = waits.moments_ns.len();
+        occupancy.is_known().then(|| Self {
+            count,
+            full,
             slots,
-            shown_by,
-        });
+            mean: taken as f64 / count.max(1) as f64,
+            by: sum.mostly(),
+        })
     }
-    // A connection that nobody ever read leaves no record while it waits; those that hold the
-    // slots may last beyond the recording. Then the count of those who hold them tells.
-    let (by, count) = held?;
-    (count >= slots.min(wanted)).then_some(Taken {
+
+    fn taken(&self, run: &RunEvidence<'_>) -> Taken {
+        let mut shown_by = held_by_client(run);
+        let example = format!("{} of {} looks: all taken", self.full, self.count);
+        shown_by.push((KERNEL, self.full, example));
+        Taken {
+            by: self.by,
+            slots: self.slots,
+            shown_by,
+        }
+    }
+}
+
+/// Whether all slots were taken while most of the connections waited, and by what.
+fn seen_taken(run: &RunEvidence<'_>, waits: &Waits) -> Option<Taken> {
+    let looks = Looks::of(run, waits)?;
+    (2 * looks.full > looks.count).then(|| looks.taken(run))
+}
+
+/// Whether so many slow clients hold slots that none is left. A connection that nobody ever read
+/// leaves no record while it waits, and those that hold the slots may last beyond the recording.
+fn counted_taken(run: &RunEvidence<'_>, waits: &Waits) -> Option<Taken> {
+    let (by, count) = held(run)?;
+    let slots = waits
+        .moments_ns
+        .iter()
+        .map(|t_ns| there(run, *t_ns))
+        .max()?;
+    (count >= slots.min(run.plan().server.max_request_workers)).then(|| Taken {
         by,
         slots,
-        shown_by,
+        shown_by: held_by_client(run),
     })
+}
+
+fn held_by_client(run: &RunEvidence<'_>) -> Vec<(&'static str, usize, String)> {
+    match held(run) {
+        Some((_, count @ 1..)) => {
+            let example = format!("slow clients that reached their wait: {count}");
+            vec![(MANIFEST, 1, example)]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What the slow clients take slots with, and how many do.
@@ -132,16 +217,35 @@ fn tell(seen: &Seen<'_>) -> String {
         _ => String::new(),
     };
     let each = if seen.all.len() > 1 { " of a run" } else { "" };
+    let limit = seen.plan.server.max_request_workers;
+    let of_limit = match seen.middle("slots") {
+        Some(slots) if slots >= f64::from(limit) => " (MaxRequestWorkers)".to_owned(),
+        _ => format!(" there were (MaxRequestWorkers {limit})"),
+    };
+    let slots = seen.plural("slots", "slot");
+    let by = seen.word("by");
+    let waited = if seen.runs_with("median_served") == seen.all.len() {
+        format!(
+            "longer for a slot than they were then served, {} against {} (medians){}, with {} of \
+             {slots}{of_limit} taken on average, most of which {by}",
+            seen.seconds("median_wait"),
+            seen.seconds("median_served"),
+            seen.in_runs(),
+            seen.decimal("mean_taken"),
+        )
+    } else {
+        format!(
+            "{} (median), {} at most, before a task read from them{}{never}, because all \
+             {slots}{of_limit} {by}",
+            seen.seconds("median_wait"),
+            seen.seconds("longest_wait"),
+            seen.in_runs(),
+        )
+    };
     let cause = format!(
-        "{} of {}{each} waited {} in the middle, {} at most, before a task read from them{}{never}, \
-         because all {} {}",
+        "{} of {}{each} waited {waited}",
         seen.count("waited"),
         seen.plural("connections", "connection"),
-        seen.seconds("middle_wait"),
-        seen.seconds("longest_wait"),
-        seen.in_runs(),
-        seen.plural("slots", "slot"),
-        seen.word("by"),
     );
     sentence(&cause, &seen.consequences(), "no request failed of it")
 }

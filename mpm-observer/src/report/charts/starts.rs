@@ -49,7 +49,7 @@ fn make(subject: &Subject<'_>) -> Stacked {
         let mut slots = Vec::new();
         for run in of_mpm(subject, mpm) {
             counts[place(run)] += 1.0;
-            if let StartResult::Degraded { slots: some } = start_result(run) {
+            if let StartResult::Degraded { slots: some, .. } = start_result(run) {
                 slots.push(some);
             }
         }
@@ -98,7 +98,7 @@ fn place(run: &RunAnalysis) -> usize {
     let wanted = run.manifest.plan.server.max_request_workers;
     match start_result(run) {
         StartResult::Whole => 0,
-        StartResult::Degraded { slots } if 2 * slots >= wanted => 1,
+        StartResult::Degraded { slots, .. } if 2 * slots >= wanted => 1,
         StartResult::Degraded { .. } => 2,
         StartResult::Ended => 3,
         StartResult::Died => 4,

@@ -64,8 +64,8 @@ fn kills_for_want_of_memory_are_told_and_that_the_log_is_silent() {
     let finding = made_up.finding("killed-for-memory");
     assert_eq!(
         finding.sentence,
-        "prefork: 4 children killed by the kernel for want of memory, the memory of the control \
-         group being at 16.0 MB of 16.0 MB: none of it in the error log; 1 of the 101 requests \
+        "prefork: 4 children killed by the kernel (SIGKILL) for want of memory, the memory of the \
+         control group being at 16.0 MB of 16.0 MB (memory.max): none of it in the error log; 1 of the 101 requests \
          failed: reset before the first byte."
     );
     // 1.6 MB for each of the ten that were there.
@@ -76,6 +76,58 @@ fn kills_for_want_of_memory_are_told_and_that_the_log_is_silent() {
     contains(
         &finding.remedies[0].text,
         &["1.6 MB for each of the 10 slots"],
+    );
+}
+
+/// A call that found the control group without memory.
+fn without_memory(task: &TaskRow, call: &str) -> FailureRow {
+    FailureRow {
+        t_ns: BEGIN_NS + 2 * SECOND,
+        call: call.into(),
+        errno: 12,
+        signal: 0,
+        cgroup_memory_limit: Some(16_000_000),
+        cgroup_memory: Some(15_990_000),
+        ..about(FailureKind::Call, task)
+    }
+}
+
+#[test]
+fn calls_that_found_no_memory_belong_to_the_kills_beside_them() {
+    let made_up = out_of_memory(2);
+    let calls = [
+        without_memory(&made_up.run.ends[1], "accept4"),
+        without_memory(&made_up.run.ends[5], "accept4"),
+        // The use was not read, but it is one of those that were killed.
+        FailureRow {
+            cgroup_memory: None,
+            ..without_memory(&made_up.run.ends[2], "openat")
+        },
+    ];
+    let made_up = made_up.with_failures(calls);
+    assert_eq!(made_up.found(), ["killed-for-memory"]);
+    contains(
+        &made_up.finding("killed-for-memory").sentence,
+        &[
+            "2 children killed by the kernel (SIGKILL)",
+            "3 calls refused besides with ENOMEM, of accept4 (2) and openat (1)",
+        ],
+    );
+}
+
+#[test]
+fn calls_that_found_no_memory_are_told_where_nobody_was_killed() {
+    let made_up = MadeUp::clean(Mpm::Prefork);
+    let call = without_memory(&prefork(1)[1], "accept4");
+    let made_up = made_up.with_failures([call]);
+    assert_eq!(made_up.found(), ["memory-of-the-cgroup"]);
+    contains(
+        &made_up.finding("memory-of-the-cgroup").sentence,
+        &[
+            "accept4 by a child failed with ENOMEM once",
+            "at 16.0 MB of 16.0 MB of memory of the control group (memory.max)",
+            "no request failed",
+        ],
     );
 }
 

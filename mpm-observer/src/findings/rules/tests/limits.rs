@@ -101,6 +101,35 @@ fn a_start_at_the_limit_of_address_space_is_told_with_what_filled_it() {
 }
 
 #[test]
+fn a_start_that_the_end_of_the_run_cut_off_is_not_called_the_start_s_result() {
+    let mut made_up = MadeUp::clean(Mpm::Event).with_failures([stack(1)]);
+    let server = &mut made_up.run.manifest.plan.server;
+    (server.start, server.max_request_workers) = (Start::Cold, 50);
+    server.threads_per_child = 25;
+    let child = |pid: u32, threads: u32| {
+        let workers = (1..=threads).map(move |n| task(pid + n, pid, "worker", 3));
+        [task(pid, pid, "child", 2)].into_iter().chain(workers)
+    };
+    made_up.run.ends = vec![task(10, 10, "parent", 1)];
+    made_up.run.ends.extend(child(200, 25));
+    contains(
+        &made_up.finding("address-space").sentence,
+        &["httpd came up with 25 of 50 slots"],
+    );
+    made_up.run.ends.extend(child(300, 10));
+    contains(
+        &made_up.finding("address-space").sentence,
+        &["httpd had 35 of 50 slots when the run ended"],
+    );
+    // glibc does without an arena: that keeps no slot away.
+    made_up.run.failures[0].purpose = Purpose::MallocArena;
+    contains(
+        &made_up.finding("address-space").sentence,
+        &["httpd came up whole and no request failed"],
+    );
+}
+
+#[test]
 fn arenas_that_were_refused_stand_behind_what_did_harm() {
     let arena = |after_s| FailureRow {
         purpose: Purpose::MallocArena,

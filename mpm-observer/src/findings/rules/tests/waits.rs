@@ -49,7 +49,7 @@ fn a_full_accept_queue_is_told_with_the_clients_that_waited_for_tcp() {
     let finding = made_up.finding("accept-queue-full");
     assert_eq!(
         finding.sentence,
-        "prefork: the accept queue of 5 connections was full and 4 packets of 3 connections \
+        "prefork: the accept queue of 5 connections (ListenBacklog) was full and 4 packets of 3 connections \
          dropped: 2 clients waited a second or more for TCP to send again, the longest 7.0 s; 1 \
          of the 103 requests failed: timed out."
     );
@@ -154,7 +154,7 @@ fn connections_that_wait_for_slots_in_keep_alive_are_told_so() {
             &finding.sentence,
             &[
                 "2 of 2 connections waited 5.0 s",
-                "because all 10 slots sat in keep-alive",
+                "because all 10 slots (MaxRequestWorkers) sat in keep-alive",
             ],
         );
         let changes: Vec<Option<&Change>> = finding
@@ -199,13 +199,83 @@ fn half_heads_and_slow_readers_are_told_apart_from_work() {
         ..kept(port)
     });
     let finding = slow.finding("slots-taken");
-    contains(&finding.sentence, &["waited for slow readers"]);
+    contains(&finding.sentence, &["waited for clients to read"]);
     assert_eq!(finding.remedies[0].change, Some(Change::Sendfile(true)));
     let work = waiting(Mpm::Event, |port| KernelRow {
         last_send_ns: end_ns,
         ..kept(port)
     });
     contains(&work.finding("slots-taken").sentence, &["served requests"]);
+}
+
+/// A hundred connections, sixty at once, over ten slots: each waits for 50 ms and is served for
+/// ten.
+fn in_turn(mpm: Mpm) -> MadeUp {
+    const STEP: u64 = 1_000_000;
+    let mut made_up = waiting(mpm, kept);
+    made_up.run.manifest.plan.load.concurrency = 60;
+    let mut rows = clean_rows(mpm);
+    rows.manifest.plan = made_up.run.manifest.plan.clone();
+    rows.kernel.clear();
+    rows.client.clear();
+    for n in 0..100_u16 {
+        let pickup_ns = BEGIN_NS + SECOND + u64::from(n) * STEP;
+        let end_ns = pickup_ns + 10 * STEP;
+        let port = 50_000 + n;
+        rows.client.push(ClientRow {
+            first_byte_ns: end_ns,
+            last_byte_ns: end_ns,
+            end_ns: end_ns + 10,
+            ..failed(port, 1, Outcome::Ok, 200)
+        });
+        rows.kernel.push(KernelRow {
+            established_ns: pickup_ns - 50 * STEP,
+            queued_ns: pickup_ns - 50 * STEP,
+            arrival_ns: pickup_ns - 50 * STEP,
+            accepted_ns: pickup_ns - 10,
+            pickup_ns,
+            last_send_ns: end_ns,
+            end_ns,
+            ..kept(port)
+        });
+    }
+    let ends = made_up.run.ends;
+    let mut made_up = MadeUp::of(rows);
+    made_up.run.ends = ends;
+    made_up
+}
+
+#[test]
+fn short_waits_of_most_connections_for_taken_slots_are_told_and_weigh_little() {
+    for mpm in Mpm::ALL {
+        let made_up = in_turn(mpm);
+        assert_eq!(made_up.found(), ["slots-taken"]);
+        let finding = made_up.finding("slots-taken");
+        contains(
+            &finding.sentence,
+            &[
+                "100 of 100 connections waited longer for a slot than they were then served",
+                "0.05 s against 0.01 s (medians)",
+                " of 10 slots (MaxRequestWorkers) taken on average, most of which served requests",
+                "no request failed of it",
+            ],
+        );
+        assert!(finding.weight < 0.01, "{}", finding.weight);
+        assert_eq!(
+            finding.remedies[0].change,
+            Some(Change::MaxRequestWorkers(60))
+        );
+    }
+}
+
+#[test]
+fn short_waits_are_no_finding_within_the_slots_or_where_slots_were_kept_away() {
+    let mut within = in_turn(Mpm::Event);
+    within.run.manifest.plan.load.concurrency = 10;
+    assert_eq!(within.found(), [] as [&str; 0]);
+    let mut fewer = in_turn(Mpm::Event);
+    fewer.run.ends.pop();
+    assert_eq!(fewer.found(), [] as [&str; 0]);
 }
 
 #[test]
@@ -237,7 +307,7 @@ fn slow_clients_that_outlast_the_records_are_counted_by_the_client() {
         &[
             "1 of 1 connection waited",
             "1 never read at all",
-            "all 10 slots waited for the rest",
+            "all 10 slots (MaxRequestWorkers) waited for the rest",
         ],
     );
     // Without a count of those who hold the slots nothing is said of them.
@@ -263,7 +333,7 @@ fn a_cold_start_tells_how_the_children_came() {
     contains(
         &finding.sentence,
         &[
-            "2 of 2 connections waited a second or more, 5.0 s in the middle",
+            "2 of 2 connections waited a second or more, 5.0 s (median) and 5.0 s at most",
             "1 of the 10 slots",
             "reached them 5.0 s into it",
             "1-2-4-2-0-1 children in successive seconds",
@@ -305,5 +375,33 @@ fn kept_connections_that_event_closed_are_told_with_the_requests_sent_again() {
     assert_eq!(
         finding.remedies[0].change,
         Some(Change::MaxRequestWorkers(15))
+    );
+}
+
+#[test]
+fn a_reset_after_the_whole_answer_is_no_failure() {
+    let made_up = MadeUp::clean(Mpm::Event);
+    let served = made_up.run.client[0].clone();
+    let reset = FailureRow {
+        t_ns: served.end_ns + 1000,
+        kind: FailureKind::ResetSent,
+        remote_port: served.local_port,
+        ..FailureRow::default()
+    };
+    let mut made_up = made_up.with_failures([reset]);
+    assert_eq!(made_up.found(), [] as [&str; 0]);
+    // A request on the same kept connection that met it.
+    made_up.run.client.push(ClientRow {
+        reused: true,
+        ordinal: 1,
+        local_port: served.local_port,
+        start_ns: served.end_ns + 500,
+        end_ns: served.end_ns + 2000,
+        ..failed(served.local_port, 0, Outcome::ResetBeforeFirstByte, 0)
+    });
+    assert_eq!(made_up.found(), ["kept-connections-closed"]);
+    contains(
+        &made_up.finding("kept-connections-closed").sentence,
+        &["(1 reset sent)", "1 of the 101 requests failed"],
     );
 }
