@@ -172,6 +172,8 @@ impl Connection {
         let outcome = match (self.row.sent_ns, errno) {
             (0, libc::ECONNREFUSED) => Outcome::Refused,
             (0, _) => Outcome::ConnectFailed,
+            // It had its answer; the server just did not keep it any longer.
+            (_, 0) if self.kind == Kind::IdleKeepAlive && self.was_held() => Outcome::Ok,
             (_, 0) if answered => Outcome::ShortBody,
             (_, 0) => Outcome::ClosedEarly,
             _ if answered => Outcome::ResetInBody,
@@ -256,6 +258,9 @@ mod tests {
         let row = idle.let_go(900).row;
         assert_eq!((row.first_byte_ns, row.last_byte_ns), (300, 310));
         assert_eq!((row.status, row.body_bytes), (200, 4));
+        assert_eq!(idle.broken(0, 950), Next::Close);
+        let ended = idle.let_go(960);
+        assert_eq!((ended.fate, ended.row.outcome), (Fate::Ended, Outcome::Ok));
 
         let mut refused = connection(Kind::IdleKeepAlive);
         refused.sent(20, 20, 200);

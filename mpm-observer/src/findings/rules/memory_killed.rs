@@ -90,11 +90,11 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
         after(first.t_ns, begin_ns)
     );
     seen.rests_on(FAILURES, kills.len(), example);
-    if let Some(counted) = counted.filter(|counted| *counted != kills.len() as u64) {
+    if let Some(counted) = counted.filter(|counted| *counted != victims.len() as u64) {
         seen.missing.push(format!(
             "the control group counted {}, {} recorded",
             plural(counted, "kill"),
-            kills.len()
+            victims.len()
         ));
     }
     log(run, &mut seen, &victims, first.t_ns);
