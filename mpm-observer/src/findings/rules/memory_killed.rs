@@ -11,7 +11,7 @@ use crate::{
         evidence::{RunEvidence, StartResult},
         observation::{Claimed, Observation, Seen},
         reached::Reached,
-        words::{after, by_frequency, call_example, mb, who},
+        words::{after, by_frequency, call_example, errno_name, mb, who},
     },
     recording::FailureKind,
     wording::plural,
@@ -118,14 +118,16 @@ fn refused_besides(run: &RunEvidence<'_>, seen: &mut Observation, victims: &Hash
     let calls: Vec<_> = run
         .failures(FailureKind::Call)
         .filter(|(_, row)| {
-            let of_victim = row.errno == Errno::ENOMEM as u32 && victims.contains(&row.pid);
-            of_victim || Reached::of(row) == Reached::CgroupMemory
+            let no_memory = [Errno::ENOMEM as u32, Errno::ENFILE as u32].contains(&row.errno);
+            no_memory && victims.contains(&row.pid) || Reached::of(row) == Reached::CgroupMemory
         })
         .collect();
     seen.failures.extend(calls.iter().map(|(place, _)| *place));
     seen.figure("refused", calls.len() as f64);
     if let Some((_, first)) = calls.first() {
-        let names = calls.iter().map(|(_, row)| row.call.clone());
+        let names = calls
+            .iter()
+            .map(|(_, row)| format!("{} with {}", row.call, errno_name(row.errno)));
         seen.word("refused_calls", by_frequency(names));
         let begin_ns = run.run.manifest.began_ns;
         seen.rests_on(FAILURES, calls.len(), call_example(first, begin_ns));
@@ -229,7 +231,7 @@ fn tell(seen: &Seen<'_>) -> String {
         followed.insert(
             0,
             format!(
-                "{}{each} refused besides with ENOMEM, of {}",
+                "{}{each} refused besides, of {}",
                 seen.plural("refused", "call"),
                 seen.word("refused_calls")
             ),
