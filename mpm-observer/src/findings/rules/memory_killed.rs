@@ -231,7 +231,7 @@ fn tell(seen: &Seen<'_>) -> String {
         followed.insert(
             0,
             format!(
-                "{}{each} refused besides, of {}",
+                "{}{each} refused besides ({})",
                 seen.plural("refused", "call"),
                 seen.word("refused_calls")
             ),

@@ -110,7 +110,7 @@ fn calls_that_found_no_memory_belong_to_the_kills_beside_them() {
         &made_up.finding("killed-for-memory").sentence,
         &[
             "2 children killed by the kernel (SIGKILL)",
-            "3 calls refused besides, of accept4 with ENOMEM (2) and openat with ENOMEM (1)",
+            "3 calls refused besides (accept4 with ENOMEM (2) and openat with ENOMEM (1))",
         ],
     );
 }
