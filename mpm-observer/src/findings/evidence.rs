@@ -121,6 +121,14 @@ impl<'a> RunEvidence<'a> {
         self.run.ends.iter().filter(|row| !row.is_thread)
     }
 
+    /// When the process that all others come from ended, if it did before it was told to.
+    #[must_use]
+    pub fn parent_end_ns(&self) -> Option<u64> {
+        let mut parents = self.processes().filter(|row| is_parent(row) && !row.alive);
+        let end_ns = parents.next()?.exited_ns;
+        (end_ns < self.stop_ns).then_some(end_ns)
+    }
+
     /// The process of each task.
     #[must_use]
     pub fn process_of_task(&self) -> HashMap<u32, u32> {

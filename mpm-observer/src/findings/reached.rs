@@ -41,6 +41,8 @@ impl Reached {
             Errno::ENOMEM => memory(row),
             Errno::EAGAIN if is_fork(row) => tasks(row),
             Errno::EMFILE => Self::OpenFiles,
+            // accept4 has this error where the kernel cannot have memory for a socket.
+            Errno::ENFILE if at_memory_of_cgroup(row) => Self::CgroupMemory,
             Errno::ENFILE => Self::SystemFiles,
             Errno::ENOSPC | Errno::EDQUOT => Self::DiskSpace,
             _ => Self::Unknown,
@@ -164,6 +166,11 @@ mod tests {
             ..call(name, Errno::ENOMEM)
         };
         assert_eq!(Reached::of(&row("accept4")), Reached::CgroupMemory);
+        let row_without_socket = FailureRow {
+            errno: Errno::ENFILE as u32,
+            ..row("accept4")
+        };
+        assert_eq!(Reached::of(&row_without_socket), Reached::CgroupMemory);
         let with_room = FailureRow {
             cgroup_memory: Some(12_000_000),
             ..row("accept4")

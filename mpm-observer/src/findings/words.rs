@@ -17,9 +17,11 @@ pub(super) fn mb(bytes: f64) -> String {
     format!("{:.1} MB", bytes / 1e6)
 }
 
-/// Seconds with two significant digits, or one decimal: `0.25 s`, `5.1 s`.
+/// Seconds with two significant digits, or one decimal: `0.4 ms`, `0.25 s`, `5.1 s`.
 pub(super) fn seconds(seconds: f64) -> String {
-    if seconds < 1.0 {
+    if seconds < 0.01 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else if seconds < 1.0 {
         format!("{seconds:.2} s")
     } else {
         format!("{seconds:.1} s")
@@ -132,6 +134,12 @@ mod tests {
         assert_eq!(errno_name(9999), "error 9999");
         assert_eq!(signal_name(9), "SIGKILL");
         assert_eq!(signal_name(64), "signal 64");
+    }
+
+    #[test]
+    fn short_times_are_told_in_milliseconds() {
+        let told = [0.000_42, 0.0123, 0.25, 5.06].map(seconds);
+        assert_eq!(told, ["0.4 ms", "0.01 s", "0.25 s", "5.1 s"]);
     }
 
     #[test]

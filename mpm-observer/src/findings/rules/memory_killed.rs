@@ -11,7 +11,7 @@ use crate::{
         evidence::{RunEvidence, StartResult},
         observation::{Claimed, Observation, Seen},
         reached::Reached,
-        words::{after, by_frequency, call_example, mb, who},
+        words::{after, by_frequency, call_example, errno_name, mb, who},
     },
     recording::FailureKind,
     wording::plural,
@@ -90,11 +90,17 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
         after(first.t_ns, begin_ns)
     );
     seen.rests_on(FAILURES, kills.len(), example);
-    if let Some(counted) = counted.filter(|counted| *counted != victims.len() as u64) {
+    // The group's own count has those of the stop too, and counts processes.
+    let all = run.run.failures.iter();
+    let recorded: HashSet<u32> = all
+        .filter(|row| row.kind == FailureKind::OomKill)
+        .map(|row| row.pid)
+        .collect();
+    let recorded = recorded.len() as u64;
+    if let Some(counted) = counted.filter(|counted| *counted != recorded) {
         seen.missing.push(format!(
-            "the control group counted {}, {} recorded",
+            "the control group counted {}, {recorded} recorded",
             plural(counted, "kill"),
-            victims.len()
         ));
     }
     log(run, &mut seen, &victims, first.t_ns);
@@ -118,14 +124,16 @@ fn refused_besides(run: &RunEvidence<'_>, seen: &mut Observation, victims: &Hash
     let calls: Vec<_> = run
         .failures(FailureKind::Call)
         .filter(|(_, row)| {
-            let of_victim = row.errno == Errno::ENOMEM as u32 && victims.contains(&row.pid);
-            of_victim || Reached::of(row) == Reached::CgroupMemory
+            let no_memory = [Errno::ENOMEM as u32, Errno::ENFILE as u32].contains(&row.errno);
+            no_memory && victims.contains(&row.pid) || Reached::of(row) == Reached::CgroupMemory
         })
         .collect();
     seen.failures.extend(calls.iter().map(|(place, _)| *place));
     seen.figure("refused", calls.len() as f64);
     if let Some((_, first)) = calls.first() {
-        let names = calls.iter().map(|(_, row)| row.call.clone());
+        let names = calls
+            .iter()
+            .map(|(_, row)| format!("{} with {}", row.call, errno_name(row.errno)));
         seen.word("refused_calls", by_frequency(names));
         let begin_ns = run.run.manifest.began_ns;
         seen.rests_on(FAILURES, calls.len(), call_example(first, begin_ns));
@@ -229,7 +237,7 @@ fn tell(seen: &Seen<'_>) -> String {
         followed.insert(
             0,
             format!(
-                "{}{each} refused besides with ENOMEM, of {}",
+                "{}{each} refused besides ({})",
                 seen.plural("refused", "call"),
                 seen.word("refused_calls")
             ),

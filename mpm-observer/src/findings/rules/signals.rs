@@ -52,6 +52,7 @@ fn observe(run: &RunEvidence<'_>, claimed: &Claimed, faults: bool) -> Option<Obs
         signals.find(|(_, row)| row.pid == victim.pid && row.signal == victim.exit_signal)
     };
     let started = run.run.manifest.start.answered;
+    let parent_end_ns = run.parent_end_ns();
     let victims: Vec<&TaskRow> = run
         .processes()
         .filter(|row| !row.alive && row.exit_signal != 0 && row.exited_ns < run.stop_ns())
@@ -62,7 +63,9 @@ fn observe(run: &RunEvidence<'_>, claimed: &Claimed, faults: bool) -> Option<Obs
             // httpd's parent ends children that it has no need of, and the lab an httpd that
             // does not come up.
             let order = matches!(row.exit_signal, 1 | 2 | 10 | 15);
-            faults || (started && !(order && (from_httpd || sender.is_none())))
+            // Without its parent httpd has ended; what is left of it the lab clears away.
+            let cleared = parent_end_ns.is_some_and(|end_ns| row.exited_ns > end_ns);
+            faults || (started && !cleared && !(order && (from_httpd || sender.is_none())))
         })
         .collect();
     let first = victims.iter().min_by_key(|row| row.exited_ns)?;

@@ -110,7 +110,7 @@ fn calls_that_found_no_memory_belong_to_the_kills_beside_them() {
         &made_up.finding("killed-for-memory").sentence,
         &[
             "2 children killed by the kernel (SIGKILL)",
-            "3 calls refused besides with ENOMEM, of accept4 (2) and openat (1)",
+            "3 calls refused besides (accept4 with ENOMEM (2) and openat with ENOMEM (1))",
         ],
     );
 }
@@ -173,6 +173,30 @@ fn a_kill_by_somebody_else_names_the_sender() {
     );
     let unknown = ended(1, KILL).finding("killed");
     assert_eq!(unknown.missing, ["who sent the signal was not recorded"]);
+}
+
+#[test]
+fn what_the_lab_clears_away_after_the_parent_s_death_is_not_told_as_killed() {
+    let mut made_up = ended(3, KILL);
+    // The kernel chose the parent; then the lab ended what was left.
+    made_up.run.ends[0].exited_ns = BEGIN_NS + 2 * SECOND;
+    made_up.run.ends[0].exit_signal = KILL;
+    let parent = FailureRow {
+        cgroup_memory_limit: Some(16_000_000),
+        cgroup_memory: Some(16_000_000),
+        ..about(FailureKind::OomKill, &made_up.run.ends[0])
+    };
+    let left = made_up.run.ends[1..=3].iter().map(|victim| FailureRow {
+        by_tid: 9,
+        ..about(FailureKind::Signal, victim)
+    });
+    let rows: Vec<FailureRow> = left.chain([parent]).collect();
+    let made_up = made_up.with_failures(rows);
+    assert_eq!(made_up.found(), ["killed-for-memory"]);
+    contains(
+        &made_up.finding("killed-for-memory").sentence,
+        &["1 parent killed", "httpd came up and then ended"],
+    );
 }
 
 #[test]
