@@ -102,6 +102,13 @@ impl<'a> RunEvidence<'a> {
         rows.filter(move |(_, row)| row.t_ns >= stop_ns)
     }
 
+    /// When httpd's first process ended, if it did before it was told to; ns.
+    #[must_use]
+    pub fn parent_ended_ns(&self) -> Option<u64> {
+        let ended = |row: &&TaskRow| is_parent(row) && !row.alive && row.exited_ns < self.stop_ns();
+        self.processes().find(ended).map(|row| row.exited_ns)
+    }
+
     /// httpd's processes at their end, the first one among them.
     pub fn processes(&self) -> impl Iterator<Item = &'a TaskRow> {
         self.run.ends.iter().filter(|row| !row.is_thread)

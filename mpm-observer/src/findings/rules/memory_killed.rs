@@ -2,15 +2,18 @@
 
 use std::collections::HashSet;
 
+use nix::errno::Errno;
+
 use super::{FAILURES, LOG, MANIFEST, Rule, TASKS, sentence};
 use crate::{
     findings::{
         Change, Remedy,
         evidence::{RunEvidence, StartResult},
         observation::{Claimed, Observation, Seen},
-        words::{after, by_frequency, mb, who},
+        reached::Reached,
+        words::{after, by_frequency, call_example, mb, who},
     },
-    recording::FailureKind,
+    recording::{FailureKind, FailureRow},
     wording::plural,
 };
 
@@ -53,6 +56,23 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
     let signals = run.failures(FailureKind::Signal);
     let of_victims = signals.filter(|(_, row)| victims.contains(&row.pid) && row.signal == 9);
     seen.failures.extend(of_victims.map(|(place, _)| place));
+    // What could not be had before somebody was killed, or by the one that was. accept4 says
+    // ENFILE where there is no memory for the socket.
+    let no_memory = |row: &FailureRow| match Reached::of(row) {
+        Reached::SystemFiles => true,
+        Reached::Unknown => row.errno == Errno::ENOMEM as u32,
+        _ => false,
+    };
+    let refused: Vec<(usize, &FailureRow)> = run
+        .failures(FailureKind::Call)
+        .filter(|(_, row)| no_memory(row))
+        .collect();
+    if let Some((_, first)) = refused.first() {
+        let example = call_example(first, run.run.manifest.began_ns);
+        seen.figure("refused", refused.len() as f64);
+        seen.rests_on(FAILURES, refused.len(), example);
+    }
+    seen.failures.extend(refused.iter().map(|(place, _)| place));
     let role = by_frequency(kills.iter().map(|(_, row)| match row.role.as_str() {
         "" => "process".to_owned(),
         role => role.to_owned(),
@@ -205,6 +225,10 @@ fn tell(seen: &Seen<'_>) -> String {
             .any(|part| part.contains("in the error log"))
     {
         followed.insert(0, seen.word("silent").to_owned());
+    }
+    if seen.most("refused").is_some() {
+        let calls = seen.plural("refused", "call");
+        followed.push(format!("{calls} found no memory meanwhile"));
     }
     sentence(&cause, &followed, "")
 }

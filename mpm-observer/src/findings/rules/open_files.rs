@@ -1,11 +1,14 @@
 //! Descriptors that were refused.
 
 use super::{CLIENT, FAILURES, LOG, Rule, number, refused, sentence};
-use crate::findings::{
-    Change, Remedy,
-    evidence::RunEvidence,
-    observation::{Observation, Seen},
-    reached::Reached,
+use crate::{
+    findings::{
+        Change, Remedy,
+        evidence::RunEvidence,
+        observation::{Observation, Seen},
+        reached::Reached,
+    },
+    recording::FailureKind,
 };
 
 pub(super) const OF_PROCESS: Rule = Rule {
@@ -21,7 +24,13 @@ pub(super) const OF_SYSTEM: Rule = Rule {
     name: "open-files-of-the-system",
     looks_for: "a call with ENFILE, at fs.file-max",
     needs: &[FAILURES, CLIENT, LOG],
-    observe: |run, _| observe(run, Reached::SystemFiles),
+    observe: |run, _| {
+        // A socket for which the control group has no memory is ENFILE too.
+        let short_of_memory = run.failures(FailureKind::OomKill).next().is_some();
+        (!short_of_memory)
+            .then(|| observe(run, Reached::SystemFiles))
+            .flatten()
+    },
     tell: |seen| {
         let cause = format!(
             "{}: the whole system had as many files open as fs.file-max allows",

@@ -52,10 +52,13 @@ fn observe(run: &RunEvidence<'_>, claimed: &Claimed, faults: bool) -> Option<Obs
         signals.find(|(_, row)| row.pid == victim.pid && row.signal == victim.exit_signal)
     };
     let started = run.run.manifest.start.answered;
+    // What is left without its parent the lab ends.
+    let parent_ended_ns = run.parent_ended_ns().unwrap_or(u64::MAX);
     let victims: Vec<&TaskRow> = run
         .processes()
         .filter(|row| !row.alive && row.exit_signal != 0 && row.exited_ns < run.stop_ns())
         .filter(|row| is_fault(row.exit_signal) == faults && !taken.contains(&row.pid))
+        .filter(|row| faults || row.exited_ns <= parent_ended_ns)
         .filter(|row| {
             let sender = sent_to(row).map(|(_, signal)| signal);
             let from_httpd = sender.is_some_and(|signal| own.contains(&signal.by_tid));

@@ -1,6 +1,7 @@
 //! Processes that were ended.
 
 use loadgen::Outcome;
+use nix::errno::Errno;
 
 use super::{BEGIN_NS, MadeUp, SECOND, STOP_NS, clean_rows, contains, failed, prefork};
 use crate::{
@@ -55,6 +56,55 @@ fn out_of_memory(victims: usize) -> MadeUp {
         })
         .collect();
     made_up.with_failures(rows)
+}
+
+#[test]
+fn what_the_lab_ends_after_the_parent_is_no_kill_of_its_own() {
+    let mut made_up = out_of_memory(4);
+    // The kernel chose the parent too; then the guard ended the rest.
+    for (place, row) in made_up.run.ends.iter_mut().enumerate() {
+        let after_ns = match place {
+            0 => 0,
+            1..=4 => continue,
+            _ => 1_000_000,
+        };
+        row.alive = false;
+        row.exit_signal = KILL;
+        row.exited_ns = BEGIN_NS + 3 * SECOND + after_ns;
+    }
+    let parent = FailureRow {
+        cgroup_memory_limit: Some(16_000_000),
+        cgroup_memory: Some(16_000_000),
+        ..about(FailureKind::OomKill, &made_up.run.ends[0])
+    };
+    made_up.run.failures.push(parent);
+    assert!(
+        !made_up.found().contains(&"killed".to_owned()),
+        "{:?}",
+        made_up.found()
+    );
+}
+
+#[test]
+fn calls_that_found_no_memory_beside_kills_are_no_limit_of_files() {
+    let mut made_up = out_of_memory(4);
+    let call = |call: &str, errno: Errno| FailureRow {
+        kind: FailureKind::Call,
+        call: call.into(),
+        errno: errno as u32,
+        ..about(FailureKind::Call, &made_up.run.ends[1])
+    };
+    let calls = [
+        call("accept4", Errno::ENFILE),
+        call("openat", Errno::ENOMEM),
+    ];
+    made_up.run.failures.extend(calls);
+    assert_eq!(made_up.found(), ["killed-for-memory"]);
+    let sentence = made_up.finding("killed-for-memory").sentence;
+    assert!(
+        sentence.ends_with("; 2 calls found no memory meanwhile."),
+        "{sentence}"
+    );
 }
 
 #[test]
