@@ -292,6 +292,15 @@ impl Axis {
     }
 }
 
+/// Both axes of an area: grid, baseline and labels.
+pub(crate) fn draw_axes(scene: &mut Scene, area: &Rect, x: &Axis, y: &Axis) {
+    y.draw_level_grid(scene, area);
+    x.draw_upright_grid(scene, area);
+    draw_baseline(scene, area);
+    y.draw_y_labels(scene, area);
+    x.draw_x_labels(scene, area);
+}
+
 /// The line along the bottom of `area`.
 pub(crate) fn draw_baseline(scene: &mut Scene, area: &Rect) {
     scene.level(area.bottom, area.left, area.right, 1.0, Color::AXIS);

@@ -1,14 +1,14 @@
 //! Values over a number that was chosen, such as a limit, with the interval of each.
 
-use crate::axis::{Axis, Room, X_LABELS_HEIGHT, draw_baseline};
+use crate::axis::{Axis, Room, X_LABELS_HEIGHT, draw_axes};
 use crate::chart::Paint;
 use crate::data::{Interval, check_finite, check_interval, check_not_negative, extent};
 use crate::error::PlotError;
 use crate::flags::Flags;
 use crate::frame::Frame;
 use crate::grid::{PANEL_TITLE_HEIGHT, axis_title};
-use crate::lines::draw_line;
-use crate::page::{LegendEntry, Swatch};
+use crate::lines::{draw_line, line_legend};
+use crate::page::LegendEntry;
 use crate::scene::{Point, Rect, Scene};
 use crate::style::{Color, SeriesStyle};
 use crate::text::Fonts;
@@ -234,17 +234,8 @@ impl Paint for Curves {
     }
 
     fn legend(&self) -> Vec<LegendEntry> {
-        let name = |series: &CurveSeries| {
-            if series.points.is_empty() {
-                format!("{} (no data)", series.name)
-            } else {
-                series.name.clone()
-            }
-        };
-        self.series
-            .iter()
-            .map(|series| LegendEntry::new(name(series), series.style, Swatch::Line))
-            .collect()
+        let series = self.series.iter();
+        line_legend(series.map(|series| (&*series.name, series.style, !series.points.is_empty())))
     }
 
     fn least_height(&self, _fonts: &Fonts, _width: f64) -> f64 {
@@ -266,11 +257,7 @@ impl Paint for Curves {
         let area = Rect::new(left, top + flags.height(), right, bottom);
         let y = Axis::linear(&scene.fonts, up(area.top), range, self.y_unit);
 
-        y.draw_level_grid(scene, &area);
-        x.draw_upright_grid(scene, &area);
-        draw_baseline(scene, &area);
-        y.draw_y_labels(scene, &area);
-        x.draw_x_labels(scene, &area);
+        draw_axes(scene, &area, &x, &y);
         scene.text(axis_title(&self.y_title, (body.left, body.top)));
         flags.draw(scene, area.top);
         for index in 0..self.series.len() {

@@ -1,6 +1,6 @@
 //! The distribution of a duration or size, as the share of values up to x or from x on.
 
-use crate::axis::{Axis, Room, X_LABELS_HEIGHT, draw_baseline};
+use crate::axis::{Axis, Room, X_LABELS_HEIGHT, draw_axes};
 use crate::chart::Paint;
 use crate::data::{check_not_negative, extent};
 use crate::error::PlotError;
@@ -163,11 +163,7 @@ impl Paint for Distribution {
             body.right - 34.0,
             body.bottom - X_LABELS_HEIGHT - 30.0,
         );
-        y.draw_level_grid(scene, &area);
-        x.draw_upright_grid(scene, &area);
-        draw_baseline(scene, &area);
-        y.draw_y_labels(scene, &area);
-        x.draw_x_labels(scene, &area);
+        draw_axes(scene, &area, &x, &y);
         scene.text(axis_title(&self.y_title, (body.left, body.top)));
         let under = (area.center().0, area.bottom + X_LABELS_HEIGHT + 6.0);
         scene.text(axis_title(&self.x_title, under).centered());

@@ -47,8 +47,10 @@ pub struct IntervalRow {
     pub label: String,
     /// Colour of marker and interval.
     pub style: SeriesStyle,
-    /// The effect with its interval; `None` when it could not be computed.
+    /// The effect with its interval; `None` when there is nothing to draw.
     pub estimate: Option<Estimate>,
+    /// What stands in place of the numbers where there is no estimate; empty: `no data`.
+    pub instead: String,
     /// What follows from it, e.g. `confirmed`.
     pub verdict: String,
 }
@@ -64,7 +66,13 @@ struct Columns {
 
 impl Intervals {
     fn estimate_text(&self, row: &IntervalRow) -> String {
-        row.estimate.map_or("no data".into(), |e| {
+        let without = || -> String {
+            match row.instead.as_str() {
+                "" => "no data".into(),
+                instead => instead.into(),
+            }
+        };
+        row.estimate.map_or_else(without, |e| {
             let numbers = [e.value, e.interval.low, e.interval.high];
             let largest = numbers.iter().map(|n| n.abs()).fold(0.0, f64::max);
             // Three digits of the largest number, and as many decimals for the others.

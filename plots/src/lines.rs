@@ -1,5 +1,6 @@
 //! Lines with bands and markers, as percentiles and timelines draw them.
 
+use crate::page::{LegendEntry, Swatch};
 use crate::scene::{Point, Scene};
 use crate::style::SeriesStyle;
 
@@ -18,6 +19,20 @@ pub(crate) struct LinePoint {
     pub at: Point,
     /// Upper and lower y.
     pub band: Option<(f64, f64)>,
+}
+
+/// The legend of lines, each with its name, style and whether it has data.
+pub(crate) fn line_legend<'a>(
+    lines: impl Iterator<Item = (&'a str, SeriesStyle, bool)>,
+) -> Vec<LegendEntry> {
+    let entry = |(name, style, has_data): (&str, SeriesStyle, bool)| {
+        let name = match has_data {
+            true => name.to_owned(),
+            false => format!("{name} (no data)"),
+        };
+        LegendEntry::new(name, style, Swatch::Line)
+    };
+    lines.map(entry).collect()
 }
 
 /// Draws the bands of a series: as areas where neighbours both have one, else as whiskers.

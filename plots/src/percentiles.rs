@@ -1,13 +1,13 @@
 //! Latency by percentile: the x axis gives each further nine the same room, y is logarithmic.
 
-use crate::axis::{Axis, Room, X_LABELS_HEIGHT, draw_baseline};
+use crate::axis::{Axis, Room, X_LABELS_HEIGHT, draw_axes};
 use crate::chart::Paint;
 use crate::data::{Interval, check_interval, check_not_negative, extent};
 use crate::error::PlotError;
 use crate::frame::Frame;
 use crate::grid::{PANEL_TITLE_HEIGHT, axis_title};
-use crate::lines::{LinePoint, draw_series};
-use crate::page::{LegendEntry, Swatch};
+use crate::lines::{LinePoint, draw_series, line_legend};
+use crate::page::LegendEntry;
 use crate::scene::{Rect, Scene};
 use crate::style::SeriesStyle;
 use crate::ticks::nines;
@@ -105,17 +105,8 @@ impl Paint for Percentiles {
     }
 
     fn legend(&self) -> Vec<LegendEntry> {
-        let name = |series: &PercentileSeries| {
-            if series.points.is_empty() {
-                format!("{} (no data)", series.name)
-            } else {
-                series.name.clone()
-            }
-        };
-        self.series
-            .iter()
-            .map(|series| LegendEntry::new(name(series), series.style, Swatch::Line))
-            .collect()
+        let series = self.series.iter();
+        line_legend(series.map(|series| (&*series.name, series.style, !series.points.is_empty())))
     }
 
     fn paint(&self, scene: &mut Scene, body: &Rect) {
@@ -126,11 +117,7 @@ impl Paint for Percentiles {
             body.right - 30.0,
             body.bottom - X_LABELS_HEIGHT - 30.0,
         );
-        y.draw_level_grid(scene, &area);
-        x.draw_upright_grid(scene, &area);
-        draw_baseline(scene, &area);
-        y.draw_y_labels(scene, &area);
-        x.draw_x_labels(scene, &area);
+        draw_axes(scene, &area, &x, &y);
         scene.text(axis_title(&self.y_title, (body.left, body.top)));
         let under = (area.center().0, area.bottom + X_LABELS_HEIGHT + 6.0);
         scene.text(axis_title(&self.x_title, under).centered());

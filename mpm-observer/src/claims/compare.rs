@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Effect, Measure, Needed, ScenarioRuns, Threshold, Verdict, needed::needed};
+use super::{Effect, Measure, Needed, RunValues, ScenarioRuns, Threshold, Verdict, needed::needed};
 use crate::{
     scenario::{ClaimText, Direction, Mpm},
     statistics::Ends,
@@ -17,6 +17,8 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// How much more the subject has; `None` if no repetition gave a value for both.
     pub effect: Option<Effect>,
+    /// Whether neither had any of the metric in any repetition: equal, but no ratio.
+    pub none_in_either: bool,
     /// Repetitions that both MPMs have.
     pub repetitions: usize,
     /// Of these, those in which the client was the bottleneck of a figure that it bounds: of the
@@ -29,6 +31,10 @@ pub struct Comparison {
     /// Further repetitions that would decide, where it is undecided.
     pub needed: Option<Needed>,
 }
+
+/// The metric by which failing is judged by runs with any failure, instead of by the share of
+/// requests that failed: where httpd makes good what it loses, few of them meet it.
+pub const RUN_FAILED: &str = "run_failed";
 
 /// In which direction a busy client bends a metric.
 fn bent_by_client(metric: &str) -> Option<Bent> {
@@ -55,16 +61,24 @@ pub(super) fn compare(
     runs: &ScenarioRuns,
 ) -> Comparison {
     if claim.direction == Some(Direction::Fails) {
-        failures(claim, (subject, other), runs)
+        failures(claim, metric, (subject, other), runs)
     } else {
         amounts(claim, metric, (subject, other), runs)
     }
 }
 
-fn failures(claim: &ClaimText, (subject, other): (Mpm, Mpm), runs: &ScenarioRuns) -> Comparison {
+fn failures(
+    claim: &ClaimText,
+    metric: &str,
+    (subject, other): (Mpm, Mpm),
+    runs: &ScenarioRuns,
+) -> Comparison {
     let shares = |mpm| -> Vec<f64> {
-        let shares = runs.runs_of(mpm).map(|run| run.failed_share());
-        shares.flatten().collect()
+        let share = match metric {
+            RUN_FAILED => RunValues::any_failed,
+            _ => RunValues::failed_share,
+        };
+        runs.runs_of(mpm).filter_map(share).collect()
     };
     let (own, others) = (shares(subject), shares(other));
     let threshold = Threshold::new(
@@ -78,6 +92,7 @@ fn failures(claim: &ClaimText, (subject, other): (Mpm, Mpm), runs: &ScenarioRuns
         other,
         verdict: Verdict::Undecided,
         effect: Effect::of_shares(&own, &others),
+        none_in_either: false,
         repetitions: runs.pairs(subject, other).count(),
         client_bound_subject: 0,
         client_bound_other: 0,
@@ -110,6 +125,7 @@ fn amounts(
         other,
         verdict: Verdict::Undecided,
         effect: Effect::of_pairs(&amounts),
+        none_in_either: amounts.iter().all(|pair| *pair == (0.0, 0.0)) && !amounts.is_empty(),
         repetitions: runs.pairs(subject, other).count(),
         client_bound_subject: valued
             .iter()

@@ -13,7 +13,7 @@ mod runs;
 mod statement;
 mod verdict;
 
-pub use compare::Comparison;
+pub use compare::{Comparison, RUN_FAILED};
 pub use effect::{Effect, Measure};
 pub use judge::{Judgement, NotJudged, judge};
 pub use needed::{MOST_FURTHER, Needed};

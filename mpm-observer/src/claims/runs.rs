@@ -50,6 +50,14 @@ impl RunValues {
         (ended > 0).then(|| self.failed as f64 / ended as f64)
     }
 
+    /// Whether anything of it failed, 1 or 0: httpd did not come up, or a request. `None` when it
+    /// came up and no request ended.
+    #[must_use]
+    pub fn any_failed(&self) -> Option<f64> {
+        let share = self.failed_share()?;
+        Some(if share > 0.0 { 1.0 } else { 0.0 })
+    }
+
     /// Its value of a metric. A run in which httpd did not come up has none: what it lacks is no
     /// small amount of anything.
     #[must_use]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Judgement, ScenarioRuns, Verdict, judge};
-use crate::scenario::{ClaimText, Mpm};
+use crate::scenario::ClaimText;
 
 /// A statement of the tutorial.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,6 +15,24 @@ pub struct Claim {
     pub text: ClaimText,
     /// What was measured, one for each scenario that has the statement.
     pub cases: Vec<Case>,
+}
+
+impl Claim {
+    /// The verdicts that count with their cases, where they are not all the same; otherwise empty.
+    #[must_use]
+    pub fn depends(&self) -> Vec<(Verdict, Vec<&Judgement>)> {
+        let mut by_verdict: BTreeMap<Verdict, Vec<&Judgement>> = BTreeMap::new();
+        for judgement in self.cases.iter().map(Case::counts) {
+            by_verdict
+                .entry(judgement.verdict)
+                .or_default()
+                .push(judgement);
+        }
+        match by_verdict.len() {
+            0 | 1 => Vec::new(),
+            _ => by_verdict.into_iter().collect(),
+        }
+    }
 }
 
 /// A statement in one of its scenarios.
@@ -50,16 +68,6 @@ impl Case {
     #[must_use]
     pub fn counts(&self) -> &Judgement {
         self.fair().unwrap_or(&self.own)
-    }
-
-    /// The MPMs concerned, in any of its comparisons.
-    #[must_use]
-    pub fn concerns(&self, mpm: Mpm) -> bool {
-        let of = |judgement: &Judgement| {
-            judgement.subject == Some(mpm)
-                || judgement.comparisons.iter().any(|each| each.other == mpm)
-        };
-        of(&self.own) || self.fair().is_some_and(of)
     }
 }
 

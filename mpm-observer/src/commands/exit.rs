@@ -1,5 +1,7 @@
 //! Exit codes.
 
+use std::fmt::Display;
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -31,3 +33,13 @@ impl Exit {
 
 /// An error in one line, with the code to end with.
 pub(super) type CommandResult = Result<Exit, (Exit, String)>;
+
+/// An error of a lab or a search, which says whether it is that something is missing here.
+pub(super) fn failed(is_prerequisite: bool, error: &impl Display) -> (Exit, String) {
+    let exit = if is_prerequisite {
+        Exit::Missing
+    } else {
+        Exit::Failed
+    };
+    (exit, error.to_string())
+}

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    exit::{CommandResult, Exit},
+    exit::{CommandResult, Exit, failed},
     place::PlaceArguments,
 };
 use crate::{
@@ -109,14 +109,8 @@ fn verify(
         plural(verification.changes() as u64, "change"),
         out.display()
     );
-    let outcome = run_experiment(&options, &interrupt).map_err(|error| {
-        let exit = if error.is_prerequisite() {
-            Exit::Missing
-        } else {
-            Exit::Failed
-        };
-        (exit, error.to_string())
-    })?;
+    let outcome = run_experiment(&options, &interrupt)
+        .map_err(|error| failed(error.is_prerequisite(), &error))?;
     let tried = verification
         .effects(&out)
         .map_err(|error| (Exit::Failed, error.to_string()))?;

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 
 use super::{
-    exit::{CommandResult, Exit},
+    exit::{CommandResult, Exit, failed},
     place::PlaceArguments,
 };
 use crate::{
@@ -94,14 +94,8 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
         overhead: !arguments.no_overhead,
         command: std::env::args().collect(),
     };
-    let outcome = run_experiment(&options, &interrupt).map_err(|error| {
-        let exit = if error.is_prerequisite() {
-            Exit::Missing
-        } else {
-            Exit::Failed
-        };
-        (exit, error.to_string())
-    })?;
+    let outcome = run_experiment(&options, &interrupt)
+        .map_err(|error| failed(error.is_prerequisite(), &error))?;
     if outcome.made == 0 {
         return Err((
             Exit::Interrupted,

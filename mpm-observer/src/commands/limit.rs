@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
-    exit::{CommandResult, Exit},
+    exit::{CommandResult, Exit, failed},
     lab::{named, stamp},
     place::PlaceArguments,
 };
@@ -125,14 +125,7 @@ pub(super) fn run(arguments: LimitArguments) -> CommandResult {
         keep: arguments.keep,
         command: std::env::args().collect(),
     };
-    let failed = |error: crate::limit::LimitError| {
-        let exit = if error.is_prerequisite() {
-            Exit::Missing
-        } else {
-            Exit::Failed
-        };
-        (exit, error.to_string())
-    };
+    let failed = |error: crate::limit::LimitError| failed(error.is_prerequisite(), &error);
     let found = find(&options, &interrupt).map_err(failed)?;
     if found.trials() == 0 {
         return Err((

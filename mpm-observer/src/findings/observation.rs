@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The least weight: something failed and harmed nobody that is known.
-pub(super) const LEAST_WEIGHT: f64 = 0.001;
+pub(crate) const LEAST_WEIGHT: f64 = 0.001;
 
 /// What a rule saw in one run.
 #[derive(Clone, Debug, Default)]

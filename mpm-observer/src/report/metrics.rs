@@ -5,6 +5,7 @@ use loadgen::Outcome;
 use plots::Unit;
 
 use crate::{
+    claims,
     correlate::{RunAnalysis, TaskDeltas},
     statistics::{gini, quantile},
 };
@@ -120,6 +121,13 @@ pub const METRICS: &[Metric] = &[
     Metric::new("server_cpu_per_request_ns", "server CPU per request", TIME,
         |run| per_request(run, |tasks| tasks.all.on_cpu_ns),
         "Time that httpd's tasks ran on a CPU during the load, divided by the successful requests.").key_figure(),
+    Metric::new(claims::RUN_FAILED, "runs with a failure", (Unit::Count, Digits::YesNo, Better::Less),
+        |run| {
+            let ended = run.ok() + run.failed();
+            let started = run.manifest.start.answered;
+            (!started || ended > 0).then(|| f64::from(u8::from(!started || run.failed() > 0)))
+        },
+        "Runs in which httpd did not come up or a request ended without success."),
     Metric::new("latency_p90_ns", "latency, p90", TIME, |run| latency(run, 0.9),
         "The latency that 90 % of the successful requests did not exceed."),
     Metric::new("latency_p999_ns", "latency, p99.9", TIME, |run| latency(run, 0.999),

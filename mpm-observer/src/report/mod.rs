@@ -128,7 +128,7 @@ pub fn make_report(experiment: &Path) -> Result<Report, ReportError> {
         charts.push(drawn);
         scenarios.push(figures);
     }
-    let statements = Statements::of(&scenarios, &[]);
+    let statements = Statements::of(&scenarios);
     let drawn = Drawn {
         claims: draw_claims(&dir, &statements)?,
         overview: draw_overview(&dir, &scenarios)?,

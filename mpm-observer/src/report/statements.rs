@@ -7,11 +7,14 @@ use serde_json::{Value, json};
 use super::{
     figures::{RunFigures, ScenarioFigures},
     metrics::{METRICS, Metric},
+    text::listing,
     verdict_text::{asks_for, counted, decisive_effect, difference, judgement},
 };
 use crate::{
-    claims::{self, Case, Claim, Fair, Judgement, RunValues, ScenarioRuns, Tally, Verdict},
-    findings::Finding,
+    claims::{
+        self, Case, Claim, Fair, Judgement, RUN_FAILED, RunValues, ScenarioRuns, Tally, Verdict,
+    },
+    findings::{Finding, LEAST_WEIGHT},
     scenario::{ClaimText, Direction, SummaryRow},
 };
 
@@ -39,8 +42,11 @@ pub(super) struct Line {
     pub fair: Option<SetUp>,
     /// How both differ, in one sentence; may be empty.
     pub difference: String,
-    /// The strongest finding about the MPMs concerned; may be empty.
-    pub finding: String,
+    /// Of each set-up the finding that explains its verdict, where there is one.
+    pub findings: Vec<String>,
+    /// After the last case of a statement whose verdict is not the same in all: on what it
+    /// depends. Otherwise empty.
+    pub depends: String,
 }
 
 /// A judgement in words.
@@ -66,18 +72,24 @@ pub(super) struct SetUp {
     pub asks_for: String,
     /// All of it in one sentence.
     pub text: String,
+    /// The strongest finding about the MPMs concerned, where one bears on it; may be empty.
+    pub finding: String,
 }
 
 impl Statements {
     /// Judges all statements of the scenarios.
-    pub fn of(scenarios: &[ScenarioFigures], findings: &[Finding]) -> Self {
+    pub fn of(scenarios: &[ScenarioFigures]) -> Self {
         let runs: Vec<ScenarioRuns> = scenarios.iter().map(plain).collect();
         let claims = claims::claims(&runs, |key| Metric::index(key).is_some());
         let lines = claims.iter().flat_map(|claim| {
-            claim
-                .cases
-                .iter()
-                .map(|case| line(&claim.text, case, scenarios, findings))
+            let last = claim.cases.len().saturating_sub(1);
+            claim.cases.iter().enumerate().map(move |(place, case)| {
+                let mut line = line(&claim.text, case, scenarios);
+                if place == last {
+                    line.depends = depends(claim);
+                }
+                line
+            })
         });
         Self {
             lines: lines.collect(),
@@ -104,11 +116,10 @@ impl Statements {
                             _ => Value::Null,
                         },
                         "difference": line.difference,
-                        "finding": line.finding,
                     })
                 })
                 .collect();
-            json!({ "claim": claim.text, "cases": cases })
+            json!({ "claim": claim.text, "depends": depends(claim), "cases": cases })
         });
         claims.collect()
     }
@@ -126,6 +137,7 @@ fn judged(judgement: &Judgement, words: &SetUp) -> Value {
         "not_judged": judgement.not_judged,
         "comparisons": judgement.comparisons,
         "text": words.text,
+        "finding": words.finding,
     })
 }
 
@@ -158,22 +170,50 @@ fn plain(figures: &ScenarioFigures) -> ScenarioRuns {
     }
 }
 
-fn line(
-    claim: &ClaimText,
-    case: &Case,
-    scenarios: &[ScenarioFigures],
-    findings: &[Finding],
-) -> Line {
+fn line(claim: &ClaimText, case: &Case, scenarios: &[ScenarioFigures]) -> Line {
+    let own = set_up(claim, &case.own, scenarios);
+    let fair = case.fair.as_ref().map(|fair| match fair {
+        Fair::Judged(fair) => set_up(claim, fair, scenarios),
+        Fair::NotRun(name) => not_run(name),
+    });
+    // By another metric it is the same runs that are explained.
+    let other = fair.as_ref().filter(|fair| fair.scenario != own.scenario);
+    let findings = match (&*own.finding, other) {
+        (finding, Some(fair)) => [(&own.title, finding), (&fair.title, &*fair.finding)]
+            .into_iter()
+            .filter(|(_, finding)| !finding.is_empty())
+            .map(|(title, finding)| format!("{title}, {finding}"))
+            .collect(),
+        ("", None) => Vec::new(),
+        (finding, None) => vec![finding.to_owned()],
+    };
     Line {
         row: claim.row,
         says: claim.says.clone(),
-        own: set_up(claim, &case.own, scenarios),
-        fair: case.fair.as_ref().map(|fair| match fair {
-            Fair::Judged(fair) => set_up(claim, fair, scenarios),
-            Fair::NotRun(name) => not_run(name),
-        }),
         difference: difference(case),
-        finding: strongest(case, findings),
+        own,
+        fair,
+        findings,
+        depends: String::new(),
+    }
+}
+
+/// On what the verdict depends, in one sentence; empty if it is the same in all cases.
+fn depends(claim: &Claim) -> String {
+    let each: Vec<String> = claim
+        .depends()
+        .into_iter()
+        .map(|(verdict, judgements)| {
+            let titles: Vec<String> = judgements
+                .iter()
+                .map(|it| format!("“{}”", it.title))
+                .collect();
+            format!("{} in {}", verdict.name(), listing(&titles))
+        })
+        .collect();
+    match each.is_empty() {
+        true => String::new(),
+        false => format!("It depends: {}.", each.join("; ")),
     }
 }
 
@@ -184,6 +224,9 @@ fn set_up(claim: &ClaimText, it: &Judgement, scenarios: &[ScenarioFigures]) -> S
     let (effect, interval) = decisive_effect(it);
     // What fails is judged by requests and starts, whatever metric the file names.
     let metric = match claim.direction {
+        Some(Direction::Fails) if it.metric == RUN_FAILED => {
+            "runs with a failed request or start".to_owned()
+        }
         Some(Direction::Fails) => "failed requests and starts".to_owned(),
         _ if claim.fair_metric.is_some() => counted(&it.metric),
         _ => Metric::index(&it.metric).map_or_else(
@@ -202,6 +245,7 @@ fn set_up(claim: &ClaimText, it: &Judgement, scenarios: &[ScenarioFigures]) -> S
         interval,
         asks_for: asks_for(it),
         text: figures.map_or_else(String::new, |figures| judgement(claim, it, figures)),
+        finding: figures.map_or_else(String::new, |figures| explanation(claim, it, figures)),
     }
 }
 
@@ -217,22 +261,33 @@ fn not_run(name: &str) -> SetUp {
         interval: String::new(),
         asks_for: String::new(),
         text: format!("the scenario {name} has no run in this experiment"),
+        finding: String::new(),
     }
 }
 
-/// The gravest finding about the MPMs concerned: of the judged scenario, or of the fair one.
-fn strongest(case: &Case, findings: &[Finding]) -> String {
-    let scenarios = [Some(&case.own), case.fair()];
+/// The strongest finding on the MPMs that were compared. Findings are of failures and waits; what
+/// an MPM takes of memory or CPU they do not explain.
+fn explanation(claim: &ClaimText, it: &Judgement, figures: &ScenarioFigures) -> String {
+    let bears = claim.direction == Some(Direction::Fails)
+        || it.metric == "requests_per_s"
+        || it.metric.starts_with("latency_");
+    if !bears {
+        return String::new();
+    }
     let concerned = |finding: &&Finding| {
-        let of_these = scenarios
-            .iter()
-            .flatten()
-            .any(|judgement| judgement.scenario == finding.scenario);
-        of_these && case.concerns(finding.mpm)
+        let mut others = it.comparisons.iter().map(|each| each.other);
+        it.subject == Some(finding.mpm) || others.any(|other| other == finding.mpm)
     };
-    let found = findings.iter().filter(concerned);
-    let strongest = found.max_by(|a, b| a.weight.total_cmp(&b.weight));
-    strongest.map_or_else(String::new, |finding| {
-        format!("{}: {}", finding.mpm, finding.sentence)
-    })
+    let against = it.decisive().map(|each| each.other);
+    let groups = figures.findings.iter();
+    let strongest = groups
+        .flat_map(|group| &group.findings)
+        .filter(|finding| finding.weight > LEAST_WEIGHT)
+        .filter(concerned)
+        .max_by(|a, b| {
+            let decisive = |one: &Finding| Some(one.mpm) == against;
+            let by_weight = a.weight.total_cmp(&b.weight);
+            by_weight.then(decisive(a).cmp(&decisive(b)))
+        });
+    strongest.map_or_else(String::new, |finding| finding.sentence.clone())
 }

@@ -226,7 +226,7 @@ mod tests {
     };
 
     fn line(scenarios: &[ScenarioFigures]) -> String {
-        one_line(scenarios, &Statements::of(scenarios, &[]))
+        one_line(scenarios, &Statements::of(scenarios))
     }
 
     #[test]

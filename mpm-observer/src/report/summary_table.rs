@@ -1,10 +1,16 @@
 //! The tutorial's summary table with its verdicts, for a terminal.
 
+use std::borrow::Cow;
+
+use textwrap::WordSplitter;
+
 use super::statements::{Line, SetUp, Statements};
 use crate::{scenario::SummaryRow, text_table::aligned};
 
 /// No line is longer than this, as long as no word is.
 const WIDTH: usize = 100;
+/// About so many characters of a finding are shown.
+const FINDING: usize = 280;
 const STATEMENT: usize = 34;
 const SET_UP: usize = 23;
 
@@ -36,14 +42,19 @@ pub(super) fn summary_table(statements: &Statements) -> String {
         if lines.is_empty() {
             rows.push([row.title(), "not measured", "", ""].map(String::from));
         }
-        for (index, line) in lines.into_iter().enumerate() {
-            let title = if index == 0 { row.title() } else { "" };
-            rows.extend(cells(title, line));
-            let remarks = [&line.difference, &line.finding];
-            let remarks = remarks
+        let mut said = "";
+        for line in lines {
+            let title = if said.is_empty() { row.title() } else { "" };
+            let says = if said == line.says { "" } else { &line.says };
+            said = &line.says;
+            rows.extend(cells(title, says, line));
+            let findings = line.findings.iter().map(|sentence| shortened(sentence));
+            let remarks = [line.difference.clone()]
                 .into_iter()
+                .chain(findings)
+                .chain([line.depends.clone()])
                 .filter(|text| !text.is_empty())
-                .flat_map(|text| hanging(text));
+                .flat_map(|text| hanging(&text));
             below.push((rows.len() - 1, remarks.collect()));
         }
     }
@@ -60,9 +71,9 @@ pub(super) fn summary_table(statements: &Statements) -> String {
     text
 }
 
-/// The cells of one statement: as many lines as its longest cell.
-fn cells(title: &str, line: &Line) -> Vec<[String; 4]> {
-    let mut says = wrapped(&line.says, STATEMENT);
+/// The cells of one statement in one scenario: as many lines as its longest cell.
+fn cells(title: &str, says: &str, line: &Line) -> Vec<[String; 4]> {
+    let mut says = wrapped(says, STATEMENT);
     says.extend(wrapped(&format!("({})", line.own.title), STATEMENT));
     let own = set_up(&line.own);
     let fair = match &line.fair {
@@ -94,26 +105,64 @@ fn set_up(it: &SetUp) -> Vec<String> {
 
 /// A remark, set in.
 fn hanging(text: &str) -> Vec<String> {
-    const INDENT: usize = 4;
-    let lines = wrapped(text, WIDTH - INDENT);
-    let first = lines.iter().take(1).map(|line| format!("  → {line}"));
-    let rest = lines.iter().skip(1).map(|line| format!("    {line}"));
-    first.chain(rest).collect()
+    let options = textwrap::Options::new(WIDTH)
+        .initial_indent("  → ")
+        .subsequent_indent("    ")
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    let lines = textwrap::wrap(text, options);
+    lines.into_iter().map(Cow::into_owned).collect()
+}
+
+/// The parts of a finding, which `; ` divides, that fit in a few lines; what is in brackets goes
+/// first. The pages have all of it.
+fn shortened(sentence: &str) -> String {
+    let text = match sentence.chars().count() <= FINDING {
+        true => Cow::Borrowed(sentence),
+        false => Cow::Owned(without_brackets(sentence)),
+    };
+    let mut parts = text.split("; ");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if short.chars().count() + part.chars().count() > FINDING {
+            return short + " …";
+        }
+        short += "; ";
+        short += part;
+    }
+    short
+}
+
+/// The text without what stands in round brackets, and the spaces before them.
+fn without_brackets(text: &str) -> String {
+    let mut depth = 0_u32;
+    let mut bare = String::new();
+    for character in text.chars() {
+        match character {
+            '(' => {
+                if depth == 0 {
+                    bare.truncate(bare.trim_end().len());
+                }
+                depth += 1;
+            }
+            ')' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => bare.push(character),
+            _ => {}
+        }
+    }
+    bare
 }
 
 /// Words in lines of at most this many characters; a longer word has a line of its own.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
+    if text.is_empty() {
+        return Vec::new();
     }
-    lines
+    let options = textwrap::Options::new(width)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    let lines = textwrap::wrap(text, options);
+    lines.into_iter().map(Cow::into_owned).collect()
 }
 
 #[cfg(test)]
@@ -133,6 +182,7 @@ mod tests {
             interval: interval.into(),
             asks_for: String::new(),
             text: String::new(),
+            finding: String::new(),
         }
     }
 
@@ -157,9 +207,12 @@ mod tests {
             difference: "By summed RSS prefork has 15 times what event has, by what the kernel \
                          charges 2.86 times."
                 .into(),
-            finding: "prefork: seventy-five children each have page tables and heaps of their \
+            findings: vec![
+                "prefork: seventy-five children each have page tables and heaps of their \
                       own, which is what the kernel charges beyond what they share."
-                .into(),
+                    .into(),
+            ],
+            depends: String::new(),
         }
     }
 
@@ -188,6 +241,32 @@ mod tests {
              \x20 → By summed RSS prefork has 15 times what event has, by what the kernel charges 2.86 times.\n\
              \x20 → prefork: seventy-five children each have page tables and heaps of their own, which is what the\n\
              \x20   kernel charges beyond what they share.\n"
+        );
+    }
+
+    #[test]
+    fn further_cases_of_a_statement_do_not_repeat_it_and_end_with_what_it_depends_on() {
+        let mut other = memory();
+        other.own.title = "Keep-alive".into();
+        other.depends = "It depends: refuted in “Keep-alive”.".into();
+        let table = summary_table(&statements(vec![memory(), other]));
+        assert_eq!(table.matches("Prefork uses more memory than").count(), 1);
+        assert!(table.contains("\n              (Keep-alive)"), "{table}");
+        let remark = "  → It depends: refuted in “Keep-alive”.\nOverload";
+        assert!(table.contains(remark), "{table}");
+    }
+
+    #[test]
+    fn of_a_long_finding_the_last_parts_are_left_to_the_pages() {
+        assert_eq!(shortened("worker: a (z); b; c."), "worker: a (z); b; c.");
+        let long = format!(
+            "worker: {} (w (v) w); b; {}.",
+            "x".repeat(200),
+            "y".repeat(100)
+        );
+        assert_eq!(
+            shortened(&long),
+            format!("worker: {}; b …", "x".repeat(200))
         );
     }
 

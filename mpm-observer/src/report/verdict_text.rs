@@ -9,14 +9,32 @@ use super::{
 use crate::{
     claims::{
         Case, Comparison, Effect, Fair, Judgement, MOST_FURTHER, Measure, Needed, NotJudged,
-        Verdict,
+        RUN_FAILED, Verdict,
     },
     scenario::{ClaimText, Direction, Mpm},
     statistics::{Ends, Interval},
 };
 
-/// A ratio from here on has no meaning besides "many times".
+/// A ratio from here on, or its inverse, is that of something to nothing.
 const MANY_TIMES: f64 = 1e6;
+
+/// A ratio of something and nothing.
+enum Extreme {
+    /// The other has none.
+    All,
+    /// The subject has none.
+    None,
+}
+
+impl Extreme {
+    fn of(effect: &Effect) -> Option<Self> {
+        match effect.measure {
+            Measure::Ratio if effect.value >= MANY_TIMES => Some(Self::All),
+            Measure::Ratio if effect.value <= 1.0 / MANY_TIMES => Some(Self::None),
+            _ => None,
+        }
+    }
+}
 
 fn metric(key: &str) -> Option<&'static Metric> {
     Metric::index(key).map(|index| &METRICS[index])
@@ -82,10 +100,11 @@ fn failing(it: &Judgement, figures: &ScenarioFigures) -> String {
         let points = effect(each.effect.as_ref()?);
         Some(format!("{points} to {}", each.other))
     });
-    parts.push(format!(
-        "failed share of a run: {}",
-        listing(&each.collect::<Vec<_>>())
-    ));
+    let share = match it.metric.as_str() {
+        RUN_FAILED => "share of runs with a failure",
+        _ => "failed share of a run",
+    };
+    parts.push(format!("{share}: {}", listing(&each.collect::<Vec<_>>())));
     parts.join("; ")
 }
 
@@ -102,7 +121,12 @@ fn amounts(it: &Judgement, figures: &ScenarioFigures) -> String {
         .and_then(median)
         .unwrap_or_else(|| "no value".into());
     let against = |each: &Comparison| match (&each.effect, median(each.other)) {
-        (Some(of), Some(median)) => format!("{} {}'s {median}", effect(of), each.other),
+        (Some(_), _) if each.none_in_either => format!("{} has none either", each.other),
+        (Some(of), Some(median)) => match Extreme::of(of) {
+            Some(Extreme::All) => format!("where {} has none", each.other),
+            Some(Extreme::None) => format!("none of {}'s {median}", each.other),
+            None => format!("{} {}'s {median}", effect(of), each.other),
+        },
         _ => format!("no repetition in which both it and {} came up", each.other),
     };
     let each: Vec<String> = it.comparisons.iter().map(against).collect();
@@ -209,8 +233,9 @@ pub(super) fn effect(of: &Effect) -> String {
 
 fn number(measure: Measure, value: f64) -> String {
     match measure {
-        Measure::Ratio if value >= MANY_TIMES => "∞".into(),
-        Measure::Ratio if value <= 1.0 / MANY_TIMES => "0".into(),
+        // Only as the end of an interval: in some repetitions one of them had none.
+        Measure::Ratio if value >= MANY_TIMES => "all".into(),
+        Measure::Ratio if value <= 1.0 / MANY_TIMES => "none".into(),
         Measure::Ratio => text::factor(value),
         Measure::ShareDifference => {
             let points = (100.0 * value).round();
@@ -229,12 +254,24 @@ pub(super) fn decisive_effect(it: &Judgement) -> (String, String) {
     let Some((comparison, of)) = it.decisive().and_then(|each| Some((each, each.effect?))) else {
         return (String::new(), String::new());
     };
+    if comparison.none_in_either {
+        return (format!("none, as {}", comparison.other), String::new());
+    }
     let value = number(of.measure, of.value);
+    let extreme = Extreme::of(&of);
     let against = match of.measure {
+        Measure::Ratio if matches!(extreme, Some(Extreme::All)) => {
+            format!("{} has none", comparison.other)
+        }
+        Measure::Ratio if extreme.is_some() => format!("none, {} has some", comparison.other),
         Measure::Ratio => format!("{value} times {}'s", comparison.other),
         Measure::ShareDifference => format!("{value} points to {}", comparison.other),
     };
-    let interval = of.interval.map_or_else(
+    let certain = |ends: &Ends| {
+        let ratio = of.measure == Measure::Ratio;
+        ratio && (ends.low >= MANY_TIMES || ends.high <= 1.0 / MANY_TIMES)
+    };
+    let interval = of.interval.filter(|ends| !certain(ends)).map_or_else(
         || format!("n = {}", of.n),
         |Ends { low, high }| {
             format!(
@@ -301,10 +338,10 @@ pub(super) fn difference(case: &Case) -> String {
     let open = [own.verdict, fair.verdict]
         .iter()
         .any(|verdict| matches!(verdict, Verdict::Undecided | Verdict::NotJudged));
-    let outcome = if own.verdict == fair.verdict {
-        "the set-up makes no difference to the verdict"
-    } else if open {
+    let outcome = if open {
         "whether the set-up matters is open"
+    } else if own.verdict == fair.verdict {
+        "the set-up makes no difference to the verdict"
     } else {
         "the set-up decides the verdict"
     };
@@ -324,7 +361,8 @@ fn by_multiples(own: &Judgement, fair: &Judgement) -> Option<(String, String, St
         .find(|each| each.other == nearest.other)?;
     let ratio = |each: &Comparison| {
         let of = each.effect?;
-        (of.measure == Measure::Ratio).then(|| number(of.measure, of.value))
+        let is_ratio = of.measure == Measure::Ratio && !each.none_in_either;
+        (is_ratio && Extreme::of(&of).is_none()).then(|| number(of.measure, of.value))
     };
     Some((
         ratio(same)?,

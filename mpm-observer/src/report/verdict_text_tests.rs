@@ -2,11 +2,12 @@ use super::verdict_text::{difference, judgement};
 use super::{
     figures::{ScenarioFigures, tests::scenario},
     made_up::{self, Figures, of_each},
+    metrics::Metric,
     statements::Statements,
 };
 use crate::{
     claims::{Case, Verdict},
-    findings::Finding,
+    findings::{Finding, Group},
     scenario::{ClaimText, Direction, Mpm, SummaryRow},
 };
 
@@ -42,7 +43,7 @@ fn more() -> ClaimText {
 
 /// Verdict and sentence of the only claim.
 fn own(figures: ScenarioFigures) -> (Verdict, String) {
-    let statements = Statements::of(std::slice::from_ref(&figures), &[]);
+    let statements = Statements::of(std::slice::from_ref(&figures));
     let claim = &statements.claims[0];
     let it = &claim.cases[0].own;
     (it.verdict, judgement(&claim.text, it, &figures))
@@ -87,7 +88,7 @@ fn too_few_runs_say_how_many_are_missing() {
 #[test]
 fn an_undecided_claim_asks_for_repetitions_in_the_table_too() {
     let asks = |figures| {
-        let line = &Statements::of(&[figures], &[]).lines[0];
+        let line = &Statements::of(&[figures]).lines[0];
         line.own.asks_for.clone()
     };
     assert_eq!(asks(memory(4, [26, 9, 8], more())), "2 repetitions more");
@@ -177,7 +178,7 @@ fn two_set_ups(claim: ClaimText) -> [ScenarioFigures; 2] {
 }
 
 fn case(scenarios: &[ScenarioFigures]) -> Case {
-    Statements::of(scenarios, &[]).claims[0].cases[0].clone()
+    Statements::of(scenarios).claims[0].cases[0].clone()
 }
 
 #[test]
@@ -207,35 +208,112 @@ fn two_measures_are_set_side_by_side() {
     );
 }
 
-#[test]
-fn the_gravest_finding_about_the_mpms_and_set_ups_explains_it() {
-    let finding = |scenario: &str, mpm: Mpm, weight: f64| Finding {
-        rule: "made-up".into(),
-        scenario: scenario.into(),
+/// What was found of one MPM in a scenario, with a weight.
+fn found(figures: &mut ScenarioFigures, mpm: Mpm, weight: f64) {
+    let run = figures.runs_of(mpm).next().unwrap();
+    let scenario = figures.notes.name.clone();
+    figures.findings.push(Group {
+        scenario: scenario.clone(),
+        title: figures.notes.title.clone(),
         mpm,
-        runs: vec![1],
-        of_runs: 8,
-        weight,
-        sentence: format!("{weight} of it."),
-        evidence: Vec::new(),
-        missing: Vec::new(),
-        remedies: Vec::new(),
-    };
-    let mut claim = more();
+        runs: 8,
+        plan: run.plan.clone(),
+        findings: vec![Finding {
+            rule: "made-up".into(),
+            scenario,
+            mpm,
+            runs: vec![1],
+            of_runs: 8,
+            weight,
+            sentence: format!("{mpm}: {weight} of it."),
+            evidence: Vec::new(),
+            missing: Vec::new(),
+            remedies: Vec::new(),
+        }],
+        blind: Vec::new(),
+    });
+}
+
+#[test]
+fn the_strongest_finding_on_the_mpms_that_are_compared_explains_each_set_up() {
+    let mut claim = claim("requests_per_s", Mpm::Prefork, Direction::Less);
     claim.against = vec![Mpm::Worker];
-    let scenarios = two_set_ups(claim);
-    let explained = |findings: &[Finding]| {
-        Statements::of(&scenarios, findings).lines[0]
-            .finding
-            .clone()
+    let mut scenarios = two_set_ups(claim);
+    let told = |scenarios: &[ScenarioFigures]| Statements::of(scenarios).lines[0].findings.clone();
+    assert_eq!(told(&scenarios), Vec::<String>::new());
+    found(&mut scenarios[0], Mpm::Prefork, 0.3);
+    found(&mut scenarios[0], Mpm::Event, 0.9);
+    assert_eq!(told(&scenarios), ["High load, prefork: 0.3 of it."]);
+    found(&mut scenarios[0], Mpm::Worker, 0.5);
+    found(&mut scenarios[1], Mpm::Worker, 0.2);
+    assert_eq!(
+        told(&scenarios),
+        [
+            "High load, worker: 0.5 of it.",
+            "High load, worker: 0.2 of it."
+        ]
+    );
+    // What harmed nobody explains nothing.
+    scenarios[1].findings[0].findings[0].weight = 0.001;
+    assert_eq!(told(&scenarios), ["High load, worker: 0.5 of it."]);
+}
+
+#[test]
+fn failures_do_not_explain_what_an_mpm_takes() {
+    let mut figures = memory(8, [26, 9, 8], more());
+    found(&mut figures, Mpm::Prefork, 1.0);
+    assert_eq!(
+        Statements::of(&[figures]).lines[0].findings,
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_verdict_that_is_not_the_same_in_all_cases_depends() {
+    let more_in_one = memory(8, [26, 9, 8], more());
+    let mut less_in_other = memory(8, [7, 9, 8], more());
+    less_in_other.notes.name = "other".into();
+    less_in_other.notes.title = "Other".into();
+    let lines = Statements::of(&[more_in_one.clone(), less_in_other]).lines;
+    assert_eq!(lines[0].depends, "");
+    assert_eq!(
+        lines[1].depends,
+        "It depends: confirmed in “High load”; refuted in “Other”."
+    );
+    assert_eq!(Statements::of(&[more_in_one]).lines[0].depends, "");
+}
+
+#[test]
+fn nothing_is_told_in_words_and_not_as_a_ratio() {
+    let told = |megabytes| {
+        let mut figures = memory(8, megabytes, more());
+        for run in &mut figures.runs {
+            let index = Metric::index("memory_bytes").unwrap();
+            let value = run.values[index].unwrap();
+            // Without the made-up bytes that tell the repetitions apart.
+            run.values[index] = Some((value / 1e6).floor() * 1e6);
+        }
+        let line = Statements::of(std::slice::from_ref(&figures)).lines[0].clone();
+        (line.own.effect, line.own.interval, own(figures).1)
     };
-    let findings = [
-        finding("unfair", Mpm::Prefork, 0.3),
-        finding("high-load", Mpm::Worker, 0.5),
-        finding("high-load", Mpm::Event, 0.9),
-        finding("elsewhere", Mpm::Prefork, 1.0),
-    ];
-    assert_eq!(explained(&findings), "worker: 0.5 of it.");
-    assert_eq!(explained(&findings[2..]), "");
-    assert_eq!(explained(&[]), "");
+    let (effect, interval, text) = told([0, 0, 0]);
+    assert_eq!((&*effect, &*interval), ("none, as worker", ""));
+    assert_eq!(
+        text,
+        "prefork 0 B, worker has none either and event has none either (n = 8 pairs)"
+    );
+    let (effect, interval, text) = told([26, 0, 0]);
+    assert_eq!((&*effect, &*interval), ("worker has none", "n = 8"));
+    assert_eq!(
+        text,
+        "prefork 26 MB, where worker has none and where event has none (n = 8 pairs)"
+    );
+    let (effect, interval, text) = told([0, 9, 8]);
+    assert_eq!((&*effect, &*interval), ("none, worker has some", "n = 8"));
+    assert!(
+        text.starts_with(
+            "prefork 0 B, none of worker's 9 MB and none of event's 8 MB (n = 8 pairs)"
+        ),
+        "{text}"
+    );
 }

@@ -134,12 +134,13 @@ pub struct ClaimText {
     /// The MPMs that it is compared with; it has to differ from each of them. Default: all others.
     #[serde(default)]
     pub against: Vec<Mpm>,
-    /// In which way: `"more"` or `"less"` of the metric than each of the others, or `"fails"`.
+    /// In which way: `"more"` or `"less"` of the metric than each of the others, or `"fails"`: in
+    /// requests, or with the metric `run_failed` in runs.
     #[serde(default)]
     pub direction: Option<Direction>,
     /// By how many per cent it must differ at least for the statement to hold, as for "far
-    /// ahead": the larger value against the smaller one, or for `"fails"` the share of failed
-    /// requests in points. Default: any difference beyond the margin; for `"fails"` 50.
+    /// ahead": the larger value against the smaller one, or for `"fails"` the failed share in
+    /// points. Default: any difference beyond the margin; for `"fails"` 50.
     #[serde(default)]
     pub by_percent: Option<u32>,
     /// Up to how many per cent (points for `"fails"`) a difference counts as none. Default: 5.

@@ -69,8 +69,9 @@ macro_rules! files {
 
 /// In the order of the tutorial.
 const TUTORIAL: &[(&str, &str)] = files!("tutorial":
-    "high-load" "high-load-cold" "keep-alive" "keep-alive-within" "large-file" "memory-limit" "overload-tutorial"
-    "overload-equal");
+    "high-load" "high-load-cold" "keep-alive" "keep-alive-within" "keep-alive-parked"
+    "large-file" "large-file-slow" "memory-limit" "memory-limit-cgroup" "overload-tutorial"
+    "overload-equal" "overload-half-header");
 
 /// Limits of a process, of its user, of a control group, of httpd; then what slow clients do.
 const LIMITS: &[(&str, &str)] = files!("limits":

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Common, failed};
+use super::Common;
 use crate::{
     commands::exit::{CommandResult, Exit},
     correlate::load_run,
     findings::{Compared, RunEvidence, group, look},
-    lab::{LabOptions, PlaceOptions, interleaved, run_experiment},
-    recording::{Experiment, RunDir, ScenarioNotes},
+    recording::{Experiment, RunDir},
     scenario::{Mpm, Scenario, Set, Size, of_set},
     text_table::aligned,
 };
@@ -67,10 +66,18 @@ pub(super) fn run(arguments: &LimitsArguments) -> CommandResult {
     }
     let dir = match &arguments.from {
         Some(dir) => dir.clone(),
-        None => match make(arguments, &scenarios)? {
-            Some(dir) => dir,
-            None => return Ok(Exit::Interrupted),
-        },
+        None => {
+            let made = arguments.common.experiment(
+                &scenarios,
+                Size::Quick,
+                arguments.tries,
+                arguments.out.as_deref(),
+            )?;
+            match made {
+                Some(dir) => dir,
+                None => return Ok(Exit::Interrupted),
+            }
+        }
     };
     let unreadable = |error: crate::recording::RecordingError| (Exit::Failed, error.to_string());
     let experiment = Experiment::read(&dir).map_err(unreadable)?;
@@ -152,42 +159,6 @@ fn add(lines: &mut Vec<Line>, compared: &Compared, scenario: &Scenario, mpm: Mpm
                 .get_or_insert_with(|| format!("{run}: {rule}: {why}"));
         }
     }
-}
-
-/// Makes an experiment; `None` if the user interrupted it.
-fn make(
-    arguments: &LimitsArguments,
-    scenarios: &[Scenario],
-) -> Result<Option<PathBuf>, (Exit, String)> {
-    let (_, interrupt) = arguments.common.prepare()?;
-    let Some(out) = &arguments.out else {
-        return Err((
-            Exit::Usage,
-            "--out or --from is needed: where the experiment goes, or where one is".into(),
-        ));
-    };
-    let size = Size::Quick;
-    let options = LabOptions {
-        scenarios: scenarios.iter().map(ScenarioNotes::from).collect(),
-        runs: interleaved(
-            scenarios,
-            &arguments.common.mpm,
-            size,
-            Some(arguments.tries),
-        ),
-        skipped: Vec::new(),
-        size,
-        out: out.clone(),
-        place: PlaceOptions {
-            httpd: arguments.common.httpd.clone(),
-            ..PlaceOptions::default()
-        },
-        overhead: false,
-        trace: None,
-        command: std::env::args().collect(),
-    };
-    let outcome = run_experiment(&options, &interrupt).map_err(failed)?;
-    Ok((!outcome.interrupted).then(|| out.clone()))
 }
 
 fn table(lines: &[Line]) -> String {

@@ -9,16 +9,17 @@ mod limits;
 mod overhead;
 mod probes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::exit::{CommandResult, Exit};
+use super::exit::{self, CommandResult, Exit};
 use crate::{
     kernel::provide_tracefs,
-    lab::{Interrupt, LabError},
+    lab::{Interrupt, LabError, LabOptions, PlaceOptions, interleaved, run_experiment},
     overhead::OwnGround,
-    scenario::Mpm,
+    recording::ScenarioNotes,
+    scenario::{Mpm, Scenario, Size},
 };
 
 /// Options of `__bench`.
@@ -65,6 +66,39 @@ impl Common {
         let ground = OwnGround::find(self.httpd.as_deref()).map_err(failed)?;
         Ok((ground, interrupt))
     }
+
+    /// Makes an experiment of `repetitions` in `out`; `None` if the user interrupted it.
+    fn experiment(
+        &self,
+        scenarios: &[Scenario],
+        size: Size,
+        repetitions: u32,
+        out: Option<&Path>,
+    ) -> Result<Option<PathBuf>, (Exit, String)> {
+        let (_, interrupt) = self.prepare()?;
+        let Some(out) = out else {
+            return Err((
+                Exit::Usage,
+                "--out or --from is needed: where the experiment goes, or where one is".into(),
+            ));
+        };
+        let options = LabOptions {
+            scenarios: scenarios.iter().map(ScenarioNotes::from).collect(),
+            runs: interleaved(scenarios, &self.mpm, size, Some(repetitions)),
+            skipped: Vec::new(),
+            size,
+            out: out.to_owned(),
+            place: PlaceOptions {
+                httpd: self.httpd.clone(),
+                ..PlaceOptions::default()
+            },
+            overhead: false,
+            trace: None,
+            command: std::env::args().collect(),
+        };
+        let outcome = run_experiment(&options, &interrupt).map_err(failed)?;
+        Ok((!outcome.interrupted).then(|| out.to_owned()))
+    }
 }
 
 /// Runs it.
@@ -79,10 +113,5 @@ pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
 }
 
 fn failed(error: LabError) -> (Exit, String) {
-    let exit = if error.is_prerequisite() {
-        Exit::Missing
-    } else {
-        Exit::Failed
-    };
-    (exit, error.to_string())
+    exit::failed(error.is_prerequisite(), &error)
 }

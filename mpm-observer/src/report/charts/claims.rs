@@ -4,7 +4,7 @@ use plots::{Chart, Estimate, Frame, IntervalRow, Intervals, SeriesStyle, Unit};
 
 use crate::{
     claims::{Case, Claim, Effect, Judgement, Measure},
-    report::verdict_text::counted,
+    report::verdict_text::{counted, decisive_effect},
     scenario::{Direction, Mpm},
     statistics::Ends,
 };
@@ -33,8 +33,9 @@ pub(in crate::report) const CLAIM_CHARTS: &[ClaimChart] = &[
     },
 ];
 
-/// Ratios beyond are drawn there: an axis to a thousand million would hide all others.
-const FAREST: f64 = 1000.0;
+/// The ends of intervals beyond are drawn there: an axis to a thousand million would hide all
+/// others.
+const FAREST: f64 = 10_000.0;
 /// Colours of the tutorial's own set-up, and of the fair one.
 const OWN: SeriesStyle = SeriesStyle::new(1);
 const FAIR: SeriesStyle = SeriesStyle::new(0);
@@ -66,7 +67,7 @@ impl ClaimChart {
                 .no_data("no statement could be judged")
                 .size(1500, height),
             x_title: if fails {
-                "difference of the shares of failed requests, per cent".into()
+                "difference of the failed shares (requests, starts, runs), per cent".into()
             } else {
                 "ratio, the first MPM to the second".into()
             },
@@ -114,22 +115,29 @@ impl ClaimChart {
         IntervalRow {
             label: format!("{place}: {what}, {subject} to {other}"),
             style,
-            estimate: it.effect().map(estimate),
+            // Nothing to nothing is equal, but no ratio.
+            estimate: it
+                .effect()
+                .filter(|_| !it.decisive().is_some_and(|each| each.none_in_either))
+                .and_then(estimate),
+            instead: decisive_effect(it).0,
             verdict: it.verdict.name().into(),
         }
     }
 }
 
-fn estimate(effect: &Effect) -> Estimate {
+/// What is drawn of an effect; `None` without an interval, and of something to nothing, for which
+/// an axis has no place.
+fn estimate(effect: &Effect) -> Option<Estimate> {
+    let Ends { low, high } = effect.interval?;
     let drawn = |number: f64| match effect.measure {
         Measure::Ratio => number.clamp(1.0 / FAREST, FAREST),
         Measure::ShareDifference => 100.0 * number,
     };
-    let Ends { low, high } = effect.interval.unwrap_or(Ends {
-        low: effect.value,
-        high: effect.value,
-    });
-    Estimate::new(drawn(effect.value), drawn(low), drawn(high))
+    if effect.measure == Measure::Ratio && !(1.0 / FAREST..=FAREST).contains(&effect.value) {
+        return None;
+    }
+    Some(Estimate::new(drawn(effect.value), drawn(low), drawn(high)))
 }
 
 #[cfg(test)]
@@ -142,7 +150,7 @@ mod tests {
     };
 
     fn claims(scenarios: &[ScenarioFigures]) -> Vec<Claim> {
-        Statements::of(scenarios, &[]).claims
+        Statements::of(scenarios).claims
     }
 
     #[test]

@@ -393,6 +393,7 @@ pub fn ranked() -> Ranked {
 
 fn interval_row(label: &str, i: usize, numbers: Option<[f64; 3]>, verdict: &str) -> IntervalRow {
     IntervalRow {
+        instead: String::new(),
         label: label.into(),
         style: SeriesStyle::new(i),
         estimate: numbers.map(|[value, low, high]| Estimate::new(value, low, high)),

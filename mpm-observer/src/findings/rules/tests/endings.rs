@@ -58,6 +58,33 @@ fn out_of_memory(victims: usize) -> MadeUp {
 }
 
 #[test]
+fn what_the_lab_ends_after_the_parent_is_no_kill_of_its_own() {
+    let mut made_up = out_of_memory(4);
+    // The kernel chose the parent too; then the guard ended the rest.
+    for (place, row) in made_up.run.ends.iter_mut().enumerate() {
+        let after_ns = match place {
+            0 => 0,
+            1..=4 => continue,
+            _ => 1_000_000,
+        };
+        row.alive = false;
+        row.exit_signal = KILL;
+        row.exited_ns = BEGIN_NS + 3 * SECOND + after_ns;
+    }
+    let parent = FailureRow {
+        cgroup_memory_limit: Some(16_000_000),
+        cgroup_memory: Some(16_000_000),
+        ..about(FailureKind::OomKill, &made_up.run.ends[0])
+    };
+    made_up.run.failures.push(parent);
+    assert!(
+        !made_up.found().contains(&"killed".to_owned()),
+        "{:?}",
+        made_up.found()
+    );
+}
+
+#[test]
 fn kills_for_want_of_memory_are_told_and_that_the_log_is_silent() {
     let made_up = out_of_memory(4);
     assert_eq!(made_up.found(), ["killed-for-memory"]);
