@@ -6,6 +6,9 @@ use super::{Fate, HeldRow, Kind};
 use crate::response::ResponseReader;
 use crate::{Outcome, Row};
 
+/// Most that is read of a connection in one turn: a peer that sends without end must keep neither
+/// the other connections nor the end waiting.
+const TURN_BYTES: usize = 1 << 20;
 /// How often a slow reader reads.
 const READ_EVERY_NS: u64 = 100_000_000;
 
@@ -30,6 +33,8 @@ pub(super) struct Connection {
     due_ns: u64,
     /// Up to when its reading is paid for.
     paid_ns: u64,
+    /// Whether its turn ended before all was read that had come.
+    unread: bool,
 }
 
 impl Connection {
@@ -48,7 +53,19 @@ impl Connection {
             fate: None,
             due_ns: 0,
             paid_ns: 0,
+            unread: false,
         }
+    }
+
+    /// Whether it has to be read without being woken.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Notes that a turn of reading has ended, with its whole allowance used or not. A slow reader
+    /// leaves bytes unread by its nature.
+    pub(super) fn turn_ended(&mut self, all_used: bool) {
+        self.unread = all_used && !matches!(self.kind, Kind::SlowReader { .. });
     }
 
     pub(super) fn set_local(&mut self, addr: SocketAddr) {
@@ -98,7 +115,7 @@ impl Connection {
     /// How many bytes may be read now.
     pub(super) fn allowance(&mut self, now_ns: u64) -> usize {
         let Kind::SlowReader { bytes_per_s } = self.kind else {
-            return usize::MAX;
+            return TURN_BYTES;
         };
         if self.due_ns == 0 || now_ns < self.due_ns {
             return 0;
@@ -155,6 +172,8 @@ impl Connection {
         let outcome = match (self.row.sent_ns, errno) {
             (0, libc::ECONNREFUSED) => Outcome::Refused,
             (0, _) => Outcome::ConnectFailed,
+            // It had its answer; the server just did not keep it any longer.
+            (_, 0) if self.kind == Kind::IdleKeepAlive && self.was_held() => Outcome::Ok,
             (_, 0) if answered => Outcome::ShortBody,
             (_, 0) => Outcome::ClosedEarly,
             _ if answered => Outcome::ResetInBody,
@@ -170,6 +189,7 @@ impl Connection {
             None => Fate::NotHeld,
         });
         self.due_ns = 0;
+        self.unread = false;
         self.row.outcome = outcome;
         self.row.errno = u16::try_from(errno).unwrap_or(u16::MAX);
         self.row.end_ns = now_ns;
@@ -238,6 +258,9 @@ mod tests {
         let row = idle.let_go(900).row;
         assert_eq!((row.first_byte_ns, row.last_byte_ns), (300, 310));
         assert_eq!((row.status, row.body_bytes), (200, 4));
+        assert_eq!(idle.broken(0, 950), Next::Close);
+        let ended = idle.let_go(960);
+        assert_eq!((ended.fate, ended.row.outcome), (Fate::Ended, Outcome::Ok));
 
         let mut refused = connection(Kind::IdleKeepAlive);
         refused.sent(20, 20, 200);
@@ -261,6 +284,24 @@ mod tests {
         assert!(slow.was_held());
         assert_eq!(slow.read(&ANSWER[41..], 320), Next::Close);
         assert_eq!(slow.let_go(900).fate, Fate::Finished);
+    }
+
+    #[test]
+    fn a_peer_that_sends_without_end_is_read_in_turns() {
+        let mut idle = connection(Kind::IdleKeepAlive);
+        idle.sent(20, 20, 200);
+        assert_eq!(idle.allowance(300), TURN_BYTES);
+        idle.turn_ended(true);
+        assert!(idle.is_unread());
+        idle.turn_ended(false);
+        assert!(!idle.is_unread());
+        idle.turn_ended(true);
+        assert_eq!(idle.broken(0, 400), Next::Close);
+        assert!(!idle.is_unread());
+        // One that is slow waits for its time instead.
+        let mut slow = connection(Kind::SlowReader { bytes_per_s: 1000 });
+        slow.turn_ended(true);
+        assert!(!slow.is_unread());
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub(super) fn run(config: &Config, shared: &Shared) -> io::Result<Vec<HeldRow>> 
         }
         let now_ns = monotonic_ns();
         for index in 0..engine.slots.len() {
+            if engine.slots[index].state.is_unread() {
+                engine.change(index, |engine| engine.read(index));
+            }
             if engine.slots[index]
                 .state
                 .due_ns()
@@ -217,7 +220,7 @@ impl Engine<'_> {
             return Next::Keep;
         };
         let mut left = slot.state.allowance(monotonic_ns());
-        while left > 0 {
+        while left > 0 && !self.shared.let_go.load(Ordering::Relaxed) {
             let most = left.min(self.scratch.len());
             match stream.read(&mut self.scratch[..most]) {
                 Ok(0) => return slot.state.broken(0, monotonic_ns()),
@@ -233,6 +236,7 @@ impl Engine<'_> {
                 Err(error) => return slot.state.broken(errno(&error), monotonic_ns()),
             }
         }
+        slot.state.turn_ended(left == 0);
         Next::Keep
     }
 }

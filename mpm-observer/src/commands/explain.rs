@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     findings::{Effect, Explained, Finding, Tried, explain, plan_verification},
+    kernel::KernelError,
     lab::{Interrupt, LabOptions, new_directory, run_experiment},
     scenario::Size,
     wording::{plural, whole},
@@ -48,6 +49,10 @@ pub(super) struct ExplainArguments {
 
 /// Runs it.
 pub(super) fn run(arguments: ExplainArguments) -> CommandResult {
+    // Told before the findings, which may be long.
+    if arguments.verify && !nix::unistd::geteuid().is_root() {
+        return Err((Exit::Missing, KernelError::NotRoot.to_string()));
+    }
     let explained = explain(&arguments.experiment, arguments.scenario.as_deref()).map_err(
         |error| match error {
             crate::findings::FindingsError::Scenario { .. } => (Exit::Usage, error.to_string()),
@@ -209,6 +214,11 @@ fn effects(tried: &[Tried]) -> String {
         text += &wrapped(&heading, "");
         text += &wrapped(&format!("before: {}", effect(&one.before, &one.rule)), "  ");
         text += &wrapped(&format!("after:  {}", effect(&one.after, &one.rule)), "  ");
+        if one.before.runs > 0 && one.before.found == 0 {
+            let advice = "it did not come again without the change, so this shows nothing of it: \
+                          make more --repetitions";
+            text += &wrapped(advice, "  ");
+        }
     }
     text
 }
@@ -217,9 +227,14 @@ fn effect(effect: &Effect, rule: &str) -> String {
     if effect.runs == 0 {
         return "no run was made".into();
     }
+    let harm = if effect.harmless {
+        ", without harm"
+    } else {
+        ""
+    };
     format!(
         "started in {} of {} ({} with all slots); {} of {} failed; {} in the kernel; “{rule}” \
-         found in {}",
+         found in {}{harm}",
         effect.started,
         plural(u64::from(effect.runs), "run"),
         effect.whole,
@@ -236,8 +251,58 @@ fn wrapped(text: &str, indent: &str) -> String {
     let options = textwrap::Options::new(COLUMNS)
         .initial_indent(indent)
         .subsequent_indent(&further)
-        .break_words(false);
+        .break_words(false)
+        // Paths and names of runs stay whole.
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
     let mut wrapped = textwrap::fill(text, options);
     wrapped.push('\n');
     wrapped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Mpm;
+
+    #[test]
+    fn an_effect_says_what_did_no_harm_and_what_did_not_come_again() {
+        let found = |found, harmless| Effect {
+            runs: 5,
+            started: 5,
+            whole: 5,
+            requests: 1000,
+            found,
+            harmless,
+            ..Effect::default()
+        };
+        let tried = |before, after| {
+            effects(&[Tried {
+                rule: "address-space".into(),
+                scenario: "memory-limit".into(),
+                mpm: Mpm::Worker,
+                text: "ThreadStackSize 1048576.".into(),
+                before,
+                after,
+            }])
+            .replace("\n      ", " ")
+        };
+        let cured = tried(found(5, false), found(2, true));
+        assert!(
+            cured.contains("found in 5 runs\n")
+                && cured.contains("found in 2 runs, without harm\n"),
+            "{cured}"
+        );
+        assert!(!cured.contains("did not come again"), "{cured}");
+        let unseen = tried(found(0, false), found(0, false));
+        assert!(unseen.contains("did not come again"), "{unseen}");
+        let not_made = tried(Effect::default(), Effect::default());
+        assert!(!not_made.contains("did not come again"), "{not_made}");
+    }
+
+    #[test]
+    fn names_of_runs_and_paths_are_not_parted_at_their_hyphens() {
+        let name = "some/long-path/of-an-experiment/runs/memory-limit.event.12/manifest.json";
+        let text = wrapped(&format!("{} {name} cannot be read", "word ".repeat(16)), "");
+        assert!(text.contains(name), "{text}");
+    }
 }

@@ -106,6 +106,16 @@ impl<'a> RunEvidence<'a> {
         rows.filter(move |(_, row)| row.t_ns >= stop_ns)
     }
 
+    /// Whether the whole table of failures can be read: without it nobody knows that nothing was
+    /// refused.
+    #[must_use]
+    pub fn knows_failures(&self) -> bool {
+        let of_table = format!("/{}/", FailureRow::TABLE);
+        let mut unreadable = self.run.unreadable.iter();
+        !self.absent_tables.contains(&FailureRow::TABLE)
+            && !unreadable.any(|part| part.contains(&of_table))
+    }
+
     /// httpd's processes at their end, the first one among them.
     pub fn processes(&self) -> impl Iterator<Item = &'a TaskRow> {
         self.run.ends.iter().filter(|row| !row.is_thread)

@@ -4,11 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Change, Group, Look, RunEvidence, StartResult, experiment::group, look};
+use super::{
+    Change, Group, Look, RunEvidence, StartResult, experiment::group, look,
+    observation::LEAST_WEIGHT,
+};
 use crate::{
     correlate::load_run,
     lab::PlannedRun,
-    recording::{FailureKind, RecordingError, RunDir, ScenarioNotes},
+    recording::{FailureKind, RecordingError, RunDir, ScenarioNotes, Status},
     scenario::{Mpm, RunPlan},
 };
 
@@ -58,6 +61,8 @@ pub struct Effect {
     pub failures: u64,
     /// Runs in which the rule found the same again.
     pub found: u32,
+    /// Whether that harmed no start and no request in any of them.
+    pub harmless: bool,
 }
 
 /// A change with what came of it.
@@ -203,6 +208,10 @@ impl Variant {
                 continue;
             }
             let run = load_run(&run_dir)?;
+            // The user interrupted it: it shows nothing of the change.
+            if !matches!(run.manifest.status, Status::Complete | Status::NotStarted) {
+                continue;
+            }
             let evidence = RunEvidence::read(&run_dir, &name, &run);
             effect.add(&evidence);
             looks.push(look(&evidence));
@@ -211,7 +220,12 @@ impl Variant {
             .into_iter()
             .flat_map(|group| group.findings)
             .find(|finding| finding.rule == rule);
-        effect.found = found.map_or(0, |finding| finding.runs.len() as u32);
+        if let Some(finding) = found {
+            effect.found = finding.runs.len() as u32;
+            // Each run in which it was found weighs at least that much.
+            let least = LEAST_WEIGHT * f64::from(effect.found) / f64::from(finding.of_runs.max(1));
+            effect.harmless = finding.weight <= least * 1.001;
+        }
         Ok(effect)
     }
 }

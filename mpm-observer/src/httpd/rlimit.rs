@@ -32,9 +32,11 @@ fn both(limit: Limit) -> Rlimit {
 }
 
 fn refused(limit: Limit, resource: Resource, error: Errno) -> String {
+    // In the unit of the key, as the value is.
+    let unit = (limit.kernel_value / limit.value.max(1)).max(1);
     let present = getrlimit(resource)
         .maximum
-        .map_or_else(|| "no limit".to_owned(), |hard| hard.to_string());
+        .map_or_else(|| "no limit".to_owned(), |hard| (hard / unit).to_string());
     format!(
         "limits.{} cannot be set to {}: {error} (the present hard limit is {present}; only a \
          process with CAP_SYS_RESOURCE can raise it)",
@@ -108,5 +110,20 @@ mod tests {
             "{error}"
         );
         assert_eq!(error.lines().count(), 1);
+    }
+
+    #[test]
+    fn the_present_limit_is_told_in_the_unit_of_the_key() {
+        let limits = limits("stack_kb", 1 << 20);
+        let limit = limits.iter().next().unwrap();
+        let text = refused(limit, Resource::Stack, Errno::PERM);
+        let hard = match getrlimit(Resource::Stack).maximum {
+            Some(bytes) => (bytes / 1024).to_string(),
+            None => "no limit".to_owned(),
+        };
+        assert!(
+            text.contains(&format!("the present hard limit is {hard};")),
+            "{text}"
+        );
     }
 }

@@ -66,6 +66,7 @@ impl LabError {
             Self::Kernel(_)
                 | Self::Httpd(_)
                 | Self::User(_)
+                | Self::Cgroup(_)
                 | Self::Cpus(_)
                 | Self::Missing(_)
                 | Self::NothingPossible(_)

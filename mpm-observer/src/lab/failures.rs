@@ -1,8 +1,8 @@
 //! Keeping the failures of a run until the roles of its tasks are known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use mpm_observer_common::FailureRecord;
+use mpm_observer_common::{FailureRecord, FailureSource};
 
 /// Most failures of one cause that are kept. One that repeats itself without end says no more
 /// after so many, and must not push others out.
@@ -18,12 +18,18 @@ type Cause = (u32, u32, u32, u32);
 pub(super) struct Failures {
     kept: Vec<FailureRecord>,
     of_cause: HashMap<Cause, usize>,
+    oom_victims: HashSet<u32>,
     left_out: u64,
 }
 
 impl Failures {
     /// Keeps one, or counts it as left out.
     pub(super) fn push(&mut self, record: FailureRecord) {
+        // The kernel marks further threads of a victim while it dies. It is one kill.
+        let is_kill = record.source == FailureSource::OomKill as u32;
+        if is_kill && !self.oom_victims.insert(record.tgid) {
+            return;
+        }
         let cause = (record.source, record.call, record.errno, record.signal);
         let so_far = self.of_cause.entry(cause).or_default();
         if *so_far >= MOST_OF_A_CAUSE || self.kept.len() >= MOST {
@@ -65,6 +71,22 @@ mod tests {
         assert_eq!(left_out, (MOST * 2 - MOST_OF_A_CAUSE) as u64);
         assert_eq!(kept.iter().filter(|record| record.errno == 12).count(), 1);
         assert!(kept.is_sorted_by_key(|record| record.time_ns));
+    }
+
+    #[test]
+    fn a_process_is_killed_once_however_many_of_its_threads_are_marked() {
+        let mut failures = Failures::default();
+        for (tgid, pid) in [(7, 7), (7, 8), (9, 9), (7, 10)] {
+            failures.push(FailureRecord {
+                source: FailureSource::OomKill as u32,
+                tgid,
+                pid,
+                ..FailureRecord::default()
+            });
+        }
+        let (kept, left_out) = failures.finish();
+        let victims: Vec<u32> = kept.iter().map(|record| record.pid).collect();
+        assert_eq!((victims, left_out), (vec![7, 9], 0));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustix::process::{Resource, getrlimit};
+
 use super::PlannedRun;
 use crate::{
     httpd::{IdleAccount, THIS_PROGRAM, try_limits, user::ServerUser},
@@ -24,7 +26,27 @@ pub(super) fn try_out(plan: &RunPlan, user: Option<&ServerUser>) -> Result<(), S
     if plan.limits.processes.is_some() {
         IdleAccount::take(user).map_err(|error| error.to_string())?;
     }
-    Ok(())
+    // The load process raises its limit as far as it may.
+    client_files(plan, getrlimit(Resource::Nofile).maximum)
+}
+
+/// Files that the load process has open beside its connections, at least.
+const CLIENT_FILES: u64 = 6;
+
+/// Whether the load process may have all of its connections open at once.
+fn client_files(plan: &RunPlan, hard: Option<u64>) -> Result<(), String> {
+    let load = &plan.load;
+    let held = load.held.as_ref().map_or(0, |held| held.connections);
+    let at_once = u64::from(load.concurrency) + u64::from(held);
+    let needed = at_once + CLIENT_FILES;
+    match hard {
+        Some(hard) if hard < needed => Err(format!(
+            "the load's {at_once} connections at once, slow clients among them, need {needed} \
+             open files, but the hard limit of this process is {hard}: raise it with \
+             `ulimit -Hn {needed}`, or ask for fewer"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Parts the runs into those that can be made and what is skipped, each scenario and MPM once.
@@ -74,6 +96,24 @@ mod tests {
         lab::interleaved,
         scenario::{Scenario, Size, builtin},
     };
+
+    #[test]
+    fn slow_clients_count_among_the_files_of_the_load() {
+        let scenario = builtin()
+            .into_iter()
+            .find(|scenario| scenario.name == "half-header")
+            .unwrap();
+        let plan = scenario.plan(Mpm::Event, Size::Quick);
+        let held = plan.load.held.as_ref().unwrap().connections;
+        let needed = u64::from(plan.load.concurrency + held) + CLIENT_FILES;
+        assert_eq!(client_files(&plan, Some(needed)), Ok(()));
+        assert_eq!(client_files(&plan, None), Ok(()));
+        let error = client_files(&plan, Some(needed - 1)).unwrap_err();
+        assert!(
+            error.contains(&format!("ulimit -Hn {needed}")) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
 
     fn runs() -> (Vec<PlannedRun>, String, String) {
         let scenarios: Vec<Scenario> = builtin().into_iter().take(2).collect();

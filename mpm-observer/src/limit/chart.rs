@@ -35,8 +35,8 @@ pub(super) fn chart(found: &Found, kind: &'static Kind) -> Curves {
         frame: Frame::new(format!("Share of trials that fail, by {}", kind.set_by))
             .subtitle(conditions(found))
             .footnote(format!(
-                "{} trials, each on an httpd of its own. Dot: share of the trials of one value; \
-                 whisker: 95 % interval (Wilson). Dashed: the smallest value served without a \
+                "{} trials, each on an httpd of its own. Dot: share of the trials of one value, \
+                 side by side where MPMs share it; whisker: 95 % interval (Wilson). Dashed: the smallest value served without a \
                  failure in {} trials.",
                 found.trials(),
                 2 * found.repetitions

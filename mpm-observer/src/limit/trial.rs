@@ -1,8 +1,11 @@
 //! What a trial shows: whether the load was served without a failure, and if not, what failed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    findings::errno_name,
     recording::{
         FailureKind, FailureRow, Manifest, Moment, Purpose, RecordingError, RunDir, Status,
         TaskRow, read_table,
@@ -25,6 +28,10 @@ pub struct Signs {
     pub tasks: u32,
     /// Tasks that were ended by a signal before the load had ended.
     pub killed: u32,
+    /// Processes that the kernel chose to be killed for want of memory until then; their threads
+    /// are among `killed`.
+    #[serde(default)]
+    pub oom_kills: u32,
     /// Child processes that ended with an error status before the load had ended.
     pub sick: u32,
     /// Processes and threads that httpd tried to make in vain before the load had ended, as far as
@@ -33,6 +40,9 @@ pub struct Signs {
     /// System calls that were refused a resource before the load had ended. They need not do
     /// harm: malloc, for instance, does without an arena that it cannot have.
     pub refused_calls: u32,
+    /// The most frequent of them, such as `mmap with ENOMEM`.
+    #[serde(default)]
+    pub refused_mostly: Option<String>,
     /// Why httpd did not start, in one line.
     pub start_failure: Option<String>,
 }
@@ -78,7 +88,9 @@ impl Signs {
         let fork_failed = FORK_FAILED
             .iter()
             .any(|code| codes.iter().any(|c| c == code));
-        let counted = manifest.cgroup.unwrap_or_default();
+        // The group's own counts go on after the load; they stand in for rows that are missing.
+        let is_blind = !manifest.absent_programs.is_empty() || manifest.counters.lost() > 0;
+        let counted = manifest.cgroup.filter(|_| is_blind).unwrap_or_default();
         let at_least = |seen: u32, counted: Option<u64>| {
             seen.max(u32::try_from(counted.unwrap_or(0)).unwrap_or(u32::MAX))
         };
@@ -86,6 +98,7 @@ impl Signs {
             started: manifest.status != Status::NotStarted,
             start_failure: manifest.start.failure.clone(),
             killed: at_least(signs.killed, counted.oom_kills),
+            oom_kills: at_least(signs.oom_kills, counted.oom_kills),
             refused_tasks: at_least(
                 signs.refused_tasks.max(u32::from(fork_failed)),
                 counted.pids_refused,
@@ -133,9 +146,11 @@ impl Signs {
             tasks_wanted: tasks_wanted(&plan.server, plan.mpm),
             tasks: count(present.count()),
             killed: count(killed.count()).max(of_kind(FailureKind::OomKill)),
+            oom_kills: of_kind(FailureKind::OomKill),
             sick: count(sick.count()),
             refused_tasks: count(refused_tasks.count()),
             refused_calls: of_kind(FailureKind::Call),
+            refused_mostly: refused_mostly(failures.iter().filter(|f| f.t_ns <= end_ns)),
             start_failure: None,
         }
     }
@@ -201,14 +216,34 @@ impl Signs {
         tell(failed, "request", "requests", "failed");
         let missing = self.missing();
         tell(missing.into(), "task", "tasks", "missing");
-        tell(self.killed.into(), "task", "tasks", "killed");
+        let killed = match self.oom_kills {
+            0 => "killed".to_owned(),
+            1 => "killed (1 process for want of memory)".to_owned(),
+            more => format!("killed ({more} processes for want of memory)"),
+        };
+        tell(self.killed.into(), "task", "tasks", &killed);
         tell(self.sick.into(), "child", "children", "ended with an error");
-        tell(self.refused_calls.into(), "call", "calls", "refused");
+        let refused = match &self.refused_mostly {
+            Some(most) => format!("refused ({most})"),
+            None => "refused".to_owned(),
+        };
+        tell(self.refused_calls.into(), "call", "calls", &refused);
         if parts.is_empty() {
             return "served".into();
         }
         parts.join(", ")
     }
+}
+
+/// The most frequent of the refused calls, in words.
+fn refused_mostly<'a>(failures: impl Iterator<Item = &'a FailureRow>) -> Option<String> {
+    let mut counts: BTreeMap<(&str, u32), u32> = BTreeMap::new();
+    for row in failures.filter(|row| row.kind == FailureKind::Call) {
+        *counts.entry((&row.call, row.errno)).or_default() += 1;
+    }
+    let several = if counts.len() > 1 { "mostly " } else { "" };
+    let ((call, errno), _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    Some(format!("{several}{call} with {}", errno_name(errno)))
 }
 
 /// A message whose parts come once each: every child of httpd may have said the same.
@@ -294,10 +329,15 @@ mod tests {
         };
         let refused = FailureRow {
             purpose: Purpose::Process,
+            call: "clone".into(),
+            errno: 11,
             ..FailureRow::default()
         };
         let missing = Signs::of_load(&plan, ALL_OK, &tasks[3..], &[refused]);
-        assert_eq!(missing.in_one_line(), "2 tasks missing, 1 call refused");
+        assert_eq!(
+            missing.in_one_line(),
+            "2 tasks missing, 1 call refused (clone with EAGAIN)"
+        );
         // It was still starting them.
         let late = Signs::of_load(&plan, ALL_OK, &tasks[3..], &[]);
         assert!(!late.failed(Counts::RefusedCalls), "{late:?}");
@@ -329,6 +369,32 @@ mod tests {
         assert_eq!(signs.refused_calls, 1);
         assert!(!signs.failed(Counts::Consequences));
         assert!(signs.failed(Counts::RefusedCalls));
+    }
+
+    #[test]
+    fn what_was_killed_for_want_of_memory_and_what_was_refused_most_is_named() {
+        let (plan, tasks) = two_children();
+        let row = |kind, call: &str, errno, t_ns| FailureRow {
+            kind,
+            call: call.into(),
+            errno,
+            t_ns,
+            ..FailureRow::default()
+        };
+        let failures = [
+            row(FailureKind::Call, "openat", 24, 1),
+            row(FailureKind::Call, "mmap", 12, 2),
+            row(FailureKind::Call, "mmap", 12, 3),
+            row(FailureKind::OomKill, "", 0, 4),
+            // After the load.
+            row(FailureKind::OomKill, "", 0, 2000),
+        ];
+        let signs = Signs::of_load(&plan, ALL_OK, &tasks, &failures);
+        assert_eq!((signs.oom_kills, signs.refused_calls), (1, 3));
+        assert_eq!(
+            signs.in_one_line(),
+            "1 task killed (1 process for want of memory), 3 calls refused (mostly mmap with ENOMEM)"
+        );
     }
 
     #[test]

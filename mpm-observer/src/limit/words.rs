@@ -5,7 +5,7 @@ use super::{
     kind::Kind,
     search::Border,
 };
-use crate::text_table::aligned;
+use crate::{text_table::aligned, wording::plural};
 
 /// The heads of the table.
 pub(super) const HEADS: [&str; 7] = [
@@ -155,18 +155,20 @@ fn remarks(kind: &Kind, one: &Searched) -> Vec<String> {
             kind.read(reversal.safe)
         ));
     }
-    let refused = one
-        .border
-        .smallest_served()
-        .and_then(|value| {
-            let trials = one.trials.iter().filter(|trial| trial.value == value);
-            trials.map(|trial| trial.signs.refused_calls).max()
-        })
-        .unwrap_or(0);
-    if refused > 0 {
+    let refused = one.border.smallest_served().and_then(|value| {
+        let trials = one.trials.iter().filter(|trial| trial.value == value);
+        trials
+            .map(|trial| &trial.signs)
+            .filter(|signs| signs.refused_calls > 0)
+            .max_by_key(|signs| signs.refused_calls)
+    });
+    if let Some(signs) = refused {
+        let calls = plural(u64::from(signs.refused_calls), "system call");
+        let which = signs.refused_mostly.as_ref();
+        let which = which.map_or_else(String::new, |which| format!(" ({which})"));
         remarks.push(format!(
-            "{mpm} served, but up to {refused} system calls were refused in a trial, without a \
-             consequence; --strict counts them as failures"
+            "{mpm} served, although {calls} at most were refused in a trial{which}; --strict \
+             counts that as a failure"
         ));
     }
     if matches!(one.border, Border::Unfinished { .. }) && !one.trials.is_empty() {

@@ -81,10 +81,12 @@ impl RunFigures {
             counters: manifest.counters.clone(),
             log_codes: manifest.start.log_codes.clone(),
             start_failure: manifest.start.failure.clone(),
-            client_was_busy: manifest
-                .load
-                .as_ref()
-                .is_some_and(|load| load.summary.client_was_busy()),
+            // A client that is refused at once is busy with nothing but that.
+            client_was_busy: manifest.status != Status::NotStarted
+                && manifest
+                    .load
+                    .as_ref()
+                    .is_some_and(|load| load.summary.client_was_busy()),
             server_gone: manifest.server_gone,
             unreadable: run.unreadable.clone(),
         }

@@ -52,6 +52,11 @@ impl Checker<'_, '_> {
         );
     }
 
+    /// Whether the file itself has the key.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.source.has(key)
+    }
+
     pub(super) fn text(&mut self, value: &str, key: &str) {
         let good = !value.trim().is_empty() && !value.contains('\n');
         self.require(good, key, "must be one line of text");

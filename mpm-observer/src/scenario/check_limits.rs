@@ -81,6 +81,14 @@ pub(super) fn held(c: &mut Checker<'_, '_>, scenario: &Scenario) {
         );
     }
     if held.kind != HeldKind::SlowReader {
+        for key in ["load.held.bytes_per_s", "load.held.body_bytes"] {
+            let given = c.is_given(key);
+            c.require(
+                !given,
+                key,
+                "only for a slow reader, which alone reads a file of its own",
+            );
+        }
         return;
     }
     c.require(

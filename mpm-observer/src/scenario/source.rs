@@ -51,6 +51,16 @@ impl<'t> Source<'t> {
         line
     }
 
+    /// Whether a key such as `load.held.kind`, not of an array, is in the file.
+    pub(super) fn has(&self, key: &str) -> bool {
+        let mut table = Some(&self.root);
+        key.split('.').all(|name| {
+            let found = table.and_then(|t| t.iter().find(|(k, _)| k.get_ref().as_ref() == name));
+            table = found.and_then(|(_, value)| value.get_ref().as_table());
+            found.is_some()
+        })
+    }
+
     /// The line of a byte offset, counted from 1.
     pub(super) fn line_at(&self, offset: usize) -> usize {
         let end = offset.min(self.text.len());

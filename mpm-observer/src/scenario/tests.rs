@@ -164,6 +164,15 @@ fn each_error_names_file_line_and_key() {
             "mine.toml:18: load.held.body_bytes: 1000 bytes are read before the load ends: 10 a second for up to 180 s are 1800",
         ),
         (
+            "half a head that reads a file",
+            with(
+                "name",
+                "name",
+                "[load.held]\nkind = \"half-header\"\nconnections = 1\nbody_bytes = 1000\n",
+            ),
+            "mine.toml:18: load.held.body_bytes: only for a slow reader, which alone reads a file of its own",
+        ),
+        (
             "a slow reader that does not read",
             with(
                 "name",

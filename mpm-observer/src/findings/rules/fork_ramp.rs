@@ -1,6 +1,6 @@
 //! A cold start: connections that wait until enough children have been made.
 
-use super::{CLIENT, KERNEL, Rule, TASKS, sentence};
+use super::{CLIENT, FAILURES, KERNEL, Rule, TASKS, sentence};
 use crate::{
     findings::{
         Change, Remedy,
@@ -16,7 +16,7 @@ use crate::{
 pub(super) const RULE: Rule = Rule {
     name: "fork-ramp",
     looks_for: "connections that waited in a cold start until httpd had made enough children",
-    needs: &[TASKS, CLIENT, KERNEL],
+    needs: &[TASKS, CLIENT, KERNEL, FAILURES],
     observe,
     tell,
     remedies,
@@ -47,6 +47,10 @@ pub(super) fn is_ramp(run: &RunEvidence<'_>, waits: &Waits) -> bool {
 }
 
 fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
+    // What was refused is no ramp.
+    if !run.knows_failures() {
+        return None;
+    }
     let waits = Waits::long(run)?;
     if !is_ramp(run, &waits) {
         return None;

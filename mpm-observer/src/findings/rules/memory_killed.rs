@@ -92,7 +92,8 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
     seen.rests_on(FAILURES, kills.len(), example);
     // The group's own count has those of the stop too.
     let all = run.run.failures.iter();
-    let recorded = all.filter(|row| row.kind == FailureKind::OomKill).count() as u64;
+    let of_kills = all.filter(|row| row.kind == FailureKind::OomKill);
+    let recorded = of_kills.map(|row| row.pid).collect::<HashSet<u32>>().len() as u64;
     if let Some(counted) = counted.filter(|counted| *counted != recorded) {
         seen.missing.push(format!(
             "the control group counted {}, {recorded} recorded",

@@ -32,12 +32,13 @@ pub enum CgroupError {
         controller: &'static str,
     },
     /// The group cannot be made, or its limit cannot be written.
-    #[error("limits.{key} cannot be set: {}: {source}", .path.display())]
+    #[error("limits.{key} cannot be set: {what}: {source}")]
     Refused {
         /// The key of the limit.
         key: &'static str,
-        /// The file or directory.
-        path: PathBuf,
+        /// What was to be made or written, and where. Not the name of the group, which no other
+        /// try has: the same trouble reads the same.
+        what: String,
         /// The reason.
         source: io::Error,
     },
@@ -75,11 +76,14 @@ impl Group {
         let control = hierarchy.mount.join("cgroup.subtree_control");
         hierarchy
             .switch_on(controller)
-            .map_err(|source| (control, source))?;
+            .map_err(|source| (control.display().to_string(), source))?;
         let path = hierarchy.mount.join(name);
         match fs::create_dir(&path) {
             // In version 2 both controllers share one directory.
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err((path, error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                let what = format!("no group can be made in {}", hierarchy.mount.display());
+                Err((what, error))
+            }
             _ => Ok(Self {
                 path,
                 version: hierarchy.version,
@@ -88,8 +92,10 @@ impl Group {
     }
 
     fn write(&self, file: &str, value: u64) -> Result<(), Refusal> {
-        let path = self.path.join(file);
-        fs::write(&path, value.to_string()).map_err(|source| (path, source))
+        fs::write(self.path.join(file), value.to_string()).map_err(|source| {
+            let parent = self.path.parent().unwrap_or(&self.path);
+            (format!("{file} of a group in {}", parent.display()), source)
+        })
     }
 
     fn limit_memory(&self, bytes: u64, has_swap: bool) -> Result<(), Refusal> {
@@ -128,7 +134,7 @@ impl Group {
 }
 
 /// What refused, and why.
-type Refusal = (PathBuf, io::Error);
+type Refusal = (String, io::Error);
 
 /// The control group of a run. It is removed when dropped, which works once its processes are
 /// gone.
@@ -175,7 +181,7 @@ impl RunCgroup {
                 }
                 continue;
             };
-            let refused = |(path, source)| CgroupError::Refused { key, path, source };
+            let refused = |(what, source)| CgroupError::Refused { key, what, source };
             let group = match Group::make(&hierarchy, controller, name) {
                 Ok(group) => group,
                 Err(refusal) if limit.is_some() => return Err(refused(refusal)),
@@ -461,6 +467,27 @@ mod tests {
             "{text}"
         );
         assert!(RunCgroup::create_in(&mounts, "run", &Limits::default(), false).is_ok());
+    }
+
+    #[test]
+    fn each_try_is_refused_in_the_same_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = dir.path().join("hidden");
+        let mounts = format!("cgroup {} cgroup rw,memory 0 0\n", gone.display());
+        let refused = |name| {
+            let error = RunCgroup::create_in(&mounts, name, &LIMITS, false).unwrap_err();
+            error.to_string()
+        };
+        assert_eq!(refused("run-0"), refused("run-1"));
+        let expected = format!(
+            "limits.cgroup_memory_kb cannot be set: no group can be made in {}: ",
+            gone.display()
+        );
+        assert!(
+            refused("run-0").starts_with(&expected),
+            "{}",
+            refused("run-0")
+        );
     }
 
     #[test]

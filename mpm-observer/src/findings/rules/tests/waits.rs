@@ -343,6 +343,10 @@ fn a_cold_start_tells_how_the_children_came() {
         ],
     );
     assert_eq!(finding.remedies[0].change, Some(Change::StartServers(10)));
+    // Children may have been refused; then it was no ramp.
+    let damaged = "run/failures/part-00000.parquet: damaged".to_owned();
+    made_up.run.unreadable.push(damaged);
+    assert!(!made_up.found().contains(&"fork-ramp".to_owned()));
 }
 
 #[test]
