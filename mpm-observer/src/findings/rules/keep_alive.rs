@@ -116,10 +116,14 @@ fn tell(seen: &Seen<'_>) -> String {
         Some(most) if most > 0.0 => format!(" ({} sent)", seen.plural("resets", "reset")),
         _ => String::new(),
     };
+    let again = seen.most("again").is_some_and(|most| most > 0.0);
+    let (name, and) = match again {
+        true => ("again", " and were sent again on a new one"),
+        false => ("hit", ""),
+    };
     let cause = format!(
-        "{}{each} met a kept connection that httpd had closed{resets} and were sent again on a new \
-         one{}{why}",
-        seen.plural("again", "request"),
+        "{}{each} met a kept connection that httpd had closed{resets}{and}{}{why}",
+        seen.plural(name, "request"),
         seen.in_runs(),
     );
     sentence(&cause, &seen.consequences(), "none of them failed")

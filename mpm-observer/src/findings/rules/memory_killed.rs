@@ -90,13 +90,10 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
         after(first.t_ns, begin_ns)
     );
     seen.rests_on(FAILURES, kills.len(), example);
-    // The group's own count has those of the stop too, and counts processes.
+    // The group's own count has those of the stop too.
     let all = run.run.failures.iter();
-    let recorded: HashSet<u32> = all
-        .filter(|row| row.kind == FailureKind::OomKill)
-        .map(|row| row.pid)
-        .collect();
-    let recorded = recorded.len() as u64;
+    let of_kills = all.filter(|row| row.kind == FailureKind::OomKill);
+    let recorded = of_kills.map(|row| row.pid).collect::<HashSet<u32>>().len() as u64;
     if let Some(counted) = counted.filter(|counted| *counted != recorded) {
         seen.missing.push(format!(
             "the control group counted {}, {recorded} recorded",

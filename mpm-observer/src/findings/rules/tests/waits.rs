@@ -222,7 +222,7 @@ fn in_turn(mpm: Mpm) -> MadeUp {
     rows.kernel.clear();
     rows.client.clear();
     for n in 0..100_u16 {
-        let pickup_ns = BEGIN_NS + SECOND + u64::from(n) * STEP;
+        let pickup_ns = BEGIN_NS + SECOND + (51 + u64::from(n)) * STEP;
         let end_ns = pickup_ns + 10 * STEP;
         let port = 50_000 + n;
         rows.client.push(ClientRow {
