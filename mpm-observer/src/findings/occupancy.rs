@@ -194,7 +194,7 @@ impl Wait {
                 ),
                 // It was connected and sent its request, and no task ever read it.
                 None if row.sent_ns != 0 && !row.is_ok() && row.status == 0 => {
-                    (row.start_ns, row.end_ns)
+                    (row.sent_ns, row.end_ns)
                 }
                 None => continue,
             };
