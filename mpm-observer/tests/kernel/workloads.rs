@@ -29,7 +29,7 @@ pub const PROCESSES: u64 = 3;
 pub const USER: u32 = 61_234;
 
 #[test]
-#[ignore = "run by other tests, as a program of its own"]
+#[ignore = "other tests run this as a process of its own"]
 fn workload() {
     let Ok(name) = std::env::var(WORKLOAD) else {
         return;
