@@ -109,9 +109,13 @@ pub(crate) fn submit(record: RingBufEntry<FailureRecord>) {
     record.submit(BPF_RB_NO_WAKEUP);
 }
 
-/// What the task in `slot` mapped; of a process, in the slot of its first task.
+/// What the task in `slot` mapped; of a process, in the slot of its first task. `None` if that has
+/// ended already: then its slot is 0.
 #[inline(always)]
 pub(crate) fn mappings(slot: u32) -> Option<&'static mut Mappings> {
+    if slot == 0 {
+        return None;
+    }
     // SAFETY: the memory stays the map's. What a process's tasks add at once is added atomically.
     MAPPINGS
         .get_ptr_mut(slot)

@@ -6,7 +6,6 @@ mod common;
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
     sync::{Mutex, PoisonError},
@@ -16,23 +15,12 @@ use common::PROGRAM;
 use mpm_observer::{
     correlate::load_run,
     findings::{Compared, Group, RunEvidence, group, look, rules::RULES},
-    httpd::Installation,
     recording::{Experiment, RunDir},
     scenario::{Mpm, Scenario, Set, builtin, of_set},
 };
-use nix::unistd::geteuid;
 
 /// These runs use all CPUs, so that two at once would be two loads at once.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// A directory for an experiment; `None` if none can be made here.
-fn place() -> Option<tempfile::TempDir> {
-    let root = common::have("root", geteuid().is_root());
-    let httpd = common::have("httpd", Installation::find(None).is_ok());
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    (root && httpd).then_some(dir)
-}
 
 fn run(program: &mut Command) -> Output {
     let output = {
@@ -72,7 +60,9 @@ fn is_named(name: &str) {
         .into_iter()
         .find(|one| one.name == name)
         .unwrap();
-    let Some(place) = place() else { return };
+    let Some(place) = common::dir_of_lab() else {
+        return;
+    };
     let out = place.path().join("out");
     run(Command::new(PROGRAM)
         .args(["__bench", "limits", "--tries", "1", "--scenario", name])
@@ -164,7 +154,9 @@ fn each_expected_finding_is_one_that_a_rule_can_find_and_says_something() {
 
 #[test]
 fn nothing_is_found_where_nothing_failed() {
-    let Some(place) = place() else { return };
+    let Some(place) = common::dir_of_lab() else {
+        return;
+    };
     let scenario = place.path().join("clean.toml");
     let sizes = "{ requests = 3000, concurrency = 8 }";
     let text = format!(

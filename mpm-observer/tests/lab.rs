@@ -5,7 +5,7 @@ mod common;
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread::JoinHandle,
@@ -15,7 +15,6 @@ use std::{
 use common::{PROGRAM, wait_until};
 use mpm_observer::{
     correlate::{KernelOnly, RunAnalysis, load_run},
-    httpd::Installation,
     overhead::Overhead,
     recording::{Experiment, RunDir, Status},
     scenario::Mpm,
@@ -23,7 +22,7 @@ use mpm_observer::{
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sys::signal::{Signal, kill},
-    unistd::{Pid, geteuid},
+    unistd::Pid,
 };
 
 /// A directory with a scenario of its own. `None` if the lab cannot run here.
@@ -33,11 +32,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Option<Self> {
-        let root = common::have("root", geteuid().is_root());
-        let httpd = common::have("httpd", Installation::find(None).is_ok());
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        (root && httpd).then_some(Self { dir })
+        common::dir_of_lab().map(|dir| Self { dir })
     }
 
     fn scenario(&self, name: &str, text: &str) -> PathBuf {

@@ -5,7 +5,7 @@ mod common;
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
@@ -13,14 +13,13 @@ use std::{
 use common::PROGRAM;
 use mpm_observer::{
     correlate::load_run,
-    httpd::Installation,
     limit::{Found, search::Border},
     recording::{Experiment, RunDir, Status},
     scenario::Mpm,
 };
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, geteuid},
+    unistd::Pid,
 };
 
 /// A directory for a search. `None` if none can run here.
@@ -30,11 +29,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Option<Self> {
-        let root = common::have("root", geteuid().is_root());
-        let httpd = common::have("httpd", Installation::find(None).is_ok());
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        (root && httpd).then_some(Self { dir })
+        common::dir_of_lab().map(|dir| Self { dir })
     }
 
     fn out(&self) -> PathBuf {

@@ -58,7 +58,8 @@ pub(super) fn is_fork(row: &FailureRow) -> bool {
 fn memory(row: &FailureRow) -> Reached {
     let beyond = |limit: Option<u64>, used: Option<u64>| match (limit, used) {
         (Some(limit), Some(used)) => {
-            used.saturating_add(row.bytes.next_multiple_of(PAGE)) > limit / PAGE * PAGE
+            let wish = row.bytes.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
+            used.saturating_add(wish) > limit / PAGE * PAGE
         }
         _ => false,
     };
@@ -119,6 +120,11 @@ mod tests {
             ..call("mmap", Errno::ENOMEM)
         };
         assert_eq!(Reached::of(&row), Reached::AddressSpace);
+        let endless = FailureRow {
+            bytes: u64::MAX,
+            ..row.clone()
+        };
+        assert_eq!(Reached::of(&endless), Reached::AddressSpace);
         let row = FailureRow {
             data: Some(395_000_000),
             address_space: Some(405_000_000),

@@ -18,7 +18,6 @@ mod run;
 pub(crate) use client::Client;
 pub use client::{ClientOrder, client_main};
 pub(crate) use collector::{Collector, Effort};
-pub(crate) use cpus::stay_on;
 pub use cpus::{CpuSplit, allowed_cpus};
 pub use error::LabError;
 pub use experiment::{LabOptions, Outcome, PlannedRun, interleaved, new_directory, run_experiment};

@@ -27,6 +27,6 @@ pub use collector::{
 pub use cost::{Case, Costs, Goal, Half, Overhead, Pair, Verdict};
 pub use pairs::{Lines, PairsPlan, measure};
 pub use profile::{ProgramCost, program_costs};
-pub use stand::{Ground, OwnGround, plan};
+pub use stand::{Ground, plan};
 pub use table::table;
 pub use watcher::Watcher;

@@ -12,12 +12,9 @@ use loadgen::Summary;
 
 use super::server_cpu::ServerCpu;
 use crate::{
-    httpd::{
-        self, Httpd, Installation, RuntimeDir, Setup, THIS_PROGRAM, clean_up_stale,
-        user::{self, ServerUser},
-    },
+    httpd::{self, Httpd, Installation, RuntimeDir, Setup, THIS_PROGRAM, user::ServerUser},
     kernel::{Kernel, LiveTask},
-    lab::{Client, ClientOrder, CpuSplit, Interrupt, LabError, allowed_cpus, stay_on},
+    lab::{Client, ClientOrder, CpuSplit, Interrupt, LabError},
     scenario::{Mpm, RunPlan, Scenario, Size},
 };
 
@@ -47,55 +44,6 @@ pub struct Ground<'a> {
     pub cpus: &'a CpuSplit,
     /// Set when the user wants an end.
     pub interrupt: &'a Interrupt,
-}
-
-/// The same, for those that have none from a lab.
-pub struct OwnGround {
-    kernel: Kernel,
-    installation: Installation,
-    runtime: RuntimeDir,
-    user: Option<ServerUser>,
-    cpus: CpuSplit,
-}
-
-impl OwnGround {
-    /// Finds kernel, httpd and user, cleans up what killed processes left, and moves this process
-    /// to the client's CPUs.
-    ///
-    /// # Errors
-    /// When something is missing on this machine.
-    pub fn find(httpd: Option<&Path>) -> Result<Self, LabError> {
-        let kernel = Kernel::read()?;
-        let installation = Installation::find(httpd)?;
-        let user = user::choose(None)?;
-        let allowed = allowed_cpus().map_err(system("the CPUs of this process cannot be read"))?;
-        let cpus = CpuSplit::choose(&allowed, None, None)?;
-        for failure in &clean_up_stale().failures {
-            log::warn!("{failure}");
-        }
-        let runtime = RuntimeDir::create()?;
-        stay_on(&cpus.client).map_err(system("the observer cannot be bound to its CPUs"))?;
-        Ok(Self {
-            kernel,
-            installation,
-            runtime,
-            user,
-            cpus,
-        })
-    }
-
-    /// As a [`Ground`].
-    #[must_use]
-    pub fn ground<'a>(&'a self, interrupt: &'a Interrupt) -> Ground<'a> {
-        Ground {
-            kernel: &self.kernel,
-            installation: &self.installation,
-            runtime: &self.runtime,
-            user: self.user.as_ref(),
-            cpus: &self.cpus,
-            interrupt,
-        }
-    }
 }
 
 /// The plan of the httpd under test; its load says file and connections.

@@ -216,4 +216,6 @@ fn key_of_toml(error: &toml::de::Error) -> Option<String> {
 }
 
 #[cfg(test)]
+mod builtin_tests;
+#[cfg(test)]
 mod tests;

@@ -37,6 +37,16 @@ pub fn have(what: &str, present: bool) -> bool {
     present
 }
 
+/// A directory for what root does with an httpd, open to httpd's user; `None` if that cannot be
+/// done here.
+pub fn dir_of_lab() -> Option<tempfile::TempDir> {
+    let root = have("root", nix::unistd::geteuid().is_root());
+    let httpd = have("httpd", Installation::find(None).is_ok());
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    (root && httpd).then_some(dir)
+}
+
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mpm-observer");
 /// Nobody cancels.
 pub static NEVER: AtomicBool = AtomicBool::new(false);

@@ -27,7 +27,8 @@ pub(super) fn run(arguments: &CollectorArguments) -> CommandResult {
     let all = Duration::try_from_secs_f64(arguments.seconds)
         .map_err(|error| (Exit::Usage, format!("--seconds: {error}")))?;
     let early = all / 6;
-    let (own, interrupt) = arguments.common.prepare()?;
+    let interrupt = arguments.common.prepare()?;
+    let place = arguments.common.open()?;
     let mpms = &arguments.common.mpm;
     // The load at which the collector has most to do; the others on demand.
     let mpms = if *mpms == Mpm::ALL {
@@ -37,7 +38,7 @@ pub(super) fn run(arguments: &CollectorArguments) -> CommandResult {
     };
     for &mpm in mpms {
         eprintln!("recording {mpm} for {} s …", all.as_secs_f64());
-        let ground = own.ground(&interrupt);
+        let ground = place.ground(&interrupt);
         let cost = collector_cost(ground, mpm, early, all - early).map_err(failed)?;
         let Some(cost) = cost else {
             return Ok(Exit::Interrupted);

@@ -16,8 +16,7 @@ use clap::{Args, Subcommand};
 use super::exit::{self, CommandResult, Exit};
 use crate::{
     kernel::provide_tracefs,
-    lab::{Interrupt, LabError, LabOptions, PlaceOptions, interleaved, run_experiment},
-    overhead::OwnGround,
+    lab::{Interrupt, LabError, LabOptions, Place, PlaceOptions, interleaved, run_experiment},
     recording::ScenarioNotes,
     scenario::{Mpm, Scenario, Size},
 };
@@ -55,16 +54,27 @@ struct Common {
 }
 
 impl Common {
-    /// What a bench stands on, and the signals that end it. To be called before any thread is
+    /// Gets ready, and takes the signals that end a bench. To be called before any thread is
     /// started.
-    fn prepare(&self) -> Result<(OwnGround, Interrupt), (Exit, String)> {
+    fn prepare(&self) -> Result<Interrupt, (Exit, String)> {
         if nix::unistd::geteuid().is_root() {
             provide_tracefs().map_err(|error| (Exit::Missing, error.to_string()))?;
         }
-        let interrupt = Interrupt::on_signals()
-            .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
-        let ground = OwnGround::find(self.httpd.as_deref()).map_err(failed)?;
-        Ok((ground, interrupt))
+        Interrupt::on_signals()
+            .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))
+    }
+
+    /// What the user says of where the bench is made.
+    fn place(&self) -> PlaceOptions {
+        PlaceOptions {
+            httpd: self.httpd.clone(),
+            ..PlaceOptions::default()
+        }
+    }
+
+    /// Where a bench is made that is no experiment.
+    fn open(&self) -> Result<Place, (Exit, String)> {
+        Place::open(&self.place(), self.mpm.iter().copied()).map_err(failed)
     }
 
     /// Makes an experiment of `repetitions` in `out`; `None` if the user interrupted it.
@@ -75,7 +85,7 @@ impl Common {
         repetitions: u32,
         out: Option<&Path>,
     ) -> Result<Option<PathBuf>, (Exit, String)> {
-        let (_, interrupt) = self.prepare()?;
+        let interrupt = self.prepare()?;
         let Some(out) = out else {
             return Err((
                 Exit::Usage,
@@ -88,10 +98,7 @@ impl Common {
             skipped: Vec::new(),
             size,
             out: out.to_owned(),
-            place: PlaceOptions {
-                httpd: self.httpd.clone(),
-                ..PlaceOptions::default()
-            },
+            place: self.place(),
             overhead: false,
             trace: None,
             command: std::env::args().collect(),

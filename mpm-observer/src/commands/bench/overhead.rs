@@ -49,7 +49,8 @@ pub(super) struct OverheadArguments {
 pub(super) fn run(arguments: &OverheadArguments) -> CommandResult {
     let half = Duration::try_from_secs_f64(arguments.seconds)
         .map_err(|error| (Exit::Usage, format!("--seconds: {error}")))?;
-    let (own, interrupt) = arguments.common.prepare()?;
+    let interrupt = arguments.common.prepare()?;
+    let place = arguments.common.open()?;
     let out = &arguments.out;
     fs::create_dir_all(out)
         .map_err(|error| (Exit::Failed, format!("{}: {error}", out.display())))?;
@@ -62,7 +63,7 @@ pub(super) fn run(arguments: &OverheadArguments) -> CommandResult {
         half,
         lines: Lines::EachRound,
     };
-    let overhead = measure(own.ground(&interrupt), &plan).map_err(failed)?;
+    let overhead = measure(place.ground(&interrupt), &plan).map_err(failed)?;
     overhead
         .write(out)
         .map_err(|error| (Exit::Failed, error.to_string()))?;

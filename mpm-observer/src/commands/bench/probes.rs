@@ -24,13 +24,14 @@ pub(super) struct ProbesArguments {
 pub(super) fn run(arguments: &ProbesArguments) -> CommandResult {
     let duration = Duration::try_from_secs_f64(arguments.seconds)
         .map_err(|error| (Exit::Usage, format!("--seconds: {error}")))?;
-    let (own, interrupt) = arguments.common.prepare()?;
+    let interrupt = arguments.common.prepare()?;
+    let place = arguments.common.open()?;
     println!(
         "Run time of the eBPF programs, calls for other tasks and sockets included. Counting it\n\
          adds some tens of ns to a call; the cost of coming to a program is not in it.\n"
     );
     for &mpm in &arguments.common.mpm {
-        let costs = program_costs(own.ground(&interrupt), mpm, duration).map_err(failed)?;
+        let costs = program_costs(place.ground(&interrupt), mpm, duration).map_err(failed)?;
         let Some(costs) = costs else {
             return Ok(Exit::Interrupted);
         };

@@ -49,8 +49,8 @@ pub(super) const OF_CGROUP: Rule = Rule {
 
 const WITHOUT_HARM: &str = "httpd came up whole and no request failed";
 
-/// What glibc's arenas and stacks take without a setting of their own.
-const ARENA_BYTES: f64 = 67_108_864.0;
+/// What an arena of glibc's malloc keeps of the address space.
+const ARENA_BYTES: f64 = mpm_observer_common::ARENA_BYTES as f64;
 const KIB: u64 = 1024;
 
 fn observe_address_space(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
