@@ -1,26 +1,48 @@
 //! What a run is to do.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Error, Target};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Pace, Target};
 
 /// The settings of a run. [`Config::new`] fills in the defaults.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// Where the requests go.
-    pub target: Target,
+    /// What is asked for; each of them as often as its weight says, by chance. They must
+    /// be of one scheme and one address.
+    pub targets: Vec<WeightedTarget>,
+    /// Connect to this socket of the file system instead of the targets' address.
+    pub unix_socket: Option<PathBuf>,
+    /// Local addresses to connect from, in turn; empty: the system's choice.
+    pub sources: Vec<IpAddr>,
+    /// What makes requests start.
+    pub pace: Pace,
     /// Exactly so many requests get an outcome; `None` for as many as fit into `duration`.
+    /// Those of the warm-up are not counted.
     pub requests: Option<u64>,
-    /// The run ends after this time at the latest; what is under way then is
-    /// [`Aborted`](crate::Outcome::Aborted).
+    /// The run ends after this time at the latest, counted from the end of the warm-up;
+    /// what is under way then is [`Aborted`](crate::Outcome::Aborted).
     pub duration: Option<Duration>,
-    /// Requests under way at once. With fewer `requests`, so many.
+    /// Requests that are due in this time are left out of the figures.
+    pub warm_up: Duration,
+    /// Requests under way at once, which is connections at once. With fewer `requests`,
+    /// so many.
     pub concurrency: u32,
     /// Send further requests on the same connection, or ask with `Connection: close`
     /// for a connection per request.
     pub keep_alive: bool,
+    /// Close a connection after so many requests; `None`: only when the server does.
+    pub requests_per_connection: Option<NonZeroU32>,
     /// The longest time for one attempt at a request, connecting included.
     pub timeout: Duration,
+    /// The longest time for connecting; `None`: no other than `timeout`.
+    pub connect_timeout: Option<Duration>,
+    /// Send a request again, once, when its keep-alive connection turns out to be stale.
+    pub retry_stale: bool,
     /// Load threads; never more than `concurrency` are started.
     pub threads: usize,
     /// Thread i is bound to `cpus[i % cpus.len()]`; empty: not bound.
@@ -32,6 +54,62 @@ pub struct Config {
     pub method: String,
     /// The request body; its Content-Length is sent when it is not empty.
     pub body: Vec<u8>,
+    /// What the bodies of the answers are held against; `None`: they are dropped unseen.
+    pub verify_body: Option<BodyCheck>,
+    /// What moves the bytes; `None`: what suits the case and the kernel best.
+    pub engine: Option<EngineKind>,
+    /// Speak HTTP/2 instead of HTTP/1.1.
+    pub http2: bool,
+    /// Accept any certificate of the server.
+    pub insecure: bool,
+    /// What chance begins with: the same seed draws the same URLs and distances.
+    pub seed: u64,
+}
+
+/// Something to ask for, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightedTarget {
+    /// What to ask for.
+    pub target: Target,
+    /// How often, in relation to the other weights.
+    pub weight: u32,
+}
+
+/// What the body of an answer is held against. Answers from status 400 on are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyCheck {
+    /// Length and hash of the thread's first answer from the same URL.
+    First,
+    /// This SHA-256.
+    Sha256([u8; 32]),
+}
+
+/// What moves the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// Edge-triggered epoll; works everywhere.
+    Epoll,
+    /// io_uring; needs Linux 6.0.
+    IoUring,
+    /// The hyper library, for TLS and HTTP/2.
+    Hyper,
+}
+
+impl EngineKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Epoll, Self::IoUring, Self::Hyper];
+
+    /// Its name, as the command line and JSON have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Epoll => "epoll",
+            Self::IoUring => "io-uring",
+            Self::Hyper => "hyper",
+        }
+    }
 }
 
 impl Config {
@@ -40,18 +118,39 @@ impl Config {
     #[must_use]
     pub fn new(target: Target) -> Self {
         Self {
-            target,
+            targets: vec![WeightedTarget { target, weight: 1 }],
+            unix_socket: None,
+            sources: Vec::new(),
+            pace: Pace::CLOSED,
             requests: None,
             duration: None,
+            warm_up: Duration::ZERO,
             concurrency: 1,
             keep_alive: false,
+            requests_per_connection: None,
             timeout: Duration::from_secs(30),
+            connect_timeout: None,
+            retry_stale: true,
             threads: 1,
             cpus: Vec::new(),
             headers: Vec::new(),
             method: "GET".to_owned(),
             body: Vec::new(),
+            verify_body: None,
+            engine: None,
+            http2: false,
+            insecure: false,
+            seed: 1,
         }
+    }
+
+    /// The first of the targets: what the figures name.
+    ///
+    /// # Panics
+    /// Without any target; [`Config::check`] refuses that.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.targets[0].target
     }
 
     /// Finds settings that make no sense.
@@ -87,24 +186,74 @@ impl Config {
                 return bad(format!("header {name} follows from the body, leave it out"));
             }
         }
-        // The path and host of a hand-made Target go into the request line as they are.
-        let spaced = |text: &str| text.bytes().any(|b| b <= b' ' || b == 0x7f);
-        if !self.target.path.starts_with('/') || spaced(&self.target.path) {
-            return bad("the path must begin with / and contain no space or line end".into());
+        if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
+            return bad("the time for connecting must be longer than 0".into());
         }
-        if self.target.host.is_empty() || spaced(&self.target.host) {
-            return bad("the host must not be empty nor contain a space or line end".into());
+        self.check_targets()?;
+        self.check_engine()
+    }
+
+    fn check_targets(&self) -> Result<(), Error> {
+        let bad = |text: String| Err(Error::BadConfig(text));
+        let Some(first) = self.targets.first() else {
+            return bad("there must be a URL".into());
+        };
+        if self.targets.len() > usize::from(u16::MAX) {
+            return bad("there may be at most 65535 URLs".into());
+        }
+        if self.targets.iter().all(|weighted| weighted.weight == 0) {
+            return bad("at least one URL must have a weight above 0".into());
+        }
+        for WeightedTarget { target, .. } in &self.targets {
+            if (target.addr, target.tls) != (first.target.addr, first.target.tls) {
+                return bad(format!(
+                    "all URLs must be of one scheme and lead to one address, but {} does not lead \
+                     to {}",
+                    target.url(),
+                    first.target.url()
+                ));
+            }
+            // Path and host of a hand-made Target go into the request line as they are.
+            let spaced = |text: &str| text.bytes().any(|b| b <= b' ' || b == 0x7f);
+            if !target.path.starts_with('/') || spaced(&target.path) {
+                return bad("the path must begin with / and contain no space or line end".into());
+            }
+            if target.host.is_empty() || spaced(&target.host) {
+                return bad("the host must not be empty nor contain a space or line end".into());
+            }
+        }
+        if let Some(source) = self
+            .sources
+            .iter()
+            .find(|source| source.is_ipv4() != first.target.addr.is_ipv4())
+        {
+            return bad(format!(
+                "{source} cannot be the source of a connection to {}",
+                first.target.addr
+            ));
         }
         Ok(())
+    }
+
+    fn check_engine(&self) -> Result<(), Error> {
+        let tls = self.targets[0].target.tls;
+        match self.engine {
+            Some(EngineKind::Epoll | EngineKind::IoUring) if tls || self.http2 => {
+                Err(Error::BadConfig(
+                    "https and HTTP/2 need the engine hyper: leave --engine out".into(),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Requests that may be under way at once: never more than there are to send.
     pub(crate) fn slots(&self) -> u32 {
         match self.requests {
-            Some(requests) => self
+            Some(requests) if self.warm_up.is_zero() => self
                 .concurrency
                 .min(u32::try_from(requests).unwrap_or(u32::MAX)),
-            None => self.concurrency,
+            _ => self.concurrency,
         }
     }
 }
@@ -154,8 +303,8 @@ mod tests {
             |c| c.headers = vec![("Content-Length".into(), "5".into())],
             "follows from the body",
         );
-        refused(|c| c.target.path = "/a b".into(), "path");
-        refused(|c| c.target.path = String::new(), "path");
-        refused(|c| c.target.host = "a\r\nb".into(), "host");
+        refused(|c| c.targets[0].target.path = "/a b".into(), "path");
+        refused(|c| c.targets[0].target.path = String::new(), "path");
+        refused(|c| c.targets[0].target.host = "a\r\nb".into(), "host");
     }
 }

@@ -1,7 +1,8 @@
 //! HTTP/1.1 load generator that keeps a record of every request.
 //!
-//! A closed loop: each of `concurrency` slots sends its next request as soon as the
-//! last one has an outcome. Every attempt ends with exactly one [`Outcome`] and leaves
+//! In a closed loop each of `concurrency` slots sends its next request as soon as the
+//! last one has an outcome; in an open loop requests are due by a schedule ([`Pace`]).
+//! Every attempt ends with exactly one [`Outcome`] and leaves
 //! one [`Row`] with its four-tuple, its place in the connection and its times on
 //! CLOCK_MONOTONIC, so that it can be joined with what the server's kernel saw.
 //!
@@ -30,6 +31,7 @@ mod histogram;
 pub mod hold;
 mod limits;
 mod outcome;
+mod pace;
 mod progress;
 mod recorder;
 pub mod report;
@@ -41,15 +43,16 @@ mod sink;
 pub mod summary;
 mod target;
 
-pub use config::Config;
+pub use config::{BodyCheck, Config, EngineKind, WeightedTarget};
 pub use error::Error;
 pub use histogram::Histogram;
 pub use limits::raise_open_file_limit;
 pub use outcome::Outcome;
+pub use pace::{Arrivals, Pace, Profile, Stage};
 pub use progress::Progress;
 pub use response::Malformed;
 pub use row::{Row, RowReader};
 pub use run::run;
 pub use sink::{RowSink, RowWriter};
 pub use summary::Summary;
-pub use target::Target;
+pub use target::{Resolved, Target};

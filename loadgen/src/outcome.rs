@@ -29,16 +29,18 @@ pub enum Outcome {
     Timeout = 9,
     /// Another error of connecting; the row's `errno` says which.
     ConnectFailed = 10,
-    /// A reused connection was closed or reset before a byte of the answer.
-    /// No error: the request is sent again on a new connection.
+    /// A reused connection was closed or reset before a byte of the answer. The request
+    /// is sent again on a new connection, unless retries are off.
     StaleKeepAlive = 11,
     /// The run ended while the request was under way.
     Aborted = 12,
+    /// A complete answer whose body is not the expected one.
+    WrongBody = 13,
 }
 
 impl Outcome {
     /// All outcomes, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Ok,
         Self::Non2xx,
         Self::Refused,
@@ -52,6 +54,7 @@ impl Outcome {
         Self::ConnectFailed,
         Self::StaleKeepAlive,
         Self::Aborted,
+        Self::WrongBody,
     ];
 
     /// The outcome of a number, as it stands in an encoded row.
@@ -77,6 +80,7 @@ impl Outcome {
             Self::ConnectFailed => "connect_failed",
             Self::StaleKeepAlive => "stale_keep_alive",
             Self::Aborted => "aborted",
+            Self::WrongBody => "wrong_body",
         }
     }
 
@@ -95,8 +99,9 @@ impl Outcome {
             Self::Malformed => "answer is not HTTP",
             Self::Timeout => "timed out",
             Self::ConnectFailed => "could not connect",
-            Self::StaleKeepAlive => "stale keep-alive, sent again",
+            Self::StaleKeepAlive => "met a stale keep-alive connection",
             Self::Aborted => "still under way at the end",
+            Self::WrongBody => "answered with another body",
         }
     }
 
@@ -106,8 +111,8 @@ impl Outcome {
         matches!(self, Self::Ok | Self::Non2xx)
     }
 
-    /// Whether the request failed: it ended, and neither with an answer, nor by
-    /// being sent again, nor with the run.
+    /// Whether the attempt failed: it ended, and neither with the right answer, nor by
+    /// a stale connection, nor with the run.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         !matches!(
@@ -132,6 +137,6 @@ mod tests {
             let json = serde_json::to_string(&outcome).expect("plain enum");
             assert_eq!(json, format!("\"{}\"", outcome.name()));
         }
-        assert_eq!(Outcome::from_u8(13), None);
+        assert_eq!(Outcome::from_u8(14), None);
     }
 }

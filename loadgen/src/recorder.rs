@@ -20,9 +20,12 @@ pub(crate) struct Recorder<'a> {
 /// What is counted, mergeable over the threads.
 #[derive(Default)]
 pub(crate) struct Tally {
+    /// Whether requests have a time at which they were due.
+    is_open_loop: bool,
     outcomes: OutcomeCounts,
     latencies: Latencies,
     retries: u64,
+    warm_up: u64,
     bytes_body: u64,
     bytes_sent: u64,
     body_bytes_range: Option<(u64, u64)>,
@@ -39,13 +42,18 @@ pub(crate) struct EngineCounts {
     pub(crate) connections_opened: u64,
     pub(crate) keep_alive_answers: u64,
     pub(crate) surplus: u64,
+    /// Requests of an open loop that were due and never began.
+    pub(crate) unsent: u64,
     pub(crate) server_software: Option<String>,
 }
 
 impl<'a> Recorder<'a> {
-    pub(crate) fn new(rows: Option<RowPort>, progress: &'a Progress) -> Self {
+    pub(crate) fn new(rows: Option<RowPort>, progress: &'a Progress, is_open_loop: bool) -> Self {
         Self {
-            tally: Tally::default(),
+            tally: Tally {
+                is_open_loop,
+                ..Tally::default()
+            },
             rows,
             progress,
             untold: (0, 0),
@@ -61,7 +69,8 @@ impl<'a> Recorder<'a> {
     /// Takes the row of an attempt whose outcome is known.
     pub(crate) fn record(&mut self, row: &Row) {
         self.tally.count(row);
-        if !matches!(row.outcome, Outcome::StaleKeepAlive | Outcome::Aborted) {
+        let ended = !matches!(row.outcome, Outcome::StaleKeepAlive | Outcome::Aborted);
+        if ended && !row.is_warm_up() {
             self.untold.0 += 1;
             self.untold.1 += u64::from(row.outcome != Outcome::Ok);
         }
@@ -95,11 +104,14 @@ impl<'a> Recorder<'a> {
 impl Tally {
     /// Requests that have an outcome of their own.
     pub(crate) fn requests(&self) -> u64 {
-        self.outcomes
-            .sum_where(|outcome| outcome != Outcome::StaleKeepAlive)
+        self.outcomes.sum_where(|_| true) - self.retries
     }
 
     fn count(&mut self, row: &Row) {
+        if row.is_warm_up() {
+            self.warm_up += 1;
+            return;
+        }
         self.outcomes.add(row.outcome, 1);
         self.retries += u64::from(row.is_retry());
         self.bytes_body += row.body_bytes;
@@ -116,7 +128,18 @@ impl Tally {
         let durations = &mut self.latencies;
         durations
             .total
-            .record(between(row.start_ns, row.last_byte_ns));
+            .record(between(row.intended_ns, row.last_byte_ns));
+        if self.is_open_loop {
+            let late_ns = between(row.intended_ns, row.start_ns);
+            durations
+                .raw
+                .record(between(row.start_ns, row.last_byte_ns));
+            if row.has_waited() {
+                durations.slot_wait.record(late_ns);
+            } else {
+                durations.loop_delay.record(late_ns);
+            }
+        }
         if !row.is_reused() {
             durations
                 .connect
@@ -144,6 +167,7 @@ impl Tally {
         }
         summary.latencies.merge(&self.latencies);
         summary.stale_retries += self.retries;
+        summary.warm_up_attempts += self.warm_up;
         summary.bytes_body += self.bytes_body;
         summary.bytes_sent += self.bytes_sent;
         if let Some((min, max)) = self.body_bytes_range {
@@ -158,6 +182,7 @@ impl Tally {
         summary.connections_opened += events.connections_opened;
         summary.keep_alive_answers += events.keep_alive_answers;
         summary.surplus += events.surplus;
+        summary.unsent += events.unsent;
         if summary.server_software.is_none() {
             summary.server_software = events.server_software;
         }
@@ -172,6 +197,7 @@ mod tests {
         Row {
             outcome: Outcome::Ok,
             status: 200,
+            intended_ns: start_ns,
             start_ns,
             connect_start_ns: start_ns,
             connected_ns: start_ns + 100,
@@ -190,7 +216,7 @@ mod tests {
     #[test]
     fn an_answer_is_counted_in_every_duration() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress);
+        let mut recorder = Recorder::new(None, &progress, false);
         recorder.record(&answered(5000));
         let tally = recorder.finish();
         let expected = [
@@ -213,7 +239,7 @@ mod tests {
     #[test]
     fn a_reused_connection_adds_no_connect_time() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress);
+        let mut recorder = Recorder::new(None, &progress, false);
         recorder.record(&Row {
             flags: Row::REUSED,
             ..answered(1)
@@ -226,7 +252,7 @@ mod tests {
     #[test]
     fn stale_and_aborted_attempts_are_no_progress_and_failures_no_latency() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress);
+        let mut recorder = Recorder::new(None, &progress, false);
         for outcome in Outcome::ALL {
             recorder.record(&Row {
                 outcome,
@@ -234,8 +260,71 @@ mod tests {
             });
         }
         let tally = recorder.finish();
-        assert_eq!((progress.completed(), progress.failed()), (11, 10));
-        assert_eq!(tally.requests(), 12);
+        assert_eq!((progress.completed(), progress.failed()), (12, 11));
+        assert_eq!(tally.requests(), 14);
         assert_eq!(tally.latencies.total.count(), 2);
+    }
+    #[test]
+    fn a_retried_request_is_one_request() {
+        let progress = Progress::new();
+        let mut recorder = Recorder::new(None, &progress, false);
+        let stale = Outcome::StaleKeepAlive;
+        for (outcome, flags) in [
+            (stale, Row::REUSED),
+            (Outcome::Ok, Row::RETRIED),
+            (stale, 0),
+        ] {
+            recorder.record(&Row {
+                outcome,
+                flags,
+                ..answered(1)
+            });
+        }
+        // The last one was not sent again: it ended as it is.
+        assert_eq!(recorder.finish().requests(), 2);
+    }
+
+    #[test]
+    fn what_was_due_while_warming_up_is_in_no_figure() {
+        let progress = Progress::new();
+        let mut recorder = Recorder::new(None, &progress, true);
+        recorder.record(&Row {
+            flags: Row::WARM_UP,
+            ..answered(1)
+        });
+        let tally = recorder.finish();
+        assert_eq!((tally.requests(), tally.warm_up), (0, 1));
+        assert_eq!((tally.latencies.total.count(), tally.bytes_body), (0, 0));
+        assert_eq!(progress.completed(), 0);
+    }
+
+    #[test]
+    fn an_open_loop_counts_from_the_intended_start_and_tells_whose_delay_it_was() {
+        let progress = Progress::new();
+        let mut recorder = Recorder::new(None, &progress, true);
+        for (flags, late_ns) in [(0, 20), (Row::WAITED, 500)] {
+            recorder.record(&Row {
+                flags,
+                intended_ns: 5000 - late_ns,
+                ..answered(5000)
+            });
+        }
+        let latencies = recorder.finish().latencies;
+        assert_eq!(
+            (latencies.total.min_ns(), latencies.total.max_ns()),
+            (1520, 2000)
+        );
+        assert_eq!(
+            (latencies.raw.min_ns(), latencies.raw.max_ns()),
+            (1500, 1500)
+        );
+        assert_eq!(
+            (latencies.loop_delay.count(), latencies.loop_delay.max_ns()),
+            (1, 20)
+        );
+        assert_eq!(
+            (latencies.slot_wait.count(), latencies.slot_wait.max_ns()),
+            (1, 500)
+        );
     }
 }

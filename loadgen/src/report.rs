@@ -33,10 +33,10 @@ impl JsonReport {
     /// The report of a run of `config`.
     #[must_use]
     pub fn new(config: &Config, summary: Summary) -> Self {
-        let target = &config.target;
+        let target = config.target();
         Self {
             loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
-            url: format!("http://{}{}", target.host_header(), target.path),
+            url: target.url(),
             method: config.method.clone(),
             concurrency: config.concurrency,
             keep_alive: config.keep_alive,
@@ -60,7 +60,7 @@ pub fn text(config: &Config, summary: &Summary) -> String {
 }
 
 fn figures(out: &mut String, config: &Config, summary: &Summary) -> fmt::Result {
-    let target = &config.target;
+    let target = config.target();
     let server = summary.server_software.as_deref().unwrap_or("");
     writeln!(out, "Server Software:        {server}")?;
     writeln!(out, "Server Hostname:        {}", target.host)?;

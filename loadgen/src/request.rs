@@ -1,10 +1,10 @@
 //! The request, serialised once for the whole run.
 
-use crate::Config;
+use crate::{Config, Target};
 
-/// The bytes that are sent for every request.
-pub(crate) fn serialise(config: &Config) -> Vec<u8> {
-    let mut head = format!("{} {} HTTP/1.1\r\n", config.method, config.target.path);
+/// The bytes that are sent for every request for `target`.
+pub(crate) fn serialise(config: &Config, target: &Target) -> Vec<u8> {
+    let mut head = format!("{} {} HTTP/1.1\r\n", config.method, target.path);
     let mut line = |name: &str, value: &str| {
         head.push_str(name);
         head.push_str(": ");
@@ -18,7 +18,7 @@ pub(crate) fn serialise(config: &Config) -> Vec<u8> {
             .any(|(header, _)| header.eq_ignore_ascii_case(name))
     };
     if !given("Host") {
-        line("Host", &config.target.host_header());
+        line("Host", &target.host_header());
     }
     if !given("User-Agent") {
         line("User-Agent", concat!("loadgen/", env!("CARGO_PKG_VERSION")));
@@ -49,7 +49,7 @@ mod tests {
     fn text(change: impl FnOnce(&mut Config)) -> String {
         let mut config = Config::new(Target::parse("http://127.0.0.1:81/x?y").expect("good"));
         change(&mut config);
-        String::from_utf8(serialise(&config)).expect("ASCII")
+        String::from_utf8(serialise(&config, config.target())).expect("ASCII")
     }
 
     #[test]

@@ -2,29 +2,29 @@
 //!
 //! # Layout of an encoded row
 //!
-//! 136 bytes, little endian, no file header: a rows file is rows and nothing else,
+//! 144 bytes, little endian, no file header: a rows file is rows and nothing else,
 //! so a reader may start at any multiple of [`Row::SIZE`].
 //!
 //! | offset | size | field |
 //! |---|---|---|
 //! | 0 | 16 | local address, IPv6, IPv4 as `::ffff:a.b.c.d` |
 //! | 16 | 16 | remote address, likewise |
-//! | 32 | 8 x 8 | `start_ns`, `connect_start_ns`, `connected_ns`, `sent_ns`, `first_byte_ns`, `last_byte_ns`, `end_ns`, `loop_wake_ns` |
-//! | 96 | 8 | body bytes |
-//! | 104 | 4 | header bytes |
-//! | 108 | 4 | request bytes |
-//! | 112 | 4 | slot |
-//! | 116 | 4 | ordinal in the connection |
-//! | 120 | 2 | thread |
-//! | 122 | 2 | local port |
-//! | 124 | 2 | remote port |
-//! | 126 | 2 | status |
-//! | 128 | 2 | errno |
-//! | 130 | 1 | outcome |
-//! | 131 | 1 | flags |
-//! | 132 | 1 | detail |
-//! | 133 | 1 | layout version, 1 |
-//! | 134 | 2 | zero |
+//! | 32 | 9 x 8 | `intended_ns`, `start_ns`, `connect_start_ns`, `connected_ns`, `sent_ns`, `first_byte_ns`, `last_byte_ns`, `end_ns`, `loop_wake_ns` |
+//! | 104 | 8 | body bytes |
+//! | 112 | 4 | header bytes |
+//! | 116 | 4 | request bytes |
+//! | 120 | 4 | slot |
+//! | 124 | 4 | ordinal in the connection |
+//! | 128 | 2 | thread |
+//! | 130 | 2 | URL |
+//! | 132 | 2 | local port |
+//! | 134 | 2 | remote port |
+//! | 136 | 2 | status |
+//! | 138 | 2 | errno |
+//! | 140 | 1 | outcome |
+//! | 141 | 1 | flags |
+//! | 142 | 1 | detail |
+//! | 143 | 1 | layout version, 2 |
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -32,7 +32,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::Outcome;
 
 /// Version of the layout, in every row.
-const LAYOUT_VERSION: u8 = 1;
+const LAYOUT_VERSION: u8 = 2;
 
 /// What happened to one attempt at a request.
 ///
@@ -43,8 +43,11 @@ pub struct Row {
     pub local_ip: [u8; 16],
     /// Remote address, likewise.
     pub remote_ip: [u8; 16],
-    /// When the request began, latency is counted from here: the connect on a new
-    /// connection, the write on a reused one. A retry keeps the start of its first attempt.
+    /// When the request was due: in an open loop what its schedule says, otherwise the
+    /// same as `start_ns`. Latency is counted from here.
+    pub intended_ns: u64,
+    /// When the request began: the connect on a new connection, the write on a reused
+    /// one. A retry keeps the start of its first attempt.
     pub start_ns: u64,
     /// When the connect of this connection was called. On a reused connection this and
     /// `connected_ns` lie before the request.
@@ -75,6 +78,8 @@ pub struct Row {
     pub ordinal: u32,
     /// The load thread.
     pub thread: u16,
+    /// Which of the URLs was asked for, in the order in which they were given, from 0.
+    pub url: u16,
     /// Local port, 0 when none was assigned.
     pub local_port: u16,
     /// Remote port.
@@ -85,7 +90,7 @@ pub struct Row {
     pub errno: u16,
     /// How it ended.
     pub outcome: Outcome,
-    /// [`Row::RETRIED`] and [`Row::REUSED`].
+    /// [`Row::RETRIED`], [`Row::REUSED`], [`Row::WARM_UP`] and [`Row::WAITED`].
     pub flags: u8,
     /// For [`Outcome::Malformed`]: the number of the [`Malformed`](crate::Malformed); else 0.
     pub detail: u8,
@@ -95,7 +100,7 @@ pub struct Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// Written by another version.
-    #[error("row layout version {0} is not known, this program reads version 1")]
+    #[error("row layout version {0} is not known, this program reads version 2")]
     Version(u8),
     /// Not an outcome.
     #[error("outcome number {0} is not known")]
@@ -104,16 +109,21 @@ pub enum RowError {
 
 impl Row {
     /// Bytes of an encoded row.
-    pub const SIZE: usize = 136;
+    pub const SIZE: usize = 144;
     /// Flag: the retry of a request that met a stale keep-alive connection.
     pub const RETRIED: u8 = 1;
     /// Flag: sent on a connection that had answered a request before.
     pub const REUSED: u8 = 2;
+    /// Flag: due in the time of warming up, which is left out of the figures.
+    pub const WARM_UP: u8 = 4;
+    /// Flag: it began later than it was due, as no slot was free (open loop only).
+    pub const WAITED: u8 = 8;
 
     /// A row in which nothing has happened yet.
     pub(crate) const EMPTY: Self = Self {
         local_ip: [0; 16],
         remote_ip: [0; 16],
+        intended_ns: 0,
         start_ns: 0,
         connect_start_ns: 0,
         connected_ns: 0,
@@ -128,6 +138,7 @@ impl Row {
         slot: 0,
         ordinal: 0,
         thread: 0,
+        url: 0,
         local_port: 0,
         remote_port: 0,
         status: 0,
@@ -161,6 +172,18 @@ impl Row {
         self.flags & Self::REUSED != 0
     }
 
+    /// Whether it belongs to the warm-up.
+    #[must_use]
+    pub const fn is_warm_up(&self) -> bool {
+        self.flags & Self::WARM_UP != 0
+    }
+
+    /// Whether it waited for a free slot.
+    #[must_use]
+    pub const fn has_waited(&self) -> bool {
+        self.flags & Self::WAITED != 0
+    }
+
     pub(crate) fn set_local(&mut self, addr: SocketAddr) {
         self.local_ip = mapped(addr.ip());
         self.local_port = addr.port();
@@ -179,6 +202,7 @@ impl Row {
         at.put(self.local_ip);
         at.put(self.remote_ip);
         for time_ns in [
+            self.intended_ns,
             self.start_ns,
             self.connect_start_ns,
             self.connected_ns,
@@ -201,6 +225,7 @@ impl Row {
         }
         for number in [
             self.thread,
+            self.url,
             self.local_port,
             self.remote_port,
             self.status,
@@ -217,8 +242,8 @@ impl Row {
     /// # Errors
     /// [`RowError`] when the bytes are of another version or no row at all.
     pub fn decode(bytes: &[u8; Self::SIZE]) -> Result<Self, RowError> {
-        if bytes[133] != LAYOUT_VERSION {
-            return Err(RowError::Version(bytes[133]));
+        if bytes[143] != LAYOUT_VERSION {
+            return Err(RowError::Version(bytes[143]));
         }
         let u64_at = |at: usize| u64::from_le_bytes(part(bytes, at));
         let u32_at = |at: usize| u32::from_le_bytes(part(bytes, at));
@@ -226,27 +251,29 @@ impl Row {
         Ok(Self {
             local_ip: part(bytes, 0),
             remote_ip: part(bytes, 16),
-            start_ns: u64_at(32),
-            connect_start_ns: u64_at(40),
-            connected_ns: u64_at(48),
-            sent_ns: u64_at(56),
-            first_byte_ns: u64_at(64),
-            last_byte_ns: u64_at(72),
-            end_ns: u64_at(80),
-            loop_wake_ns: u64_at(88),
-            body_bytes: u64_at(96),
-            header_bytes: u32_at(104),
-            request_bytes: u32_at(108),
-            slot: u32_at(112),
-            ordinal: u32_at(116),
-            thread: u16_at(120),
-            local_port: u16_at(122),
-            remote_port: u16_at(124),
-            status: u16_at(126),
-            errno: u16_at(128),
-            outcome: Outcome::from_u8(bytes[130]).ok_or(RowError::Outcome(bytes[130]))?,
-            flags: bytes[131],
-            detail: bytes[132],
+            intended_ns: u64_at(32),
+            start_ns: u64_at(40),
+            connect_start_ns: u64_at(48),
+            connected_ns: u64_at(56),
+            sent_ns: u64_at(64),
+            first_byte_ns: u64_at(72),
+            last_byte_ns: u64_at(80),
+            end_ns: u64_at(88),
+            loop_wake_ns: u64_at(96),
+            body_bytes: u64_at(104),
+            header_bytes: u32_at(112),
+            request_bytes: u32_at(116),
+            slot: u32_at(120),
+            ordinal: u32_at(124),
+            thread: u16_at(128),
+            url: u16_at(130),
+            local_port: u16_at(132),
+            remote_port: u16_at(134),
+            status: u16_at(136),
+            errno: u16_at(138),
+            outcome: Outcome::from_u8(bytes[140]).ok_or(RowError::Outcome(bytes[140]))?,
+            flags: bytes[141],
+            detail: bytes[142],
         })
     }
 }
@@ -307,6 +334,8 @@ mod tests {
 
     fn sample() -> Row {
         let mut row = Row {
+            intended_ns: 15,
+            url: 16,
             start_ns: 1,
             connect_start_ns: 2,
             connected_ns: 3,
@@ -348,13 +377,13 @@ mod tests {
     fn fields_lie_where_the_layout_says() {
         let bytes = sample().encode();
         assert_eq!(&bytes[10..16], &[0xff, 0xff, 127, 0, 0, 1]);
-        assert_eq!(bytes[32], 1);
-        assert_eq!(&bytes[80..88], &[0xff; 8]);
-        assert_eq!(u64::from_le_bytes(part(&bytes, 96)), 9 << 40);
-        assert_eq!(u32::from_le_bytes(part(&bytes, 116)), 13);
-        assert_eq!(u16::from_le_bytes(part(&bytes, 122)), 40000);
-        assert_eq!(u16::from_le_bytes(part(&bytes, 126)), 200);
-        assert_eq!(&bytes[130..], &[Outcome::ShortBody as u8, 3, 7, 1, 0, 0]);
+        assert_eq!((bytes[32], bytes[40]), (15, 1));
+        assert_eq!(&bytes[88..96], &[0xff; 8]);
+        assert_eq!(u64::from_le_bytes(part(&bytes, 104)), 9 << 40);
+        assert_eq!(u32::from_le_bytes(part(&bytes, 124)), 13);
+        assert_eq!(u16::from_le_bytes(part(&bytes, 132)), 40000);
+        assert_eq!(u16::from_le_bytes(part(&bytes, 136)), 200);
+        assert_eq!(&bytes[140..], &[Outcome::ShortBody as u8, 3, 7, 2]);
     }
 
     #[test]
@@ -366,10 +395,10 @@ mod tests {
     #[test]
     fn foreign_bytes_are_refused() {
         let mut bytes = sample().encode();
-        bytes[130] = 99;
+        bytes[140] = 99;
         assert_eq!(Row::decode(&bytes), Err(RowError::Outcome(99)));
-        bytes[133] = 2;
-        assert_eq!(Row::decode(&bytes), Err(RowError::Version(2)));
+        bytes[143] = 1;
+        assert_eq!(Row::decode(&bytes), Err(RowError::Version(1)));
     }
 
     #[test]

@@ -8,13 +8,13 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::clock::{monotonic_ns, thread_cpu_ns, thread_run_delay_ns};
-use crate::engine::{Plan, Stop, epoll};
+use crate::engine::{Plan, Stop, nanos};
 use crate::limits::check_open_files;
 use crate::recorder::{Recorder, Tally};
 use crate::request::serialise;
 use crate::sink::{RowPort, RowPump};
 use crate::summary::{Summary, ThreadSummary};
-use crate::{Config, Error, Progress, RowSink};
+use crate::{Config, EngineKind, Error, Progress, RowSink, engine};
 
 /// Sends the requests of `config` and returns when every one of them has an outcome,
 /// when the duration is over, or soon after `stop` was set (at most about 0.1 s).
@@ -42,9 +42,16 @@ pub fn run(
         None => (None, (0..threads).map(|_| None).collect::<Vec<_>>()),
     };
     let failed = AtomicBool::new(false);
+    let requests: Vec<Vec<u8>> = config
+        .targets
+        .iter()
+        .map(|weighted| serialise(config, &weighted.target))
+        .collect();
+    let engine = engine::choose(config);
     let crew = Crew {
         config,
-        request: &serialise(config),
+        engine,
+        requests: &requests,
         threads,
         progress,
         stop: Stop {
@@ -58,8 +65,9 @@ pub fn run(
     });
     // Joined also after an error, so that the sink is gone when this returns.
     let rows = pump.map(|pump| pump.finish(rows_recorded));
-    let (started_ns, results) = worked?;
-    let mut summary = empty_summary(started_ns);
+    let (origin_ns, results) = worked?;
+    let started_ns = origin_ns.saturating_add(nanos(config.warm_up));
+    let mut summary = empty_summary(started_ns, engine);
     summary.rows = rows.unwrap_or_default();
     for (tally, thread) in results {
         summary.threads.push(thread);
@@ -75,7 +83,8 @@ type ThreadResult = (Tally, ThreadSummary);
 /// but for the progress, a few times a second.
 struct Crew<'a> {
     config: &'a Config,
-    request: &'a [u8],
+    engine: EngineKind,
+    requests: &'a [Vec<u8>],
     threads: usize,
     progress: &'a Progress,
     stop: Stop<'a>,
@@ -147,33 +156,36 @@ impl Crew<'_> {
         if let Some(cpu) = cpu {
             pin(cpu)?;
         }
-        let mut recorder = Recorder::new(port, self.progress);
+        let mut recorder = Recorder::new(port, self.progress, config.pace.is_open());
         let number = u16::try_from(index).unwrap_or(u16::MAX);
         // Fails only if the main thread died.
         let _ = ready.send(());
-        let Ok(started_ns) = go.recv() else {
+        let Ok(origin_ns) = go.recv() else {
             // Another thread could not be started, and says why.
             return Ok((recorder.finish(), idle_thread(number, cpu)));
         };
+        let measured_from_ns = origin_ns.saturating_add(nanos(config.warm_up));
         let plan = Plan {
+            config,
             thread: number,
-            target: config.target.addr,
-            request: self.request,
-            is_head_request: config.method == "HEAD",
-            keep_alive: config.keep_alive,
-            timeout_ns: nanos(config.timeout),
+            threads: u16::try_from(self.threads).unwrap_or(u16::MAX),
+            requests_bytes: self.requests,
             slots: share(u64::from(config.slots()), self.threads, index) as u32,
             requests: config.requests.map(|n| share(n, self.threads, index)),
-            until_ns: config.duration.map(|d| started_ns.saturating_add(nanos(d))),
+            origin_ns,
+            measured_from_ns,
+            until_ns: config
+                .duration
+                .map(|duration| measured_from_ns.saturating_add(nanos(duration))),
         };
         let (cpu_before_ns, delay_before_ns) = (thread_cpu_ns(), thread_run_delay_ns());
-        epoll::run(&plan, &mut recorder, self.stop).map_err(|error| {
+        engine::run(self.engine, &plan, &mut recorder, self.stop).map_err(|error| {
             self.stop.failed.store(true, Ordering::Relaxed);
             Error::EventLoop(error)
         })?;
         let tally = recorder.finish();
         let summary = ThreadSummary {
-            wall_ns: monotonic_ns() - started_ns,
+            wall_ns: monotonic_ns() - origin_ns,
             cpu_ns: thread_cpu_ns() - cpu_before_ns,
             run_delay_ns: thread_run_delay_ns()
                 .zip(delay_before_ns)
@@ -196,12 +208,15 @@ fn idle_thread(thread: u16, cpu: Option<usize>) -> ThreadSummary {
     }
 }
 
-fn empty_summary(started_ns: u64) -> Summary {
+fn empty_summary(started_ns: u64, engine: EngineKind) -> Summary {
     Summary {
         started_ns,
         ended_ns: started_ns,
         wall_ns: 0,
+        engine,
         requests: 0,
+        warm_up_attempts: 0,
+        unsent: 0,
         outcomes: Default::default(),
         stale_retries: 0,
         surplus: 0,
@@ -223,10 +238,6 @@ fn empty_summary(started_ns: u64) -> Summary {
 fn share(total: u64, threads: usize, index: usize) -> u64 {
     let (threads, index) = (threads as u64, index as u64);
     total / threads + u64::from(index < total % threads)
-}
-
-fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn pin(cpu: usize) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Histogram, Outcome};
+use crate::{EngineKind, Histogram, Outcome};
 
 /// From this share of a CPU on, a load thread counts as a brake on the run.
 pub const BUSY_SHARE: f64 = 0.9;
@@ -58,9 +58,21 @@ impl From<BTreeMap<Outcome, u64>> for OutcomeCounts {
 /// Durations of the answered requests ([`Outcome::is_answered`]).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latencies {
-    /// From the start of the request (of its first attempt, if it was sent again)
-    /// to the last byte.
+    /// From when the request was due to the last byte. In a closed loop a request is
+    /// due when it begins (when its first attempt did, if it was sent again).
     pub total: Histogram,
+    /// From the start of the request to the last byte, as a generator measures that
+    /// does not see its own lateness. Only in an open loop.
+    #[serde(default)]
+    pub raw: Histogram,
+    /// From when a request was due to its start, of those that found a free slot: the
+    /// lateness of the client's own loop. Only in an open loop.
+    #[serde(default)]
+    pub loop_delay: Histogram,
+    /// From when a request was due to its start, of those that had to wait for a free
+    /// slot. Only in an open loop.
+    #[serde(default)]
+    pub slot_wait: Histogram,
     /// From connect to connected, of the requests that opened a connection.
     pub connect: Histogram,
     /// From the request being sent to the first byte of the answer.
@@ -77,6 +89,9 @@ pub struct Latencies {
 impl Latencies {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.total.merge(&other.total);
+        self.raw.merge(&other.raw);
+        self.loop_delay.merge(&other.loop_delay);
+        self.slot_wait.merge(&other.slot_wait);
         self.connect.merge(&other.connect);
         self.first_byte.merge(&other.first_byte);
         self.body.merge(&other.body);
@@ -138,8 +153,18 @@ pub struct Summary {
     pub ended_ns: u64,
     /// The time between the two.
     pub wall_ns: u64,
-    /// Requests sent: the sum of all outcomes without the stale attempts.
+    /// What moved the bytes.
+    #[serde(default = "epoll")]
+    pub engine: EngineKind,
+    /// Requests sent: the sum of all outcomes without the attempts that were followed by
+    /// a retry.
     pub requests: u64,
+    /// Attempts of the warm-up; they are in no other figure.
+    #[serde(default)]
+    pub warm_up_attempts: u64,
+    /// Requests of an open loop that were due before the end and never began.
+    #[serde(default)]
+    pub unsent: u64,
     /// How the attempts ended.
     pub outcomes: OutcomeCounts,
     /// Requests that were sent again because of a stale keep-alive connection.
@@ -171,6 +196,11 @@ pub struct Summary {
     pub rows: RowsSummary,
 }
 
+/// What moved the bytes before there was a choice.
+const fn epoll() -> EngineKind {
+    EngineKind::Epoll
+}
+
 impl Summary {
     /// Requests with a complete answer, whatever its status.
     #[must_use]
@@ -178,10 +208,12 @@ impl Summary {
         self.outcomes.sum_where(Outcome::is_answered)
     }
 
-    /// Requests that ended without a complete answer; aborted ones do not count.
+    /// Requests that ended without the right answer; aborted ones do not count, stale
+    /// ones do if they were not sent again.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        self.outcomes.sum_where(Outcome::is_failure)
+        let unretried = self.outcomes.get(Outcome::StaleKeepAlive) - self.stale_retries;
+        self.outcomes.sum_where(Outcome::is_failure) + unretried
     }
 
     /// Complete answers per second.

@@ -2,11 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Error;
 
 /// The server and the document that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
+    /// Whether TLS is spoken: `https`.
+    pub tls: bool,
     /// The address connected to.
     pub addr: SocketAddr,
     /// The host as the URL names it, without the port; IPv6 without brackets.
@@ -16,40 +20,74 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `http://host[:port][/path]` and resolves the host to its first address.
+    /// The document `path` of the server at `addr`, in plain HTTP.
+    #[must_use]
+    pub fn http(addr: SocketAddr, path: &str) -> Self {
+        Self {
+            tls: false,
+            addr,
+            host: addr.ip().to_string(),
+            path: path.to_owned(),
+        }
+    }
+
+    /// Reads `http[s]://host[:port][/path]` and resolves the host to its first address.
     ///
     /// # Errors
     /// [`Error::BadUrl`] names the part that is wrong; [`Error::Resolve`] when the
     /// host has no address.
     pub fn parse(url: &str) -> Result<Self, Error> {
+        Self::parse_with(url, &[])
+    }
+
+    /// Like [`Target::parse`], but hosts that `known` names with the same port are not
+    /// looked up.
+    ///
+    /// # Errors
+    /// Those of [`Target::parse`].
+    pub fn parse_with(url: &str, known: &[Resolved]) -> Result<Self, Error> {
         let bad = |reason: &str| Error::BadUrl {
             url: url.to_owned(),
             reason: reason.to_owned(),
         };
         let (scheme, rest) = url
             .split_once("://")
-            .ok_or_else(|| bad("it must begin with http://"))?;
-        if scheme.eq_ignore_ascii_case("https") {
-            return Err(bad("https is not yet supported, use http://"));
-        }
-        if !scheme.eq_ignore_ascii_case("http") {
-            return Err(bad("only http:// is supported"));
+            .ok_or_else(|| bad("it must begin with http:// or https://"))?;
+        let tls = scheme.eq_ignore_ascii_case("https");
+        if !tls && !scheme.eq_ignore_ascii_case("http") {
+            return Err(bad("only http:// and https:// are supported"));
         }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if authority.contains('@') {
             return Err(bad("a user name in the URL is not supported, use a header"));
         }
-        let (host, port) = split_authority(authority).map_err(bad)?;
+        let usual_port = if tls { 443 } else { 80 };
+        let (host, port) = split_authority(authority, usual_port).map_err(bad)?;
         let path = request_path(path).map_err(bad)?;
+        let known = known
+            .iter()
+            .find(|known| known.host.eq_ignore_ascii_case(&host) && known.port == port);
+        let addr = match known {
+            Some(known) => SocketAddr::new(known.ip, port),
+            None => resolve(&host, port)?,
+        };
         Ok(Self {
-            addr: resolve(&host, port)?,
+            tls,
+            addr,
             host,
             path,
         })
     }
 
-    /// The value of the Host header: the port is left out when it is 80.
+    /// The URL, without what is usual.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.host_header(), self.path)
+    }
+
+    /// The value of the Host header: the port is left out when it is the scheme's own.
     #[must_use]
     pub fn host_header(&self) -> String {
         let host = if self.host.contains(':') {
@@ -57,14 +95,25 @@ impl Target {
         } else {
             self.host.clone()
         };
-        match self.addr.port() {
-            80 => host,
-            port => format!("{host}:{port}"),
+        match (self.tls, self.addr.port()) {
+            (false, 80) | (true, 443) => host,
+            (_, port) => format!("{host}:{port}"),
         }
     }
 }
 
-fn split_authority(authority: &str) -> Result<(String, u16), &'static str> {
+/// The address of a host that need not be looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The host as URLs name it.
+    pub host: String,
+    /// The port as URLs have it, said or meant.
+    pub port: u16,
+    /// Its address.
+    pub ip: IpAddr,
+}
+
+fn split_authority(authority: &str, usual_port: u16) -> Result<(String, u16), &'static str> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest
             .split_once(']')
@@ -91,7 +140,7 @@ fn split_authority(authority: &str) -> Result<(String, u16), &'static str> {
         return Err("the host contains a space or a control character");
     }
     let port = match port {
-        None | Some("") => 80,
+        None | Some("") => usual_port,
         Some(text) => match text.parse::<u16>() {
             Ok(port) if port > 0 => port,
             _ => return Err("the port must be a number from 1 to 65535"),
@@ -166,9 +215,34 @@ mod tests {
     }
 
     #[test]
+    fn https_has_its_own_port_and_comes_back_as_it_was() {
+        for url in [
+            "https://127.0.0.1/x",
+            "http://127.0.0.1:443/",
+            "https://[::1]:80/",
+        ] {
+            assert_eq!(Target::parse(url).expect("good").url(), url);
+        }
+        let target = Target::parse("https://127.0.0.1").expect("good");
+        assert_eq!((target.tls, target.addr.port()), (true, 443));
+    }
+
+    #[test]
+    fn a_known_host_is_not_looked_up() {
+        let known = [Resolved {
+            host: "Shop.invalid".into(),
+            port: 81,
+            ip: "127.0.0.9".parse().expect("address"),
+        }];
+        let target = Target::parse_with("http://shop.invalid:81/a", &known).expect("known");
+        assert_eq!(target.addr.to_string(), "127.0.0.9:81");
+        assert_eq!(target.host_header(), "shop.invalid:81");
+        assert!(Target::parse_with("http://shop.invalid:82/", &known).is_err());
+    }
+
+    #[test]
     fn errors_name_what_is_wrong() {
         assert!(reason("127.0.0.1/").contains("must begin with http://"));
-        assert!(reason("https://127.0.0.1/").contains("https is not yet supported"));
         assert!(reason("ftp://127.0.0.1/").contains("only http://"));
         assert!(reason("http:///x").contains("host is missing"));
         assert!(reason("http://127.0.0.1:0/").contains("port"));

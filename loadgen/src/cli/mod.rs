@@ -44,14 +44,14 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     let config = args.config()?;
     loadgen::raise_open_file_limit().context("cannot raise the limit of open files")?;
     // Before the run: a bad path fails in the first second, not after the last.
-    let json = args.json.as_deref().map(create).transpose()?;
-    let rows = args.rows.as_deref().map(create).transpose()?;
+    let json = args.output.json.as_deref().map(create).transpose()?;
+    let rows = args.output.rows.as_deref().map(create).transpose()?;
     let sink = rows.map(|file| Box::new(RowWriter::new(file)) as Box<dyn RowSink>);
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();
     let summary = std::thread::scope(|scope| {
-        let drawn = (!args.quiet).then(|| progress_line::draw(scope, &config, &progress));
+        let drawn = (!args.is_quiet()).then(|| progress_line::draw(scope, &config, &progress));
         let summary = loadgen::run(&config, sink, &progress, stop);
         drop(drawn);
         summary
@@ -59,7 +59,7 @@ fn run(args: &Args) -> anyhow::Result<u8> {
 
     let text = report::text(&config, &summary);
     let mut code = exit_code(&summary, signals::was_interrupted());
-    if let (Some(file), Some(path)) = (json, &args.json) {
+    if let (Some(file), Some(path)) = (json, &args.output.json) {
         let report = JsonReport::new(&config, summary);
         if let Err(error) = write_json(file, &report) {
             let _ = writeln!(

@@ -5,15 +5,15 @@
 //! read that brought less than it could is the last one; bodies are dropped by the
 //! kernel without being copied.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use socket2::SockAddr;
 
 use super::deadlines::Deadlines;
+use super::dispatch::{Dispatcher, Next, Start, StartKind};
 use super::exchange::{Exchange, Stage, Trouble};
 use super::socket::{Piece, READ_BYTES, Slot, Written, errno};
 use super::{Plan, Stop};
@@ -37,17 +37,15 @@ struct Epoll<'a, 'b> {
     plan: &'a Plan<'a>,
     recorder: &'a mut Recorder<'b>,
     poll: Poll,
+    address: SockAddr,
     slots: Vec<Slot>,
+    dispatcher: Dispatcher<'a>,
     deadlines: Deadlines,
-    /// Slots that need a new connection.
-    to_start: VecDeque<u32>,
+    connect_deadlines: Deadlines,
     /// Slots whose turn to read ended before their bytes did.
     to_read: Vec<u32>,
     scratch: Box<[u8]>,
     wake_ns: u64,
-    /// Requests that are not started yet.
-    requests_left: Option<u64>,
-    under_way: u32,
     server_header_known: bool,
 }
 
@@ -56,23 +54,24 @@ struct Epoll<'a, 'b> {
 /// # Errors
 /// Only when epoll itself fails; whatever happens to a request is an outcome.
 pub(crate) fn run(plan: &Plan<'_>, recorder: &mut Recorder<'_>, stop: Stop<'_>) -> io::Result<()> {
+    let remote = plan.config.target().addr;
     let mut engine = Epoll {
         plan,
         recorder,
         poll: Poll::new()?,
+        address: plan.address()?,
         slots: (0..plan.slots)
             .map(|slot| {
-                let head = plan.is_head_request;
-                Slot::new(Exchange::new(plan.thread, slot, plan.target, head))
+                let head = plan.is_head_request();
+                Slot::new(Exchange::new(plan.thread, slot, remote, head))
             })
             .collect(),
+        dispatcher: Dispatcher::new(plan),
         deadlines: Deadlines::new(plan.slots),
-        to_start: (0..plan.slots).collect(),
+        connect_deadlines: Deadlines::new(plan.slots),
         to_read: Vec::new(),
         scratch: vec![0; READ_BYTES].into_boxed_slice(),
         wake_ns: monotonic_ns(),
-        requests_left: plan.requests,
-        under_way: 0,
         server_header_known: false,
     };
     engine.run(stop)
@@ -82,21 +81,19 @@ impl Epoll<'_, '_> {
     fn run(&mut self, stop: Stop<'_>) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut tick_ns = self.wake_ns + TICK_NS;
-        loop {
+        while !self.dispatcher.is_over() {
+            if stop.is_set() || self.plan.until_ns.is_some_and(|end| self.wake_ns >= end) {
+                self.abort();
+                break;
+            }
             for slot in std::mem::take(&mut self.to_read) {
                 self.read(slot);
             }
-            for _ in 0..self.to_start.len().min(STARTS) {
-                if let Some(slot) = self.to_start.pop_front() {
-                    self.start(slot);
+            for _ in 0..STARTS {
+                match self.dispatcher.next(self.wake_ns) {
+                    Some(start) => self.start(start),
+                    None => break,
                 }
-            }
-            if self.under_way == 0 && self.to_start.is_empty() {
-                return Ok(());
-            }
-            if stop.is_set() || self.plan.until_ns.is_some_and(|end| self.wake_ns >= end) {
-                self.abort();
-                return Ok(());
             }
             match self.poll.poll(&mut events, Some(self.patience(tick_ns))) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
@@ -108,32 +105,45 @@ impl Epoll<'_, '_> {
             for event in &events {
                 self.on_event(event);
             }
-            while let Some(slot) = self.deadlines.pop_passed(self.wake_ns) {
-                let now_ns = monotonic_ns();
-                self.end(slot, |exchange| {
-                    exchange.cut_off(Outcome::Timeout, now_ns);
-                });
-            }
+            self.time_out();
             if self.wake_ns >= tick_ns {
                 self.recorder.tick(self.wake_ns);
                 tick_ns = self.wake_ns + TICK_NS;
             }
         }
+        self.recorder.events().unsent += self.dispatcher.unsent(self.wake_ns);
+        Ok(())
     }
 
     /// How long to wait for events.
     fn patience(&self, tick_ns: u64) -> Duration {
-        if !self.to_start.is_empty() || !self.to_read.is_empty() {
+        if !self.to_read.is_empty() {
             return Duration::ZERO;
         }
         let mut until_ns = tick_ns;
-        for ns in [self.deadlines.next_ns(), self.plan.until_ns]
-            .into_iter()
-            .flatten()
+        for ns in [
+            self.dispatcher.wake_ns(self.wake_ns),
+            self.deadlines.next_ns(),
+            self.connect_deadlines.next_ns(),
+            self.plan.until_ns,
+        ]
+        .into_iter()
+        .flatten()
         {
             until_ns = until_ns.min(ns);
         }
         Duration::from_nanos(until_ns.saturating_sub(monotonic_ns()))
+    }
+
+    fn time_out(&mut self) {
+        while let Some(slot) = self.connect_deadlines.pop_passed(self.wake_ns) {
+            if self.slots[slot as usize].exchange.stage == Stage::Connecting {
+                self.cut_off(slot, Outcome::Timeout);
+            }
+        }
+        while let Some(slot) = self.deadlines.pop_passed(self.wake_ns) {
+            self.cut_off(slot, Outcome::Timeout);
+        }
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -144,7 +154,13 @@ impl Epoll<'_, '_> {
         slot.read_closed |= event.is_read_closed() || event.is_error();
         let number = number as u32;
         match slot.exchange.stage {
-            Stage::Idle => return,
+            Stage::Idle => {
+                // The server closes a connection that nothing is asked on.
+                if slot.read_closed {
+                    slot.stream = None;
+                }
+                return;
+            }
             Stage::Connecting | Stage::Sending => self.send(number, monotonic_ns()),
             Stage::Receiving => {}
         }
@@ -157,55 +173,37 @@ impl Epoll<'_, '_> {
         }
     }
 
-    /// Takes one request off the number to send; false when there are none left.
-    fn take_request(&mut self) -> bool {
-        match &mut self.requests_left {
-            None => true,
-            Some(0) => false,
-            Some(left) => {
-                *left -= 1;
-                true
-            }
-        }
-    }
-
-    /// Opens a connection for the slot's next request, or for its retry.
-    fn start(&mut self, number: u32) {
-        if !self.slots[number as usize].exchange.is_retry_due() && !self.take_request() {
-            return;
-        }
+    /// Begins an attempt: on the connection that the slot has, or on a new one.
+    fn start(&mut self, Start { slot: number, kind }: Start) {
         let now_ns = monotonic_ns();
-        self.under_way += 1;
         self.deadlines
-            .set(number, now_ns.saturating_add(self.plan.timeout_ns));
+            .set(number, now_ns.saturating_add(self.plan.timeout_ns()));
         let slot = &mut self.slots[number as usize];
-        slot.exchange.begin_connect(now_ns);
-        match TcpStream::connect(self.plan.target) {
-            Ok(stream) => {
-                slot.open(stream);
-                // On one machine the connection often stands by now; if it does not,
-                // this write costs less than a wake-up.
-                self.send(number, 0);
-            }
+        if let StartKind::Fresh(fresh) = kind
+            && slot.stream.is_some()
+        {
+            slot.exchange.begin_reuse(now_ns, fresh);
+            return self.send(number, now_ns);
+        }
+        slot.exchange.begin_connect(now_ns, kind);
+        if let Some(timeout_ns) = self.plan.connect_timeout_ns() {
+            self.connect_deadlines
+                .set(number, now_ns.saturating_add(timeout_ns));
+        }
+        match slot.connect(&self.address, self.plan) {
+            // On one machine the connection often stands by now; if it does not,
+            // this write costs less than a wake-up.
+            Ok(()) => self.send(number, 0),
             Err(error) => self.fail(number, Trouble::Errno(errno(&error))),
         }
-    }
-
-    /// Starts the slot's next request on the connection it has.
-    fn start_again(&mut self, number: u32) {
-        let now_ns = monotonic_ns();
-        self.under_way += 1;
-        self.deadlines
-            .set(number, now_ns.saturating_add(self.plan.timeout_ns));
-        self.slots[number as usize].exchange.begin_reuse(now_ns);
-        self.send(number, now_ns);
     }
 
     /// Sends what is left of the request. `now_ns` is the present, or 0.
     fn send(&mut self, number: u32, now_ns: u64) {
         let slot = &mut self.slots[number as usize];
         let connecting = slot.exchange.stage == Stage::Connecting;
-        let written = slot.write(self.plan.request, now_ns);
+        let request = &self.plan.requests_bytes[usize::from(slot.exchange.row().url)];
+        let written = slot.write(request, now_ns);
         if connecting && slot.exchange.sent_bytes() > 0 {
             self.recorder.events().connections_opened += 1;
         }
@@ -310,7 +308,7 @@ impl Epoll<'_, '_> {
         let now_ns = if now_ns == 0 { monotonic_ns() } else { now_ns };
         let slot = &mut self.slots[number as usize];
         let server_keeps = slot.exchange.reader.keep_alive();
-        let reusable = self.plan.keep_alive
+        let reusable = self.plan.keeps_after(slot.exchange.row().ordinal)
             && server_keeps
             && !surplus
             && !slot.read_closed
@@ -321,53 +319,65 @@ impl Epoll<'_, '_> {
             self.server_header_known = true;
             events.server_software = slot.exchange.reader.take_server_header();
         }
+        slot.exchange.answered(now_ns);
         if !reusable {
-            return self.end(number, |exchange| {
-                exchange.answered(now_ns);
-            });
+            slot.stream = None;
         }
-        self.under_way -= 1;
-        self.deadlines.clear(number);
-        self.recorder.record(slot.exchange.answered(now_ns));
-        if self.take_request() {
-            self.start_again(number);
-        } else {
-            self.slots[number as usize].stream = None;
-        }
+        self.ended(number, now_ns);
     }
 
     fn fail(&mut self, number: u32, trouble: Trouble) {
         let now_ns = monotonic_ns();
-        self.end(number, |exchange| {
-            exchange.failed(trouble, now_ns);
-        });
-    }
-
-    /// Ends an attempt and its connection; the slot's next request needs a new one.
-    fn end(&mut self, number: u32, how: impl FnOnce(&mut Exchange)) {
         let slot = &mut self.slots[number as usize];
-        how(&mut slot.exchange);
+        let outcome = slot.exchange.failed(trouble, now_ns).outcome;
         // Closing takes it out of epoll, too.
         slot.stream = None;
-        self.under_way -= 1;
+        if outcome == Outcome::StaleKeepAlive && self.plan.config.retry_stale {
+            self.record(number);
+            self.dispatcher.retry(number);
+        } else {
+            self.ended(number, now_ns);
+        }
+    }
+
+    fn cut_off(&mut self, number: u32, outcome: Outcome) {
+        let now_ns = monotonic_ns();
+        let slot = &mut self.slots[number as usize];
+        slot.exchange.cut_off(outcome, now_ns);
+        slot.stream = None;
+        self.ended(number, now_ns);
+    }
+
+    /// Records an attempt that has ended, and goes on with what its slot does next.
+    fn ended(&mut self, number: u32, now_ns: u64) {
+        self.record(number);
+        let connected = self.slots[number as usize].stream.is_some();
+        match self.dispatcher.freed(number, now_ns, connected) {
+            Next::Start(start) => self.start(start),
+            Next::Wait => {}
+            Next::Leave => self.slots[number as usize].stream = None,
+        }
+    }
+
+    fn record(&mut self, number: u32) {
         self.deadlines.clear(number);
-        self.recorder.record(slot.exchange.row());
-        self.to_start.push_back(number);
+        self.connect_deadlines.clear(number);
+        self.recorder
+            .record(self.slots[number as usize].exchange.row());
     }
 
     /// Ends every attempt under way, and every request that waits to be sent again.
     fn abort(&mut self) {
         let now_ns = monotonic_ns();
+        for number in self.dispatcher.take_retries() {
+            let exchange = &mut self.slots[number as usize].exchange;
+            exchange.begin_unconnected(now_ns);
+        }
         for number in 0..self.plan.slots {
             let exchange = &mut self.slots[number as usize].exchange;
-            if exchange.is_retry_due() {
-                exchange.begin_unconnected(now_ns);
-                self.under_way += 1;
-            }
             if exchange.stage != Stage::Idle {
-                self.end(number, |exchange| {
-                    exchange.cut_off(Outcome::Aborted, now_ns);
-                });
+                exchange.cut_off(Outcome::Aborted, now_ns);
+                self.record(number);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::dispatch::{Fresh, StartKind};
 use crate::response::{EndOfStream, Malformed, ResponseReader};
 use crate::{Outcome, Row};
 
@@ -34,8 +35,6 @@ pub(super) struct Exchange {
     row: Row,
     pub(super) reader: ResponseReader,
     pub(super) stage: Stage,
-    /// Start of a request that met a stale connection and is to be sent again.
-    retry_of_ns: Option<u64>,
 }
 
 impl Exchange {
@@ -50,32 +49,29 @@ impl Exchange {
             row,
             reader: ResponseReader::new(is_head_request),
             stage: Stage::Idle,
-            retry_of_ns: None,
         }
     }
 
-    /// Whether the next connection is for a request that was counted already.
-    pub(super) fn is_retry_due(&self) -> bool {
-        self.retry_of_ns.is_some()
-    }
-
-    /// Starts the next request, or the retry of the last, on a new connection.
-    pub(super) fn begin_connect(&mut self, now_ns: u64) {
+    /// Starts a request, or the retry of the last, on a new connection.
+    pub(super) fn begin_connect(&mut self, now_ns: u64, kind: StartKind) {
         let last = self.row;
-        let retry_of_ns = self.retry_of_ns.take();
+        let began = match kind {
+            StartKind::Fresh(fresh) => begun(fresh, now_ns),
+            StartKind::Retry => Row {
+                intended_ns: last.intended_ns,
+                start_ns: last.start_ns,
+                url: last.url,
+                flags: last.flags & (Row::WARM_UP | Row::WAITED) | Row::RETRIED,
+                ..Row::EMPTY
+            },
+        };
         self.row = Row {
             thread: last.thread,
             slot: last.slot,
             remote_ip: last.remote_ip,
             remote_port: last.remote_port,
-            start_ns: retry_of_ns.unwrap_or(now_ns),
             connect_start_ns: now_ns,
-            flags: if retry_of_ns.is_some() {
-                Row::RETRIED
-            } else {
-                0
-            },
-            ..Row::EMPTY
+            ..began
         };
         self.reader.reset();
         self.stage = Stage::Connecting;
@@ -88,7 +84,7 @@ impl Exchange {
 
     /// Starts a retry that will not come to connecting, as the run ends before.
     pub(super) fn begin_unconnected(&mut self, now_ns: u64) {
-        self.begin_connect(now_ns);
+        self.begin_connect(now_ns, StartKind::Retry);
         self.row.connect_start_ns = 0;
     }
 
@@ -98,21 +94,20 @@ impl Exchange {
     }
 
     /// Starts the next request on the same connection.
-    pub(super) fn begin_reuse(&mut self, now_ns: u64) {
+    pub(super) fn begin_reuse(&mut self, now_ns: u64, fresh: Fresh) {
+        let last = self.row;
         self.row = Row {
-            start_ns: now_ns,
-            sent_ns: 0,
-            first_byte_ns: 0,
-            last_byte_ns: 0,
-            end_ns: 0,
-            loop_wake_ns: 0,
-            body_bytes: 0,
-            header_bytes: 0,
-            request_bytes: 0,
-            ordinal: self.row.ordinal + 1,
-            status: 0,
-            flags: Row::REUSED,
-            ..self.row
+            thread: last.thread,
+            slot: last.slot,
+            local_ip: last.local_ip,
+            local_port: last.local_port,
+            remote_ip: last.remote_ip,
+            remote_port: last.remote_port,
+            connect_start_ns: last.connect_start_ns,
+            connected_ns: last.connected_ns,
+            ordinal: last.ordinal.saturating_add(1),
+            flags: fresh.flags | Row::REUSED,
+            ..begun(fresh, now_ns)
         };
         self.reader.reset();
         self.stage = Stage::Sending;
@@ -170,9 +165,6 @@ impl Exchange {
             Trouble::Malformed(reason) => self.row.detail = reason as u8,
             Trouble::Closed => {}
         }
-        if outcome == Outcome::StaleKeepAlive {
-            self.retry_of_ns = Some(self.row.start_ns);
-        }
         self.end(outcome, now_ns)
     }
 
@@ -220,6 +212,17 @@ impl Exchange {
     }
 }
 
+/// A row in which a request has begun and nothing else.
+fn begun(fresh: Fresh, now_ns: u64) -> Row {
+    Row {
+        intended_ns: fresh.intended_ns,
+        start_ns: now_ns,
+        url: fresh.url,
+        flags: fresh.flags,
+        ..Row::EMPTY
+    }
+}
+
 fn saturating_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
@@ -230,10 +233,16 @@ mod tests {
 
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
 
+    const FRESH: Fresh = Fresh {
+        intended_ns: 90,
+        url: 3,
+        flags: Row::WAITED,
+    };
+
     fn connecting() -> Exchange {
         let remote = "127.0.0.1:80".parse().expect("address");
         let mut exchange = Exchange::new(1, 2, remote, false);
-        exchange.begin_connect(100);
+        exchange.begin_connect(100, StartKind::Fresh(FRESH));
         exchange
     }
 
@@ -255,7 +264,7 @@ mod tests {
         exchange.first_byte(120, 119);
         exchange.reader.feed(OK).expect("good");
         exchange.answered(130);
-        exchange.begin_reuse(140);
+        exchange.begin_reuse(140, FRESH);
         exchange.sent(10, 140, 10);
         exchange
     }
@@ -310,7 +319,8 @@ mod tests {
             row.end_ns,
         );
         assert_eq!(times_ns, (119, 120, 130, 130));
-        assert_eq!((row.thread, row.slot, row.ordinal, row.flags), (1, 2, 0, 0));
+        assert_eq!((row.thread, row.slot, row.ordinal), (1, 2, 0));
+        assert_eq!((row.intended_ns, row.url, row.flags), (90, 3, Row::WAITED));
         assert_eq!(
             (row.status, row.body_bytes, row.request_bytes),
             (200, 1, 10)
@@ -323,7 +333,7 @@ mod tests {
     fn a_reused_connection_counts_on_and_keeps_its_connect_times() {
         let mut exchange = reused();
         let row = *exchange.cut_off(Outcome::Aborted, 150);
-        assert_eq!((row.ordinal, row.flags), (1, Row::REUSED));
+        assert_eq!((row.ordinal, row.flags), (1, Row::REUSED | Row::WAITED));
         assert_eq!((row.connect_start_ns, row.connected_ns), (100, 110));
         assert_eq!(
             (row.start_ns, row.sent_ns, row.first_byte_ns),
@@ -336,21 +346,21 @@ mod tests {
     fn a_retry_keeps_the_start_of_its_first_attempt_and_is_never_stale() {
         let mut exchange = reused();
         exchange.failed(Trouble::Closed, 150);
-        assert!(exchange.is_retry_due());
-        exchange.begin_connect(160);
-        assert!(!exchange.is_retry_due());
+        exchange.begin_connect(160, StartKind::Retry);
         exchange.sent(10, 170, 10);
         let row = *exchange.failed(Trouble::Closed, 180);
         assert_eq!(
-            (row.outcome, row.flags),
-            (Outcome::ClosedEarly, Row::RETRIED)
+            (row.outcome, row.flags, row.url),
+            (Outcome::ClosedEarly, Row::RETRIED | Row::WAITED, 3)
         );
         assert_eq!(
-            (row.start_ns, row.connect_start_ns, row.ordinal),
-            (140, 160, 0)
+            (row.intended_ns, row.start_ns, row.connect_start_ns),
+            (90, 140, 160)
         );
-        exchange.begin_connect(190);
-        assert_eq!(exchange.cut_off(Outcome::Aborted, 200).flags, 0);
+        assert_eq!(row.ordinal, 0);
+        exchange.begin_connect(190, StartKind::Fresh(FRESH));
+        let row = *exchange.cut_off(Outcome::Aborted, 200);
+        assert_eq!((row.flags, row.start_ns), (Row::WAITED, 190));
     }
 
     #[test]
@@ -359,7 +369,7 @@ mod tests {
         exchange.failed(Trouble::Closed, 150);
         exchange.begin_unconnected(160);
         let row = *exchange.cut_off(Outcome::Aborted, 160);
-        assert_eq!((row.flags, row.start_ns), (Row::RETRIED, 140));
+        assert_eq!((row.flags, row.start_ns), (Row::RETRIED | Row::WAITED, 140));
         assert_eq!(
             (row.connect_start_ns, row.local_port, row.ordinal),
             (0, 0, 0)

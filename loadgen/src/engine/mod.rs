@@ -6,30 +6,125 @@
 //! how they wait and how they move bytes.
 
 mod deadlines;
-pub(crate) mod epoll;
+mod dispatch;
+mod epoll;
 mod exchange;
+mod schedule;
 mod socket;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use socket2::SockAddr;
+
+use crate::recorder::Recorder;
+use crate::{Config, EngineKind};
 
 /// One thread's part of a run.
 pub(crate) struct Plan<'a> {
+    pub(crate) config: &'a Config,
     pub(crate) thread: u16,
-    pub(crate) target: SocketAddr,
-    /// The serialised request.
-    pub(crate) request: &'a [u8],
-    /// Whether it is a HEAD request, whose answers have no body.
-    pub(crate) is_head_request: bool,
-    pub(crate) keep_alive: bool,
-    /// For each attempt, connecting included.
-    pub(crate) timeout_ns: u64,
+    /// How many threads share the run.
+    pub(crate) threads: u16,
+    /// The serialised request for each of the config's targets.
+    pub(crate) requests_bytes: &'a [Vec<u8>],
     /// Requests under way at once.
     pub(crate) slots: u32,
-    /// Requests to send; `None` for as many as there is time for.
+    /// Requests to send after the warm-up; `None` for as many as there is time for.
     pub(crate) requests: Option<u64>,
-    /// When to end at the latest, CLOCK_MONOTONIC.
+    /// When the run began, CLOCK_MONOTONIC like the others.
+    pub(crate) origin_ns: u64,
+    /// When the warm-up ends.
+    pub(crate) measured_from_ns: u64,
+    /// When to end at the latest.
     pub(crate) until_ns: Option<u64>,
+}
+
+impl Plan<'_> {
+    /// For each attempt, connecting included.
+    fn timeout_ns(&self) -> u64 {
+        nanos(self.config.timeout)
+    }
+
+    /// For connecting, if that has a limit of its own.
+    fn connect_timeout_ns(&self) -> Option<u64> {
+        self.config.connect_timeout.map(nanos)
+    }
+
+    /// What is connected to.
+    fn address(&self) -> io::Result<SockAddr> {
+        match &self.config.unix_socket {
+            Some(path) => SockAddr::unix(path),
+            None => Ok(self.config.target().addr.into()),
+        }
+    }
+
+    /// The local address that a slot connects from; `None`: the system's choice.
+    fn source_of(&self, slot: u32) -> Option<IpAddr> {
+        let sources = &self.config.sources;
+        // Neighbouring slots and the same slots of neighbouring threads differ.
+        let index = slot as usize * usize::from(self.threads) + usize::from(self.thread);
+        (!sources.is_empty()).then(|| sources[index % sources.len()])
+    }
+
+    /// Whether answers have no body.
+    fn is_head_request(&self) -> bool {
+        self.config.method == "HEAD"
+    }
+
+    /// Whether a connection stays after the request with this ordinal.
+    fn keeps_after(&self, ordinal: u32) -> bool {
+        self.config.keep_alive
+            && self
+                .config
+                .requests_per_connection
+                .is_none_or(|most| ordinal.saturating_add(1) < most.get())
+    }
+}
+
+/// The engine for a run: the one asked for, or what suits it best.
+pub(crate) fn choose(config: &Config) -> EngineKind {
+    config.engine.unwrap_or(EngineKind::Epoll)
+}
+
+/// Carries out a plan with an engine.
+///
+/// # Errors
+/// Only when the engine loses its ground; whatever happens to a request is an outcome.
+pub(crate) fn run(
+    engine: EngineKind,
+    plan: &Plan<'_>,
+    recorder: &mut Recorder<'_>,
+    stop: Stop<'_>,
+) -> io::Result<()> {
+    match engine {
+        EngineKind::Epoll => epoll::run(plan, recorder, stop),
+        EngineKind::IoUring | EngineKind::Hyper => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+#[cfg(test)]
+impl<'a> Plan<'a> {
+    /// One slot on one thread, beginning at 0.
+    fn of_test(config: &'a Config) -> Self {
+        Plan {
+            config,
+            thread: 0,
+            threads: 1,
+            requests_bytes: &[],
+            slots: 1,
+            requests: config.requests,
+            origin_ns: 0,
+            measured_from_ns: 0,
+            until_ns: None,
+        }
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The two reasons to end early.

@@ -1,11 +1,14 @@
 //! The socket of a slot: one write, one read, one registration.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::Plan;
 use super::exchange::Exchange;
 use crate::clock::monotonic_ns;
 
@@ -19,7 +22,7 @@ const HEAD_READ_BYTES: usize = 16 * 1024;
 /// An attempt and the connection it runs over.
 pub(super) struct Slot {
     pub(super) exchange: Exchange,
-    pub(super) stream: Option<TcpStream>,
+    pub(super) stream: Option<Socket>,
     interest: Option<Interest>,
     /// The server has closed its side, or the socket has an error: read to the end.
     pub(super) read_closed: bool,
@@ -56,16 +59,29 @@ impl Slot {
         }
     }
 
-    /// Goes on with a socket whose connect has been called.
-    pub(super) fn open(&mut self, stream: TcpStream) {
-        // The port is known as soon as the connect has been called.
-        if let Ok(addr) = stream.local_addr() {
-            self.exchange.set_local(addr);
-        }
-        self.stream = Some(stream);
+    /// Begins to connect; the `number`-th source address of the plan is used.
+    pub(super) fn connect(&mut self, address: &SockAddr, plan: &Plan<'_>) -> io::Result<()> {
         self.interest = None;
         self.read_closed = false;
         self.write_errno = None;
+        let socket = Socket::new(address.domain(), Type::STREAM.nonblocking(), None)?;
+        if let Some(source) = plan.source_of(self.exchange.row().slot) {
+            // The port is chosen by the connect, so that every remote address has all of them.
+            bind_address_no_port(&socket)?;
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        match socket.connect(address) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        // The port is known as soon as the connect has been called.
+        if address.domain() != Domain::UNIX
+            && let Some(local) = socket.local_addr()?.as_socket()
+        {
+            self.exchange.set_local(local);
+        }
+        self.stream = Some(socket);
+        Ok(())
     }
 
     /// Writes what is left of the request. `now_ns` is the present, or 0.
@@ -102,13 +118,13 @@ impl Slot {
         token: Token,
         wanted: Interest,
     ) -> io::Result<()> {
-        let Some(stream) = &mut self.stream else {
+        let Some(stream) = &self.stream else {
             return Ok(());
         };
         match self.interest {
-            None => registry.register(stream, token, wanted)?,
+            None => registry.register(&mut SourceFd(&stream.as_raw_fd()), token, wanted)?,
             Some(Interest::READABLE) if wanted != Interest::READABLE => {
-                registry.reregister(stream, token, wanted)?;
+                registry.reregister(&mut SourceFd(&stream.as_raw_fd()), token, wanted)?;
             }
             Some(_) => return Ok(()),
         }
@@ -160,7 +176,7 @@ pub(super) fn errno(error: &io::Error) -> i32 {
 }
 
 /// Takes up to `bytes` out of the socket without copying them anywhere.
-fn drop_bytes(stream: &TcpStream, bytes: usize) -> io::Result<usize> {
+fn drop_bytes(stream: &Socket, bytes: usize) -> io::Result<usize> {
     // SAFETY: the descriptor is open as long as `stream` is borrowed. With MSG_TRUNC, a
     // TCP socket discards the bytes and writes nothing to the buffer, which may be null
     // (tcp(7)).
@@ -173,4 +189,14 @@ fn drop_bytes(stream: &TcpStream, bytes: usize) -> io::Result<usize> {
         )
     };
     usize::try_from(dropped).map_err(|_| io::Error::last_os_error())
+}
+
+/// Leaves the choice of the port to the connect (ip(7)).
+fn bind_address_no_port(socket: &Socket) -> io::Result<()> {
+    nix::sys::socket::setsockopt(
+        socket,
+        nix::sys::socket::sockopt::IpBindAddressNoPort,
+        &true,
+    )
+    .map_err(io::Error::from)
 }

@@ -90,7 +90,7 @@ pub(super) fn run(config: &Config, shared: &Shared) -> io::Result<Vec<HeldRow>> 
 fn request(config: &Config) -> Vec<u8> {
     let mut plain = crate::Config::new(config.target.clone());
     plain.keep_alive = true;
-    let mut bytes = serialise(&plain);
+    let mut bytes = serialise(&plain, &config.target);
     if let Kind::HalfHeader { .. } = config.kind {
         // Without the empty line that ends it, and in the middle of a further one.
         bytes.truncate(bytes.len() - b"\r\n".len());

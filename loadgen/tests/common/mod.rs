@@ -172,11 +172,7 @@ impl Drop for Server {
 }
 
 pub fn config(addr: SocketAddr, requests: u64, concurrency: u32) -> Config {
-    let mut config = Config::new(Target {
-        addr,
-        host: addr.ip().to_string(),
-        path: "/".to_owned(),
-    });
+    let mut config = Config::new(Target::http(addr, "/"));
     config.requests = Some(requests);
     config.concurrency = concurrency;
     // Longer than any test needs: a test that meets it fails instead of hanging.

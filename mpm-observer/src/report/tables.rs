@@ -467,7 +467,7 @@ mod tests {
         assert_eq!(row(&table, "answered with 2xx or 3xx").cells[0].text, "300");
         assert_eq!(row(&table, "timed out").cells[0].text, "6");
         assert_eq!(
-            row(&table, "stale keep-alive, sent again").cells[0].text,
+            row(&table, "met a stale keep-alive connection").cells[0].text,
             "3"
         );
         let joined = join(&figures);

@@ -200,6 +200,9 @@ fn summary(figures: &Figures) -> loadgen::Summary {
         (Outcome::StaleKeepAlive, 1),
     ]);
     loadgen::Summary {
+        engine: loadgen::EngineKind::Epoll,
+        warm_up_attempts: 0,
+        unsent: 0,
         started_ns: BEGIN_NS,
         ended_ns: BEGIN_NS + figures.load_ns,
         wall_ns: figures.load_ns,

@@ -1,0 +1,153 @@
+//! The arguments, and the run they ask for.
+
+mod ab;
+mod load;
+mod output;
+
+use anyhow::Context;
+use clap::Parser;
+use loadgen::{Config, Target};
+
+use ab::AbArgs;
+use load::LoadArgs;
+use output::OutputArgs;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    every request was answered with a status below 400
+  1    some were not, or an output file could not be written in full
+  2    bad usage: arguments, URL, or a concurrency above the limit of open files
+  3    the run could not be carried out
+  130  ended by Ctrl-C or SIGTERM; what was measured until then was printed
+
+The figures are printed to standard output, progress and errors to standard error.
+It differs from ab: HTTP/1.1; -t sets no number of requests; every request has exactly
+one outcome; an error never ends the run; a keep-alive connection that the server had
+closed is no failure, the request is sent again.";
+
+/// HTTP/1.1 load generator: ab's flags and figures, and a record of every request.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    ab: AbArgs,
+
+    #[command(flatten)]
+    load: LoadArgs,
+
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+
+    /// http://host[:port]/path
+    url: String,
+}
+
+impl Args {
+    /// Whether no progress is wanted.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.ab.quiet
+    }
+
+    /// The run that is asked for.
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        let mut config = Config::new(Target::parse(&self.url)?);
+        config.requests = match (self.ab.requests, self.ab.time_limit) {
+            (None, None) => Some(1),
+            (requests, _) => requests,
+        };
+        config.duration = self.ab.time_limit;
+        config.concurrency = self.ab.concurrency;
+        config.keep_alive = self.ab.keep_alive;
+        config.timeout = self.ab.timeout;
+        config.cpus = self.load.cpus.clone().unwrap_or_default().0;
+        config.threads = self.load.threads.unwrap_or(config.cpus.len().max(1));
+        config.headers.clone_from(&self.ab.headers);
+        if let Some(path) = &self.ab.body_file {
+            config.body = std::fs::read(path)
+                .with_context(|| format!("cannot read the body from {}", path.display()))?;
+            config.method = "POST".to_owned();
+            let content_type = ("Content-Type".to_owned(), self.ab.content_type.clone());
+            config.headers.push(content_type);
+        }
+        if self.ab.head {
+            config.method = "HEAD".to_owned();
+        }
+        if let Some(method) = &self.ab.method {
+            config.method.clone_from(method);
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn config(line: &str) -> anyhow::Result<Config> {
+        let words = std::iter::once("loadgen").chain(line.split_whitespace());
+        Args::try_parse_from(words)?.config()
+    }
+
+    #[test]
+    fn the_tutorials_command_is_understood() {
+        let config = config("-n 5000 -c 500 -k http://127.0.0.1/x").expect("good");
+        assert_eq!((config.requests, config.concurrency), (Some(5000), 500));
+        assert!(config.keep_alive && config.duration.is_none());
+        assert_eq!((config.threads, config.method.as_str()), (1, "GET"));
+        assert_eq!(config.timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_time_limit_alone_sets_no_number_of_requests() {
+        let timed = config("-t 0.5 http://127.0.0.1/").expect("good");
+        assert_eq!(timed.requests, None);
+        assert_eq!(timed.duration, Some(Duration::from_millis(500)));
+        let both = config("-t 5 -n 7 http://127.0.0.1/").expect("good");
+        assert_eq!(both.requests, Some(7));
+        assert_eq!(config("http://127.0.0.1/").expect("good").requests, Some(1));
+    }
+
+    #[test]
+    fn each_cpu_gets_a_thread_unless_threads_are_given() {
+        let two = config("--cpus 0,2-3 http://127.0.0.1/").expect("good");
+        assert_eq!((two.cpus, two.threads), (vec![0, 2, 3], 3));
+        let one = config("--cpus 0-1 --threads 1 http://127.0.0.1/").expect("good");
+        assert_eq!(one.threads, 1);
+    }
+
+    #[test]
+    fn bad_arguments_are_refused() {
+        for bad in [
+            "",
+            "-n 0 http://127.0.0.1/",
+            "-c 0 http://127.0.0.1/",
+            "-s 0 http://127.0.0.1/",
+            "-t -1 http://127.0.0.1/",
+            "-H nonsense http://127.0.0.1/",
+            "-i -m GET http://127.0.0.1/",
+            "ftp://127.0.0.1/",
+            "-p /nonexistent/body http://127.0.0.1/",
+        ] {
+            assert!(config(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_makes_it_a_post() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        std::fs::write(file.path(), "a=b").expect("written");
+        let line = format!("-p {} -T a/b http://127.0.0.1/", file.path().display());
+        let config = config(&line).expect("good");
+        assert_eq!(
+            (config.method.as_str(), &config.body[..]),
+            ("POST", &b"a=b"[..])
+        );
+        assert_eq!(
+            config.headers,
+            [("Content-Type".to_owned(), "a/b".to_owned())]
+        );
+    }
+}
