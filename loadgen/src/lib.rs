@@ -44,6 +44,7 @@ pub mod summary;
 mod target;
 
 pub use config::{BodyCheck, Config, EngineKind, WeightedTarget};
+pub use engine::available as available_engines;
 pub use error::Error;
 pub use histogram::Histogram;
 pub use limits::raise_open_file_limit;
@@ -53,6 +54,6 @@ pub use progress::Progress;
 pub use response::Malformed;
 pub use row::{Row, RowReader};
 pub use run::run;
-pub use sink::{RowSink, RowWriter};
+pub use sink::{RowSink, RowWriter, Tee};
 pub use summary::Summary;
 pub use target::{Resolved, Target};

@@ -70,6 +70,21 @@ impl<W: Write + Send> RowSink for RowWriter<W> {
     }
 }
 
+/// Gives the rows to several sinks, one after the other. The first error of any of them
+/// ends them all.
+#[derive(Default)]
+pub struct Tee(pub Vec<Box<dyn RowSink>>);
+
+impl RowSink for Tee {
+    fn rows(&mut self, rows: &[Row]) -> io::Result<()> {
+        self.0.iter_mut().try_for_each(|sink| sink.rows(rows))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.iter_mut().try_for_each(|sink| sink.finish())
+    }
+}
+
 struct Batch {
     thread: usize,
     rows: Vec<Row>,

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use loadgen::report::{self, JsonReport};
-use loadgen::{Error, Outcome, Progress, RowSink, RowWriter, Summary};
+use loadgen::{Error, Outcome, Progress, RowSink, RowWriter, Summary, Tee};
 
 use args::Args;
 
@@ -46,7 +46,11 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     // Before the run: a bad path fails in the first second, not after the last.
     let json = args.output.json.as_deref().map(create).transpose()?;
     let rows = args.output.rows.as_deref().map(create).transpose()?;
-    let sink = rows.map(|file| Box::new(RowWriter::new(file)) as Box<dyn RowSink>);
+    let mut sinks: Vec<Box<dyn RowSink>> = Vec::new();
+    if let Some(file) = rows {
+        sinks.push(Box::new(RowWriter::new(file)));
+    }
+    let sink = (!sinks.is_empty()).then(|| Box::new(Tee(sinks)) as Box<dyn RowSink>);
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();

@@ -84,9 +84,19 @@ impl Plan<'_> {
     }
 }
 
+/// The engines for plain HTTP/1.1 that this machine's kernel can run.
+#[must_use]
+pub fn available() -> Vec<EngineKind> {
+    vec![EngineKind::Epoll]
+}
+
 /// The engine for a run: the one asked for, or what suits it best.
 pub(crate) fn choose(config: &Config) -> EngineKind {
-    config.engine.unwrap_or(EngineKind::Epoll)
+    match config.engine {
+        Some(engine) => engine,
+        None if config.target().tls || config.http2 => EngineKind::Hyper,
+        None => EngineKind::Epoll,
+    }
 }
 
 /// Carries out a plan with an engine.
