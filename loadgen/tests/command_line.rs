@@ -85,7 +85,7 @@ fn failed_requests_and_error_statuses_show_in_the_exit_code() {
 fn bad_usage_is_told_apart_from_a_run_that_cannot_be() {
     let (code, _, stderr) = output(&["-n", "1", "ftp://127.0.0.1/"]);
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("https is not yet supported"), "{stderr}");
+    assert!(stderr.contains("only http://"), "{stderr}");
     let (code, _, stderr) = output(&["-t", "1", "-c", "4294967295", "http://127.0.0.1/"]);
     assert_eq!(code, Some(2));
     assert!(stderr.contains("ulimit -n"), "{stderr}");
