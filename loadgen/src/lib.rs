@@ -24,6 +24,7 @@
 //! ```
 
 pub mod clock;
+mod condition;
 mod config;
 mod engine;
 mod error;
@@ -31,6 +32,7 @@ mod histogram;
 pub mod hold;
 mod limits;
 mod outcome;
+pub mod output;
 mod pace;
 mod progress;
 mod recorder;
@@ -42,7 +44,10 @@ mod run;
 mod sink;
 pub mod summary;
 mod target;
+mod tee;
+mod watch;
 
+pub use condition::{Condition, ConditionError, Violation};
 pub use config::{BodyCheck, Config, EngineKind, WeightedTarget};
 pub use engine::available as available_engines;
 pub use error::Error;
@@ -54,6 +59,7 @@ pub use progress::Progress;
 pub use response::Malformed;
 pub use row::{Row, RowReader};
 pub use run::run;
-pub use sink::{RowSink, RowWriter, Tee};
+pub use sink::{RowSink, RowWriter};
 pub use summary::Summary;
 pub use target::{Resolved, Target};
+pub use tee::Tee;

@@ -2,6 +2,7 @@
 
 use crate::sink::RowPort;
 use crate::summary::{Latencies, OutcomeCounts, Summary};
+use crate::watch::Watch;
 use crate::{Outcome, Progress, Row};
 
 /// How often rows that do not fill a batch are handed over.
@@ -14,6 +15,8 @@ pub(crate) struct Recorder<'a> {
     progress: &'a Progress,
     /// Completed and failed since `progress` was told.
     untold: (u64, u64),
+    untold_outcomes: OutcomeCounts,
+    watch: Option<&'a Watch<'a>>,
     rows_handed_over_ns: u64,
 }
 
@@ -57,8 +60,15 @@ impl<'a> Recorder<'a> {
             rows,
             progress,
             untold: (0, 0),
+            untold_outcomes: OutcomeCounts::default(),
+            watch: None,
             rows_handed_over_ns: 0,
         }
+    }
+
+    /// From now on, each time that the progress is told, the conditions are looked at.
+    pub(crate) fn watch(&mut self, watch: &'a Watch<'a>) {
+        self.watch = Some(watch);
     }
 
     /// The counts that the engine keeps by itself.
@@ -69,6 +79,9 @@ impl<'a> Recorder<'a> {
     /// Takes the row of an attempt whose outcome is known.
     pub(crate) fn record(&mut self, row: &Row) {
         self.tally.count(row);
+        if !row.is_warm_up() {
+            self.untold_outcomes.add(row.outcome, 1);
+        }
         let ended = !matches!(row.outcome, Outcome::StaleKeepAlive | Outcome::Aborted);
         if ended && !row.is_warm_up() {
             self.untold.0 += 1;
@@ -83,6 +96,11 @@ impl<'a> Recorder<'a> {
     pub(crate) fn tick(&mut self, now_ns: u64) {
         let (completed, failed) = std::mem::take(&mut self.untold);
         self.progress.add(completed, failed);
+        let outcomes = std::mem::take(&mut self.untold_outcomes);
+        self.progress.add_outcomes(&outcomes);
+        if let Some(watch) = self.watch {
+            watch.look(now_ns);
+        }
         if now_ns.saturating_sub(self.rows_handed_over_ns) >= ROWS_INTERVAL_NS {
             self.rows_handed_over_ns = now_ns;
             if let Some(rows) = &mut self.rows {
@@ -93,6 +111,7 @@ impl<'a> Recorder<'a> {
 
     /// Hands over what is left.
     pub(crate) fn finish(mut self) -> Tally {
+        self.watch = None;
         self.tick(0);
         if let Some(rows) = self.rows.take() {
             self.tally.rows_recorded = rows.finish();

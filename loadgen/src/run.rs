@@ -1,5 +1,6 @@
 //! A run: its load threads, from their common start to the merged summary.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -14,6 +15,7 @@ use crate::recorder::{Recorder, Tally};
 use crate::request::serialise;
 use crate::sink::{RowPort, RowPump};
 use crate::summary::{Summary, ThreadSummary};
+use crate::watch::Watch;
 use crate::{Config, EngineKind, Error, Progress, RowSink, engine};
 
 /// Sends the requests of `config` and returns when every one of them has an outcome,
@@ -42,6 +44,8 @@ pub fn run(
         None => (None, (0..threads).map(|_| None).collect::<Vec<_>>()),
     };
     let failed = AtomicBool::new(false);
+    let watch = Watch::new(config, progress);
+    let rows_begin = pump.as_ref().map(RowPump::started_ns);
     let requests: Vec<Vec<u8>> = config
         .targets
         .iter()
@@ -54,9 +58,12 @@ pub fn run(
         requests: &requests,
         threads,
         progress,
+        watch: &watch,
+        rows_begin: rows_begin.as_deref(),
         stop: Stop {
             wished: stop,
             failed: &failed,
+            condition: watch.met(),
         },
     };
     let worked = std::thread::scope(|scope| crew.work(scope, ports));
@@ -67,12 +74,13 @@ pub fn run(
     let rows = pump.map(|pump| pump.finish(rows_recorded));
     let (origin_ns, results) = worked?;
     let started_ns = origin_ns.saturating_add(nanos(config.warm_up));
-    let mut summary = empty_summary(started_ns, engine);
+    let mut summary = Summary::empty(started_ns, engine);
     summary.rows = rows.unwrap_or_default();
     for (tally, thread) in results {
         summary.threads.push(thread);
         tally.add_to(&mut summary);
     }
+    summary.stopped_by = watch.into_reason();
     summary.wall_ns = summary.ended_ns - summary.started_ns;
     Ok(summary)
 }
@@ -87,6 +95,9 @@ struct Crew<'a> {
     requests: &'a [Vec<u8>],
     threads: usize,
     progress: &'a Progress,
+    watch: &'a Watch<'a>,
+    /// Where the sink's thread looks for the begin of the measured part.
+    rows_begin: Option<&'a OnceLock<u64>>,
     stop: Stop<'a>,
 }
 
@@ -121,6 +132,11 @@ impl Crew<'_> {
         let all_ready = readiness.iter().take(handles.len()).count() == self.threads;
         let started_ns = monotonic_ns();
         if all_ready && trouble.is_none() {
+            let measured_from_ns = started_ns.saturating_add(nanos(self.config.warm_up));
+            self.watch.begin(measured_from_ns);
+            if let Some(begin) = self.rows_begin {
+                let _ = begin.set(measured_from_ns);
+            }
             for gate in &gates {
                 // Fails only if the thread died, which joining will show.
                 let _ = gate.send(started_ns);
@@ -157,6 +173,7 @@ impl Crew<'_> {
             pin(cpu)?;
         }
         let mut recorder = Recorder::new(port, self.progress, config.pace.is_open());
+        recorder.watch(self.watch);
         let number = u16::try_from(index).unwrap_or(u16::MAX);
         // Fails only if the main thread died.
         let _ = ready.send(());
@@ -205,32 +222,6 @@ fn idle_thread(thread: u16, cpu: Option<usize>) -> ThreadSummary {
         cpu_ns: 0,
         run_delay_ns: None,
         requests: 0,
-    }
-}
-
-fn empty_summary(started_ns: u64, engine: EngineKind) -> Summary {
-    Summary {
-        started_ns,
-        ended_ns: started_ns,
-        wall_ns: 0,
-        engine,
-        requests: 0,
-        warm_up_attempts: 0,
-        unsent: 0,
-        outcomes: Default::default(),
-        stale_retries: 0,
-        surplus: 0,
-        keep_alive_answers: 0,
-        connections_opened: 0,
-        bytes_received: 0,
-        bytes_body: 0,
-        bytes_sent: 0,
-        body_min_bytes: None,
-        body_max_bytes: None,
-        server_software: None,
-        latencies: Default::default(),
-        threads: Vec::new(),
-        rows: Default::default(),
     }
 }
 

@@ -194,6 +194,9 @@ pub struct Summary {
     pub threads: Vec<ThreadSummary>,
     /// What became of the rows.
     pub rows: RowsSummary,
+    /// The condition that ended the run early, with what was measured then.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
 }
 
 /// What moved the bytes before there was a choice.
@@ -202,6 +205,34 @@ const fn epoll() -> EngineKind {
 }
 
 impl Summary {
+    /// Nothing yet.
+    pub(crate) fn empty(started_ns: u64, engine: EngineKind) -> Self {
+        Self {
+            started_ns,
+            ended_ns: started_ns,
+            wall_ns: 0,
+            engine,
+            requests: 0,
+            warm_up_attempts: 0,
+            unsent: 0,
+            outcomes: Default::default(),
+            stale_retries: 0,
+            surplus: 0,
+            keep_alive_answers: 0,
+            connections_opened: 0,
+            bytes_received: 0,
+            bytes_body: 0,
+            bytes_sent: 0,
+            body_min_bytes: None,
+            body_max_bytes: None,
+            server_software: None,
+            latencies: Default::default(),
+            threads: Vec::new(),
+            rows: Default::default(),
+            stopped_by: None,
+        }
+    }
+
     /// Requests with a complete answer, whatever its status.
     #[must_use]
     pub fn answered(&self) -> u64 {
