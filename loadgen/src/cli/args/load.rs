@@ -21,7 +21,7 @@ pub(super) struct CpuList(pub(super) Vec<usize>);
 /// The kernel's own bound on CPU numbers, as far as affinity masks go.
 const CPU_MAX: usize = 1023;
 
-fn cpu_list(text: &str) -> Result<CpuList, String> {
+pub(super) fn cpu_list(text: &str) -> Result<CpuList, String> {
     let number = |text: &str| match text.trim().parse::<usize>() {
         Ok(cpu) if cpu <= CPU_MAX => Ok(cpu),
         _ => Err(format!("{text:?} is not a CPU number from 0 to {CPU_MAX}")),
