@@ -88,11 +88,11 @@ pub(super) struct LoadArgs {
 
     /// Load threads; by default one for each CPU of --cpus, or one
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    pub(super) threads: Option<usize>,
 
     /// CPUs to bind the load threads to, such as 0,2-3
     #[arg(long, value_name = "LIST", value_parser = cpu_list)]
-    cpus: Option<CpuList>,
+    pub(super) cpus: Option<CpuList>,
 }
 
 /// How requests are distributed in time.

@@ -1,6 +1,7 @@
 //! The arguments, and the run they ask for.
 
 mod ab;
+pub(super) mod cluster;
 mod cpus;
 mod load;
 mod output;
@@ -11,13 +12,14 @@ use clap::Parser;
 use loadgen::Config;
 
 use ab::AbArgs;
+use cluster::ClusterArgs;
 use load::{LoadArgs, Size};
 use output::OutputArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    every request was answered with a status below 400
-  1    some were not, or an output file could not be written in full
+  1    some were not, an output file could not be written in full, or a worker was lost
   2    bad usage: arguments, URL, or a concurrency above the limit of open files
   3    the run could not be carried out
   130  ended by Ctrl-C or SIGTERM; what was measured until then was printed
@@ -40,6 +42,9 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) output: OutputArgs,
 
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
+
     /// [http[s]://]host[:port]/path; with several, each request draws one of them by its weight
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
@@ -49,6 +54,13 @@ impl Args {
     /// Whether no progress is wanted.
     pub(super) fn is_quiet(&self) -> bool {
         self.ab.quiet
+    }
+
+    /// Load threads on each of the workers, if that was said.
+    pub(super) fn threads_per_worker(&self) -> Option<u16> {
+        let cpus = self.load.cpus.as_ref().map(|cpus| cpus.0.len());
+        let threads = self.load.threads.or(cpus)?;
+        Some(u16::try_from(threads).unwrap_or(u16::MAX))
     }
 
     /// The run that is asked for.
