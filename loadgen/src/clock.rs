@@ -1,5 +1,7 @@
 //! The clocks everything here is measured with.
 
+use std::time::Duration;
+
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +65,22 @@ impl WallOffset {
     #[must_use]
     pub fn wall_ns(&self, monotonic_ns: u64) -> u64 {
         monotonic_ns.saturating_add_signed(self.offset_ns)
+    }
+}
+
+/// Waits until CLOCK_MONOTONIC shows `until_ns`, or until `stopped`: then `false`.
+pub(crate) fn sleep_until(until_ns: u64, stopped: impl Fn() -> bool) -> bool {
+    /// How often `stopped` is asked.
+    const STEP_NS: u64 = 50_000_000;
+    loop {
+        let left_ns = until_ns.saturating_sub(monotonic_ns());
+        if left_ns == 0 {
+            return true;
+        }
+        if stopped() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_nanos(left_ns.min(STEP_NS)));
     }
 }
 

@@ -24,8 +24,10 @@
 //! ```
 
 pub mod clock;
+pub mod cluster;
 mod condition;
 mod config;
+mod early_end;
 mod engine;
 mod error;
 mod histogram;
@@ -34,6 +36,7 @@ mod limits;
 mod outcome;
 pub mod output;
 mod pace;
+mod part;
 mod progress;
 mod recorder;
 pub mod report;
@@ -45,7 +48,6 @@ mod sink;
 pub mod summary;
 mod target;
 mod tee;
-mod watch;
 
 pub use condition::{Condition, ConditionError, Violation};
 pub use config::{BodyCheck, Config, EngineKind, WeightedTarget};
@@ -55,10 +57,11 @@ pub use histogram::Histogram;
 pub use limits::raise_open_file_limit;
 pub use outcome::Outcome;
 pub use pace::{Arrivals, Pace, Profile, Stage};
+pub use part::Part;
 pub use progress::Progress;
 pub use response::Malformed;
 pub use row::{Row, RowReader};
-pub use run::run;
+pub use run::{run, run_part};
 pub use sink::{RowSink, RowWriter};
 pub use summary::Summary;
 pub use target::{Resolved, Target};

@@ -1,8 +1,8 @@
 //! Counting: from rows to one thread's share of the summary.
 
+use crate::early_end::EarlyEnd;
 use crate::sink::RowPort;
 use crate::summary::{Latencies, OutcomeCounts, Summary};
-use crate::watch::Watch;
 use crate::{Outcome, Progress, Row};
 
 /// How often rows that do not fill a batch are handed over.
@@ -16,7 +16,7 @@ pub(crate) struct Recorder<'a> {
     /// Completed and failed since `progress` was told.
     untold: (u64, u64),
     untold_outcomes: OutcomeCounts,
-    watch: Option<&'a Watch<'a>>,
+    early_end: Option<&'a EarlyEnd<'a>>,
     rows_handed_over_ns: u64,
 }
 
@@ -32,6 +32,8 @@ pub(crate) struct Tally {
     bytes_body: u64,
     bytes_sent: u64,
     body_bytes_range: Option<(u64, u64)>,
+    /// When the first request began, and when it was due.
+    first: Option<(u64, u64)>,
     pub(crate) ended_ns: u64,
     pub(crate) rows_recorded: u64,
     /// Counted by the engine.
@@ -61,14 +63,14 @@ impl<'a> Recorder<'a> {
             progress,
             untold: (0, 0),
             untold_outcomes: OutcomeCounts::default(),
-            watch: None,
+            early_end: None,
             rows_handed_over_ns: 0,
         }
     }
 
     /// From now on, each time that the progress is told, the conditions are looked at.
-    pub(crate) fn watch(&mut self, watch: &'a Watch<'a>) {
-        self.watch = Some(watch);
+    pub(crate) fn end_early_by(&mut self, early_end: &'a EarlyEnd<'a>) {
+        self.early_end = Some(early_end);
     }
 
     /// The counts that the engine keeps by itself.
@@ -98,8 +100,8 @@ impl<'a> Recorder<'a> {
         self.progress.add(completed, failed);
         let outcomes = std::mem::take(&mut self.untold_outcomes);
         self.progress.add_outcomes(&outcomes);
-        if let Some(watch) = self.watch {
-            watch.look(now_ns);
+        if let Some(early_end) = self.early_end {
+            early_end.look(now_ns);
         }
         if now_ns.saturating_sub(self.rows_handed_over_ns) >= ROWS_INTERVAL_NS {
             self.rows_handed_over_ns = now_ns;
@@ -111,7 +113,7 @@ impl<'a> Recorder<'a> {
 
     /// Hands over what is left.
     pub(crate) fn finish(mut self) -> Tally {
-        self.watch = None;
+        self.early_end = None;
         self.tick(0);
         if let Some(rows) = self.rows.take() {
             self.tally.rows_recorded = rows.finish();
@@ -126,7 +128,25 @@ impl Tally {
         self.outcomes.sum_where(|_| true) - self.retries
     }
 
+    /// How long after it could the first request of a run that began at `origin_ns` did
+    /// begin.
+    pub(crate) fn begin_late_ns(&self, origin_ns: u64) -> Option<u64> {
+        let (start_ns, intended_ns) = self.first?;
+        let due_ns = if self.is_open_loop {
+            intended_ns
+        } else {
+            origin_ns
+        };
+        Some(start_ns.saturating_sub(due_ns))
+    }
+
     fn count(&mut self, row: &Row) {
+        if self
+            .first
+            .is_none_or(|(start_ns, _)| row.start_ns < start_ns)
+        {
+            self.first = Some((row.start_ns, row.intended_ns));
+        }
         if row.is_warm_up() {
             self.warm_up += 1;
             return;
@@ -301,6 +321,23 @@ mod tests {
         }
         // The last one was not sent again: it ended as it is.
         assert_eq!(recorder.finish().requests(), 2);
+    }
+
+    #[test]
+    fn the_first_requests_lateness_is_told() {
+        let progress = Progress::new();
+        for (is_open_loop, late_ns) in [(false, 1000), (true, 300)] {
+            let mut recorder = Recorder::new(None, &progress, is_open_loop);
+            for start_ns in [7000, 5000, 6000] {
+                recorder.record(&Row {
+                    intended_ns: start_ns - 300,
+                    ..answered(start_ns)
+                });
+            }
+            assert_eq!(recorder.finish().begin_late_ns(4000), Some(late_ns));
+        }
+        let idle = Recorder::new(None, &progress, false);
+        assert_eq!(idle.finish().begin_late_ns(4000), None);
     }
 
     #[test]

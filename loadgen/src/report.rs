@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::FleetReport;
 use crate::{Config, Histogram, Outcome, Summary};
 
 /// The percentiles of ab's table.
@@ -27,6 +28,9 @@ pub struct JsonReport {
     /// All of the [`Config`]; the body as its length `body_bytes`, and without credentials.
     #[serde(default)]
     pub config: serde_json::Value,
+    /// Who did what, in a run on several machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<FleetReport>,
     /// The figures.
     #[serde(flatten)]
     pub summary: Summary,
@@ -44,6 +48,7 @@ impl JsonReport {
             concurrency: config.concurrency,
             keep_alive: config.keep_alive,
             config: crate::output::shown(config),
+            workers: None,
             summary,
         }
     }

@@ -34,6 +34,15 @@ impl OutcomeCounts {
             .sum()
     }
 
+    /// What has come since an `earlier` state of the same counts; `None` if they are not.
+    pub(crate) fn since(&self, earlier: &Self) -> Option<Self> {
+        let mut more = Self::default();
+        for ((count, earlier), more) in self.0.iter().zip(earlier.0).zip(&mut more.0) {
+            *more = count.checked_sub(earlier)?;
+        }
+        Some(more)
+    }
+
     pub(crate) fn add(&mut self, outcome: Outcome, count: u64) {
         self.0[outcome as usize] += count;
     }
@@ -115,6 +124,10 @@ pub struct ThreadSummary {
     pub run_delay_ns: Option<u64>,
     /// Requests it sent; stale attempts not counted.
     pub requests: u64,
+    /// How long after it could its first request began: after the begin of the run, in
+    /// an open loop after it was due. `None` without any request.
+    #[serde(default)]
+    pub begin_late_ns: Option<u64>,
 }
 
 impl ThreadSummary {
@@ -205,34 +218,6 @@ const fn epoll() -> EngineKind {
 }
 
 impl Summary {
-    /// Nothing yet.
-    pub(crate) fn empty(started_ns: u64, engine: EngineKind) -> Self {
-        Self {
-            started_ns,
-            ended_ns: started_ns,
-            wall_ns: 0,
-            engine,
-            requests: 0,
-            warm_up_attempts: 0,
-            unsent: 0,
-            outcomes: Default::default(),
-            stale_retries: 0,
-            surplus: 0,
-            keep_alive_answers: 0,
-            connections_opened: 0,
-            bytes_received: 0,
-            bytes_body: 0,
-            bytes_sent: 0,
-            body_min_bytes: None,
-            body_max_bytes: None,
-            server_software: None,
-            latencies: Default::default(),
-            threads: Vec::new(),
-            rows: Default::default(),
-            stopped_by: None,
-        }
-    }
-
     /// Requests with a complete answer, whatever its status.
     #[must_use]
     pub fn answered(&self) -> u64 {

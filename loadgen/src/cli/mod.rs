@@ -1,6 +1,7 @@
 //! The command line: arguments to a run, a run to text, files and an exit code.
 
 mod args;
+mod fleet;
 mod outputs;
 mod progress_line;
 mod signals;
@@ -10,14 +11,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use loadgen::{Condition, Error, Outcome, Progress, Summary, Violation, report};
+use loadgen::{Condition, Error, Outcome, Part, Progress, Summary, Violation, report};
 
 use args::Args;
+use args::cluster::WorkerArgs;
 use outputs::Outputs;
 
 /// All requests were answered with a status below 400.
 const EXIT_OK: u8 = 0;
-/// Some were not, or an output file is not complete.
+/// Some were not, an output file is not complete, or a worker was lost.
 const EXIT_FAILED: u8 = 1;
 /// Bad usage.
 const EXIT_USAGE: u8 = 2;
@@ -30,13 +32,18 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs the program. Bad arguments end it right here, with exit code 2.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
-    ExitCode::from(run(&args).unwrap_or_else(|error| {
+    let code = if WorkerArgs::are_given() {
+        fleet::serve().map(|()| EXIT_OK)
+    } else {
+        run(&Args::parse())
+    };
+    ExitCode::from(code.unwrap_or_else(|error| {
         tell(&format!("{error:#}"));
         match error.downcast_ref::<Error>() {
             Some(Error::BadUrl { .. } | Error::BadConfig(_) | Error::TooFewFiles { .. }) => {
                 EXIT_USAGE
             }
+            _ if signals::was_interrupted() => EXIT_INTERRUPTED,
             _ => EXIT_NO_RUN,
         }
     }))
@@ -45,23 +52,38 @@ pub fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<u8> {
     let config = args.config()?;
     loadgen::raise_open_file_limit().context("cannot raise the limit of open files")?;
-    let (outputs, sink) = Outputs::create(&args.output, &config)?;
+    let is_here = args.cluster.workers.is_empty();
+    let threads = is_here.then(|| Part::whole(&config).threads.into());
+    let (outputs, sink) = Outputs::create(&args.output, &config, threads)?;
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();
-    let summary = std::thread::scope(|scope| {
+    let (summary, workers) = std::thread::scope(|scope| {
         let drawn = (!args.is_quiet()).then(|| progress_line::draw(scope, &config, &progress));
-        let summary = loadgen::run(&config, sink, &progress, stop);
+        let run = if is_here {
+            let summary = loadgen::run(&config, sink, &progress, stop);
+            summary.map(|summary| (summary, None)).map_err(Into::into)
+        } else {
+            let threads_each = args.threads_per_worker();
+            fleet::run(&args.cluster, threads_each, &config, sink, &progress, stop)
+                .map(|(summary, report)| (summary, Some(report)))
+        };
         drop(drawn);
-        summary
+        run
     })?;
 
-    let text = report::text(&config, &summary);
+    let mut text = report::text(&config, &summary);
     let mut code = exit_code(&args.output.fail_if, &summary);
     for violation in violations(&args.output.fail_if, &summary) {
         tell(&format!("--fail-if {violation}"));
     }
-    for error in outputs.complete(&config, &summary) {
+    if let Some(workers) = &workers {
+        text.push_str(&workers.text());
+        if !workers.is_complete() {
+            code = code.max(EXIT_FAILED);
+        }
+    }
+    for error in outputs.complete(&config, &summary, workers) {
         tell(&format!("{error:#}"));
         code = code.max(EXIT_FAILED);
     }

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use loadgen::cluster::FleetReport;
 use loadgen::output::{
     About, BySecond, HdrLog, RowFormat, Series, SeriesFormat, SharedCourse, picture,
 };
@@ -21,10 +22,12 @@ pub(super) struct Outputs {
 
 impl Outputs {
     /// Creates all files, so that a bad path fails in the first second and not after the
-    /// last. The sink writes those that are written while the run goes on.
+    /// last. The sink writes those that are written while the run goes on. `threads`: of
+    /// the run, if they are known before.
     pub(super) fn create(
         args: &OutputArgs,
         config: &Config,
+        threads: Option<usize>,
     ) -> anyhow::Result<(Self, Option<Box<dyn RowSink>>)> {
         let about = About::new(config);
         let mut sinks: Vec<Box<dyn RowSink>> = Vec::new();
@@ -35,11 +38,11 @@ impl Outputs {
         }
         for path in &args.series {
             let series = Series::new(create(path)?, SeriesFormat::of(path));
-            let sink = BySecond::new(series, config, about.clone());
+            let sink = BySecond::new(series, config, threads, about.clone());
             sinks.push(Named::boxed(path, Box::new(sink)));
         }
         if let Some(path) = &args.hdr_log {
-            let sink = BySecond::new(HdrLog::new(create(path)?), config, about);
+            let sink = BySecond::new(HdrLog::new(create(path)?), config, threads, about);
             sinks.push(Named::boxed(path, Box::new(sink)));
         }
         let mut outputs = Self {
@@ -59,14 +62,22 @@ impl Outputs {
     }
 
     /// Writes what waits for the end of the run; returns what could not be written.
-    pub(super) fn complete(self, config: &Config, summary: &Summary) -> Vec<anyhow::Error> {
+    pub(super) fn complete(
+        self,
+        config: &Config,
+        summary: &Summary,
+        workers: Option<FleetReport>,
+    ) -> Vec<anyhow::Error> {
         let mut errors = Vec::new();
         let mut written = |path: &Path, result: anyhow::Result<()>| {
             let result = result.with_context(|| format!("cannot write {}", path.display()));
             errors.extend(result.err());
         };
         if let Some((path, file)) = self.json {
-            let report = JsonReport::new(config, summary.clone());
+            let report = JsonReport {
+                workers,
+                ..JsonReport::new(config, summary.clone())
+            };
             written(&path, write_json(file, &report).map_err(Into::into));
         }
         if let Some((path, mut file, course)) = self.plot {

@@ -30,9 +30,9 @@ pub struct BySecond<S> {
 }
 
 impl<S: SecondWriter> BySecond<S> {
-    /// For the rows of a run of `config`.
-    pub fn new(writer: S, config: &Config, about: About) -> Self {
-        let threads = config.threads.min(config.slots() as usize);
+    /// For the rows of a run of `config` with so many load threads; `None`: not known, as
+    /// those of other machines. Every second then waits 3 s.
+    pub const fn new(writer: S, config: &Config, threads: Option<usize>, about: About) -> Self {
         Self {
             writer,
             about,

@@ -68,21 +68,24 @@ pub(super) struct Seconds {
     first: u64,
     /// That one and the next ones, as far as something happened.
     open: VecDeque<Second>,
-    /// Up to when the rows of each thread are known.
+    /// How many threads the rows come from, if that is known.
+    threads: Option<usize>,
+    /// Up to when the rows of each thread are known, of those that told something.
     known_to_ns: Vec<u64>,
     ended_ns: u64,
     spare: Vec<Second>,
 }
 
 impl Seconds {
-    /// For rows of so many threads.
-    pub(super) fn new(threads: usize, retry_stale: bool) -> Self {
+    /// For rows of so many threads; `None`: not known, every second is held for 3 s.
+    pub(super) const fn new(threads: Option<usize>, retry_stale: bool) -> Self {
         Self {
             stale_fails: !retry_stale,
             started_ns: 0,
             first: 0,
             open: VecDeque::new(),
-            known_to_ns: vec![0; threads],
+            threads,
+            known_to_ns: Vec::new(),
             ended_ns: 0,
             spare: Vec::new(),
         }
@@ -114,8 +117,14 @@ impl Seconds {
             self.known_to_ns.resize(thread + 1, 0);
         }
         self.known_to_ns[thread] = row.end_ns;
-        let known_to_ns = self.known_to_ns.iter().min().copied().unwrap_or(0);
-        while known_to_ns >= self.started_ns && self.first < self.index_of(known_to_ns) {
+        let all_told = self
+            .threads
+            .is_some_and(|threads| self.known_to_ns.len() >= threads);
+        let known_to_ns = match self.known_to_ns.iter().min() {
+            Some(known_to_ns) if all_told => *known_to_ns,
+            _ => 0,
+        };
+        while self.first < self.index_of(known_to_ns) {
             self.give_away(SECOND_NS, &mut over)?;
         }
         Ok(())
@@ -265,7 +274,7 @@ mod tests {
     }
 
     fn started(threads: usize) -> Seconds {
-        let mut seconds = Seconds::new(threads, true);
+        let mut seconds = Seconds::new(Some(threads), true);
         seconds.begin(START_NS);
         seconds
     }
@@ -298,6 +307,16 @@ mod tests {
         assert_eq!(late, [(1, 1), (2, 0), (3, 0), (4, 0)]);
         assert_eq!((rest[0].answered(), rest[0].started_earlier), (1, 1));
         assert_eq!(rest[0].connections_earlier, 1);
+    }
+
+    #[test]
+    fn when_nobody_knows_the_threads_each_second_is_held() {
+        let mut seconds = Seconds::new(None, true);
+        seconds.begin(START_NS);
+        assert!(feed(&mut seconds, &[row(0, 0, 500), row(0, 500, 3999)]).is_empty());
+        assert!(feed(&mut seconds, &[row(7, 10, 900)]).is_empty());
+        let over = feed(&mut seconds, &[row(0, 4000, 4001)]);
+        assert_eq!((over.len(), over[0].answered(), over[0].late), (1, 2, 0));
     }
 
     #[test]
@@ -388,7 +407,7 @@ mod tests {
         assert_eq!((second.waited, second.wait_max_ns), (1, 100_000_000));
         assert_eq!(second.latencies.max_ns() / 1_000_000, 200);
         assert_eq!(second.connections, 2);
-        let mut without_retries = Seconds::new(1, false);
+        let mut without_retries = Seconds::new(Some(1), false);
         without_retries.begin(START_NS);
         feed(&mut without_retries, &[of(Outcome::StaleKeepAlive, 0)]);
         assert_eq!(end(&mut without_retries)[0].failed, 1);

@@ -8,7 +8,7 @@ use crate::{Config, Outcome, Progress};
 
 /// Looks at the progress of a run for its [`stop_if`](Config::stop_if). The load threads
 /// do so when they bring the progress up to date.
-pub(crate) struct Watch<'a> {
+pub(crate) struct EarlyEnd<'a> {
     config: &'a Config,
     progress: &'a Progress,
     began_ns: OnceLock<u64>,
@@ -16,7 +16,7 @@ pub(crate) struct Watch<'a> {
     reason: OnceLock<String>,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> EarlyEnd<'a> {
     pub(crate) fn new(config: &'a Config, progress: &'a Progress) -> Self {
         Self {
             config,
@@ -83,20 +83,20 @@ mod tests {
             .map(|c| c.parse().expect(c))
             .into();
         let progress = Progress::new();
-        let watch = Watch::new(&config, &progress);
-        watch.begin(1_000_000_000);
+        let early_end = EarlyEnd::new(&config, &progress);
+        early_end.begin(1_000_000_000);
         let mut counts = OutcomeCounts::default();
         counts.add(Outcome::Refused, 2);
         progress.add(2, 2);
         progress.add_outcomes(&counts);
-        watch.look(2_000_000_000);
-        assert!(!watch.met().load(Ordering::Relaxed));
+        early_end.look(2_000_000_000);
+        assert!(!early_end.met().load(Ordering::Relaxed));
         progress.add(2, 2);
         progress.add_outcomes(&counts);
-        watch.look(3_500_000_000);
-        assert!(watch.met().load(Ordering::Relaxed));
-        watch.look(9_000_000_000);
-        let reason = watch.into_reason().expect("told");
+        early_end.look(3_500_000_000);
+        assert!(early_end.met().load(Ordering::Relaxed));
+        early_end.look(9_000_000_000);
+        let reason = early_end.into_reason().expect("told");
         assert_eq!(reason, "failed>2: there were 4 of 4, after 2.5 s");
     }
 }
