@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use loadgen::{Condition, Error, Outcome, Part, Progress, Summary, Violation, report};
+use loadgen::{Condition, Error, Outcome, Progress, Summary, Violation, report};
 
 use args::Args;
 use args::cluster::WorkerArgs;
@@ -52,15 +52,13 @@ pub fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<u8> {
     let config = args.config()?;
     loadgen::raise_open_file_limit().context("cannot raise the limit of open files")?;
-    let is_here = args.cluster.workers.is_empty();
-    let threads = is_here.then(|| Part::whole(&config).threads.into());
-    let (outputs, sink) = Outputs::create(&args.output, &config, threads)?;
+    let (outputs, sink) = Outputs::create(&args.output, &config)?;
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();
     let (summary, workers) = std::thread::scope(|scope| {
         let drawn = (!args.is_quiet()).then(|| progress_line::draw(scope, &config, &progress));
-        let run = if is_here {
+        let run = if args.cluster.workers.is_empty() {
             let summary = loadgen::run(&config, sink, &progress, stop);
             summary.map(|summary| (summary, None)).map_err(Into::into)
         } else {

@@ -22,12 +22,10 @@ pub(super) struct Outputs {
 
 impl Outputs {
     /// Creates all files, so that a bad path fails in the first second and not after the
-    /// last. The sink writes those that are written while the run goes on. `threads`: of
-    /// the run, if they are known before.
+    /// last. The sink writes those that are written while the run goes on.
     pub(super) fn create(
         args: &OutputArgs,
         config: &Config,
-        threads: Option<usize>,
     ) -> anyhow::Result<(Self, Option<Box<dyn RowSink>>)> {
         let about = About::new(config);
         let mut sinks: Vec<Box<dyn RowSink>> = Vec::new();
@@ -38,11 +36,11 @@ impl Outputs {
         }
         for path in &args.series {
             let series = Series::new(create(path)?, SeriesFormat::of(path));
-            let sink = BySecond::new(series, config, threads, about.clone());
+            let sink = BySecond::new(series, config, about.clone());
             sinks.push(Named::boxed(path, Box::new(sink)));
         }
         if let Some(path) = &args.hdr_log {
-            let sink = BySecond::new(HdrLog::new(create(path)?), config, threads, about);
+            let sink = BySecond::new(HdrLog::new(create(path)?), config, about);
             sinks.push(Named::boxed(path, Box::new(sink)));
         }
         let mut outputs = Self {

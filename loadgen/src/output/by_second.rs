@@ -21,8 +21,8 @@ pub trait SecondWriter: Send {
     fn second(&mut self, second: &Second) -> io::Result<()>;
 }
 
-/// Makes a sink of a [`SecondWriter`]. A second is written when all threads have passed it,
-/// or 3 s later; no row is lost ([`Second`] tells what becomes of late ones).
+/// Makes a sink of a [`SecondWriter`]. A second is written 3 s after its end, as rows come
+/// late; [`Second`] tells what becomes of those that come even later.
 pub struct BySecond<S> {
     writer: S,
     about: About,
@@ -30,13 +30,12 @@ pub struct BySecond<S> {
 }
 
 impl<S: SecondWriter> BySecond<S> {
-    /// For the rows of a run of `config` with so many load threads; `None`: not known, as
-    /// those of other machines. Every second then waits 3 s.
-    pub const fn new(writer: S, config: &Config, threads: Option<usize>, about: About) -> Self {
+    /// For the rows of a run of `config`.
+    pub const fn new(writer: S, config: &Config, about: About) -> Self {
         Self {
             writer,
             about,
-            seconds: Seconds::new(threads, config.retry_stale),
+            seconds: Seconds::new(config.retry_stale),
         }
     }
 }

@@ -57,7 +57,7 @@ fn percentiles(config: &Config, summary: &Summary) -> Percentiles {
         style: SeriesStyle::new(index),
         points: points(histogram),
     };
-    let answered = summary.answered();
+    let answered = grouped(summary.answered());
     let (series, meaning) = if config.pace.is_open() {
         (
             vec![
@@ -131,21 +131,32 @@ fn timeline(config: &Config, summary: &Summary, mut course: Course) -> Timeline 
         "Each point stands for {}; a request counts where it ended.",
         Unit::Seconds.format(course.width_s())
     );
-    if all_right && summary.requests > 0 {
-        footnote.push_str(" All requests were answered with 2xx or 3xx.");
-    }
-    if summary.unsent > 0 {
-        footnote.push_str(&format!(
-            " {} requests were due and never began.",
-            summary.unsent
-        ));
-    }
+    let mut remark = |applies: bool, text: String| {
+        if applies {
+            footnote.push(' ');
+            footnote.push_str(&text);
+        }
+    };
+    let aborted = summary.outcomes.get(Outcome::Aborted);
+    remark(
+        all_right && summary.answered() > 0,
+        "None of them failed, or had status 4xx or 5xx.".to_owned(),
+    );
+    remark(
+        aborted > 0,
+        format!("{} more were under way at the end.", grouped(aborted)),
+    );
+    remark(
+        summary.unsent > 0,
+        format!("{} were due and never began.", grouped(summary.unsent)),
+    );
     if let Some(reason) = &summary.stopped_by {
-        footnote.push_str(&format!(" Ended early by {reason}."));
+        remark(true, format!("Ended early by {reason}."));
     }
-    if summary.client_was_busy() {
-        footnote.push_str(" The client was the brake: the server may be faster.");
-    }
+    remark(
+        summary.client_was_busy(),
+        "The client was the brake: the server may be faster.".to_owned(),
+    );
     let height = 160 + 240 * panels.len() as u32;
     Timeline {
         frame: Frame::new("Course of the run")
@@ -224,14 +235,14 @@ fn latencies(parts: &Parts) -> TimelinePanel {
     panel("latency of the answers", Unit::Nanoseconds, series)
 }
 
-/// A line for each outcome that occurred and was not wanted.
+/// A line for each outcome that occurred and was not wanted; what the end of the run cut off
+/// has its one time and needs no line.
 fn outcomes(summary: &Summary, parts: &Parts) -> TimelinePanel {
     // The colours of the other lines are left out.
     const COLOURS: [usize; 4] = [1, 3, 4, 7];
-    let occurred = summary
-        .outcomes
-        .iter()
-        .filter(|(outcome, count)| *outcome != Outcome::Ok && *count > 0);
+    let occurred = summary.outcomes.iter().filter(|(outcome, count)| {
+        *count > 0 && !matches!(outcome, Outcome::Ok | Outcome::Aborted)
+    });
     let series = occurred
         .enumerate()
         .map(|(index, (outcome, _))| {
@@ -246,6 +257,19 @@ fn outcomes(summary: &Summary, parts: &Parts) -> TimelinePanel {
         })
         .collect();
     panel("other outcomes per second", Unit::PerSecond, series)
+}
+
+/// A number with commas between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -304,6 +328,12 @@ mod tests {
         assert!(points.is_sorted_by(|a, b| a.quantile < b.quantile && a.value <= b.value));
         let last = points.last().expect("points");
         assert_eq!(last.value, summary.latencies.total.max_ns() as f64);
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let texts = [0, 999, 1000, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use crate::{Histogram, Outcome, Row};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// A second is given up for over when a row has ended so many seconds after its end,
-/// whatever the other threads have told: rows come a second late.
+/// A second is over when a row has ended so many seconds after its end. Rows come up to a
+/// second late, and a request that began in it may end only then.
 const HELD_SECONDS: u64 = 3;
 
 /// What happened in a second of a run. What is told of a request counts in the second in
@@ -19,8 +19,8 @@ pub struct Second {
     pub index: u64,
     /// Its length; only the last one is shorter.
     pub length_ns: u64,
-    /// Requests that began in this second. One that ends later than about 3 s after it is
-    /// not known when the second is written, and counts as `started_earlier` later on.
+    /// Requests that began in this second. One that ends 3 s after it or later is not known
+    /// when the second is written, and counts as `started_earlier` where it ends.
     pub started: u64,
     /// Requests that became known in this second and had begun in one already written.
     pub started_earlier: u64,
@@ -68,24 +68,18 @@ pub(super) struct Seconds {
     first: u64,
     /// That one and the next ones, as far as something happened.
     open: VecDeque<Second>,
-    /// How many threads the rows come from, if that is known.
-    threads: Option<usize>,
-    /// Up to when the rows of each thread are known, of those that told something.
-    known_to_ns: Vec<u64>,
     ended_ns: u64,
     spare: Vec<Second>,
 }
 
 impl Seconds {
-    /// For rows of so many threads; `None`: not known, every second is held for 3 s.
-    pub(super) const fn new(threads: Option<usize>, retry_stale: bool) -> Self {
+    /// For the rows of a run that sends requests again, or not.
+    pub(super) const fn new(retry_stale: bool) -> Self {
         Self {
             stale_fails: !retry_stale,
             started_ns: 0,
             first: 0,
             open: VecDeque::new(),
-            threads,
-            known_to_ns: Vec::new(),
             ended_ns: 0,
             spare: Vec::new(),
         }
@@ -97,7 +91,7 @@ impl Seconds {
         self.ended_ns = started_ns;
     }
 
-    /// Takes a row. Rows of a thread come in the order of their ends.
+    /// Takes a row.
     pub(super) fn add<E>(
         &mut self,
         row: &Row,
@@ -112,21 +106,6 @@ impl Seconds {
         }
         self.ended_ns = self.ended_ns.max(row.end_ns);
         self.count(row);
-        let thread = usize::from(row.thread);
-        if thread >= self.known_to_ns.len() {
-            self.known_to_ns.resize(thread + 1, 0);
-        }
-        self.known_to_ns[thread] = row.end_ns;
-        let all_told = self
-            .threads
-            .is_some_and(|threads| self.known_to_ns.len() >= threads);
-        let known_to_ns = match self.known_to_ns.iter().min() {
-            Some(known_to_ns) if all_told => *known_to_ns,
-            _ => 0,
-        };
-        while self.first < self.index_of(known_to_ns) {
-            self.give_away(SECOND_NS, &mut over)?;
-        }
         Ok(())
     }
 
@@ -273,34 +252,42 @@ mod tests {
         over
     }
 
-    fn started(threads: usize) -> Seconds {
-        let mut seconds = Seconds::new(Some(threads), true);
+    fn started() -> Seconds {
+        let mut seconds = Seconds::new(true);
         seconds.begin(START_NS);
         seconds
     }
 
     #[test]
-    fn a_second_is_over_when_all_threads_have_passed_it() {
-        let mut seconds = started(2);
-        assert!(feed(&mut seconds, &[row(0, 0, 500), row(0, 500, 1500)]).is_empty());
-        let over = feed(&mut seconds, &[row(1, 100, 700), row(1, 700, 1000)]);
+    fn a_second_is_over_three_seconds_after_its_end() {
+        let mut seconds = started();
+        let rows = [row(0, 0, 500), row(0, 800, 3999), row(1, 900, 950)];
+        assert!(feed(&mut seconds, &rows).is_empty());
+        let over = feed(&mut seconds, &[row(0, 4000, 4500)]);
         assert_eq!(over.len(), 1);
         assert_eq!((over[0].index, over[0].length_ns), (0, SECOND_NS));
-        assert_eq!((over[0].started, over[0].answered()), (4, 2));
+        assert_eq!((over[0].started, over[0].answered()), (3, 2));
         assert_eq!((over[0].latencies.count(), over[0].body_bytes), (2, 20));
         let rest = end(&mut seconds);
-        assert_eq!(rest.len(), 1);
-        assert_eq!((rest[0].index, rest[0].length_ns), (1, SECOND_NS / 2));
-        assert_eq!((rest[0].started, rest[0].answered()), (0, 2));
+        let figures: Vec<_> = (rest.iter())
+            .map(|s| (s.index, s.length_ns, s.started, s.answered()))
+            .collect();
+        let whole = SECOND_NS;
+        assert_eq!(
+            figures,
+            [
+                (1, whole, 0, 0),
+                (2, whole, 0, 0),
+                (3, whole, 0, 1),
+                (4, whole / 2, 1, 1)
+            ]
+        );
     }
 
     #[test]
-    fn a_silent_thread_holds_a_second_back_for_three_seconds() {
-        let mut seconds = started(2);
-        assert!(feed(&mut seconds, &[row(0, 0, 500), row(0, 500, 3999)]).is_empty());
-        let over = feed(&mut seconds, &[row(0, 4000, 4001)]);
-        assert_eq!(over.len(), 1);
-        // What the silent thread tells in the end is counted, and said to be late.
+    fn a_row_that_is_too_late_counts_in_the_oldest_second_and_is_said_to_be_late() {
+        let mut seconds = started();
+        assert_eq!(feed(&mut seconds, &[row(0, 4000, 4001)]).len(), 1);
         assert!(feed(&mut seconds, &[row(1, 10, 900)]).is_empty());
         let rest = end(&mut seconds);
         let late: Vec<_> = rest.iter().map(|s| (s.index, s.late)).collect();
@@ -310,24 +297,15 @@ mod tests {
     }
 
     #[test]
-    fn when_nobody_knows_the_threads_each_second_is_held() {
-        let mut seconds = Seconds::new(None, true);
-        seconds.begin(START_NS);
-        assert!(feed(&mut seconds, &[row(0, 0, 500), row(0, 500, 3999)]).is_empty());
-        assert!(feed(&mut seconds, &[row(7, 10, 900)]).is_empty());
-        let over = feed(&mut seconds, &[row(0, 4000, 4001)]);
-        assert_eq!((over.len(), over[0].answered(), over[0].late), (1, 2, 0));
-    }
-
-    #[test]
     fn silence_leaves_empty_seconds_and_no_gap() {
-        let mut seconds = started(1);
-        let over = feed(&mut seconds, &[row(0, 0, 100), row(0, 100, 9500)]);
+        let mut seconds = started();
+        let mut over = feed(&mut seconds, &[row(0, 0, 100), row(0, 100, 9500)]);
+        over.extend(end(&mut seconds));
         let figures: Vec<_> = over.iter().map(|s| (s.index, s.answered())).collect();
         let empty = (1..9).map(|index| (index, 0));
-        let expected: Vec<_> = [(0, 1)].into_iter().chain(empty).collect();
+        let expected: Vec<_> = [(0, 1)].into_iter().chain(empty).chain([(9, 1)]).collect();
         assert_eq!(figures, expected);
-        let last = &end(&mut seconds)[0];
+        let last = &over[9];
         assert_eq!((last.index, last.length_ns), (9, SECOND_NS / 2));
         // It began in second 0, which was given away before this was known.
         assert_eq!((last.answered(), last.started_earlier), (1, 1));
@@ -348,7 +326,7 @@ mod tests {
                     .collect()
             })
             .collect();
-        let mut seconds = started(3);
+        let mut seconds = started();
         let mut over = Vec::new();
         while queues.iter().any(|queue| !queue.is_empty()) {
             let thread = chance.usize(0..3);
@@ -370,7 +348,7 @@ mod tests {
 
     #[test]
     fn memory_is_that_of_the_seconds_held() {
-        let mut seconds = started(2);
+        let mut seconds = started();
         for at in 0..1000 {
             feed(&mut seconds, &[row(0, at * 500, at * 500 + 10)]);
             let kept = seconds.open.len() + seconds.spare.len();
@@ -380,7 +358,7 @@ mod tests {
 
     #[test]
     fn failures_waits_and_the_warm_up_are_told_apart() {
-        let mut seconds = started(1);
+        let mut seconds = started();
         let of = |outcome, flags| Row {
             outcome,
             flags,
@@ -407,7 +385,7 @@ mod tests {
         assert_eq!((second.waited, second.wait_max_ns), (1, 100_000_000));
         assert_eq!(second.latencies.max_ns() / 1_000_000, 200);
         assert_eq!(second.connections, 2);
-        let mut without_retries = Seconds::new(Some(1), false);
+        let mut without_retries = Seconds::new(false);
         without_retries.begin(START_NS);
         feed(&mut without_retries, &[of(Outcome::StaleKeepAlive, 0)]);
         assert_eq!(end(&mut without_retries)[0].failed, 1);
