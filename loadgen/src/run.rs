@@ -47,7 +47,7 @@ pub fn run(
         .iter()
         .map(|weighted| serialise(config, &weighted.target))
         .collect();
-    let engine = engine::choose(config);
+    let engine = engine::choose(config)?;
     let crew = Crew {
         config,
         engine,

@@ -32,9 +32,12 @@ pub fn main() -> ExitCode {
     ExitCode::from(run(&args).unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "loadgen: {error:#}");
         match error.downcast_ref::<Error>() {
-            Some(Error::BadUrl { .. } | Error::BadConfig(_) | Error::TooFewFiles { .. }) => {
-                EXIT_USAGE
-            }
+            Some(
+                Error::BadUrl { .. }
+                | Error::BadConfig(_)
+                | Error::TooFewFiles { .. }
+                | Error::EngineUnavailable { .. },
+            ) => EXIT_USAGE,
             _ => EXIT_NO_RUN,
         }
     }))

@@ -1,6 +1,7 @@
 //! What ab has no flags for: the load itself.
 
 use clap::Args;
+use loadgen::EngineKind;
 
 /// The load.
 #[derive(Debug, Args)]
@@ -12,6 +13,19 @@ pub(super) struct LoadArgs {
     /// CPUs to bind the load threads to, such as 0,2-3
     #[arg(long, value_name = "LIST", value_parser = cpu_list)]
     pub(super) cpus: Option<CpuList>,
+
+    /// What moves the bytes: epoll, io-uring or hyper; by default what suits the case
+    /// and the kernel
+    #[arg(long, value_name = "NAME", value_parser = engine)]
+    pub(super) engine: Option<EngineKind>,
+}
+
+fn engine(text: &str) -> Result<EngineKind, String> {
+    let named = |engine: &EngineKind| engine.name() == text;
+    EngineKind::ALL.into_iter().find(named).ok_or_else(|| {
+        let names = EngineKind::ALL.map(EngineKind::name).join(", ");
+        format!("{text:?} is none of {names}")
+    })
 }
 
 /// CPU numbers; a type of its own, as clap takes a plain `Vec` for a repeated argument.
@@ -52,5 +66,13 @@ mod tests {
         for bad in ["", "x", "3-1", "1,", "5000", "-1"] {
             assert!(cpu_list(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn engines_go_by_their_names() {
+        for kind in EngineKind::ALL {
+            assert_eq!(engine(kind.name()), Ok(kind));
+        }
+        assert!(engine("Epoll").expect_err("no engine").contains("io-uring"));
     }
 }

@@ -61,6 +61,7 @@ impl Args {
         config.timeout = self.ab.timeout;
         config.cpus = self.load.cpus.clone().unwrap_or_default().0;
         config.threads = self.load.threads.unwrap_or(config.cpus.len().max(1));
+        config.engine = self.load.engine;
         config.headers.clone_from(&self.ab.headers);
         if let Some(path) = &self.ab.body_file {
             config.body = std::fs::read(path)
