@@ -66,7 +66,7 @@ pub fn run_part(
         .iter()
         .map(|weighted| serialise(config, &weighted.target))
         .collect();
-    let engine = engine::choose(config);
+    let engine = engine::choose(config)?;
     let crew = Crew {
         config,
         engine,
