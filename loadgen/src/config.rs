@@ -7,7 +7,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Pace, Target};
+use crate::{Error, Pace, Profile, Target};
+
+/// Highest rate of an open loop, per second; no machine sends as many.
+const RATE_MAX: f64 = 10e6;
+
+/// Longest path of a unix socket (unix(7)).
+const UNIX_PATH_MAX_BYTES: usize = 107;
 
 /// The settings of a run. [`Config::new`] fills in the defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -168,6 +174,9 @@ impl Config {
         if self.threads == 0 || self.threads > usize::from(u16::MAX) {
             return bad("the number of threads must be from 1 to 65535".into());
         }
+        if self.verify_body.is_some() && self.method == "HEAD" {
+            return bad("answers to HEAD have no body to verify".into());
+        }
         if self.timeout.is_zero() {
             return bad("the timeout must be longer than 0".into());
         }
@@ -189,8 +198,37 @@ impl Config {
         if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
             return bad("the time for connecting must be longer than 0".into());
         }
+        self.check_pace()?;
         self.check_targets()?;
+        self.check_way()?;
         self.check_engine()
+    }
+
+    fn check_pace(&self) -> Result<(), Error> {
+        let bad = |text: String| Err(Error::BadConfig(text));
+        let highest = |profile: &Profile| {
+            let values = profile.stages().iter().flat_map(|s| [s.from, s.to]);
+            values.fold(0.0, f64::max)
+        };
+        match &self.pace {
+            Pace::Open { rate, .. } if highest(rate) > RATE_MAX => {
+                bad(format!("the rate must be at most {RATE_MAX} per second"))
+            }
+            Pace::Closed {
+                connections: Some(connections),
+                ..
+            } => {
+                let end = connections.stages().last().map_or(0.0, |stage| stage.to);
+                if highest(connections) < 1.0 {
+                    bad("the number of connections must reach at least 1".into())
+                } else if end < 1.0 && self.duration.is_none() {
+                    bad("the number of connections ends at 0: give a duration, too".into())
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_targets(&self) -> Result<(), Error> {
@@ -222,14 +260,32 @@ impl Config {
                 return bad("the host must not be empty nor contain a space or line end".into());
             }
         }
+        Ok(())
+    }
+
+    /// From where to where connections lead.
+    fn check_way(&self) -> Result<(), Error> {
+        let bad = |text: String| Err(Error::BadConfig(text));
+        let addr = self.targets[0].target.addr;
+        if let Some(path) = &self.unix_socket {
+            if path.as_os_str().len() > UNIX_PATH_MAX_BYTES {
+                return bad(format!(
+                    "the path of a unix socket has at most {UNIX_PATH_MAX_BYTES} bytes, but {} has {}",
+                    path.display(),
+                    path.as_os_str().len()
+                ));
+            }
+            if !self.sources.is_empty() {
+                return bad("a unix socket has no source address: leave one of the two out".into());
+            }
+        }
         if let Some(source) = self
             .sources
             .iter()
-            .find(|source| source.is_ipv4() != first.target.addr.is_ipv4())
+            .find(|source| source.is_ipv4() != addr.is_ipv4())
         {
             return bad(format!(
-                "{source} cannot be the source of a connection to {}",
-                first.target.addr
+                "{source} cannot be the source of a connection to {addr}"
             ));
         }
         Ok(())
@@ -304,6 +360,37 @@ mod tests {
             "follows from the body",
         );
         refused(|c| c.targets[0].target.path = "/a b".into(), "path");
+        let ramp = |to| Pace::Closed {
+            think: Duration::ZERO,
+            connections: Some(Profile::constant(to)),
+        };
+        let paced = |pace| Config { pace, ..config() };
+        assert!(paced(ramp(1.0)).check().is_ok());
+        assert!(paced(ramp(0.4)).check().is_err());
+        let open = |rate| Pace::Open {
+            arrivals: crate::Arrivals::Constant,
+            rate: Profile::constant(rate),
+        };
+        assert!(paced(open(1e6)).check().is_ok());
+        assert!(paced(open(1e9)).check().is_err());
+        refused(
+            |c| c.unix_socket = Some("x".repeat(108).into()),
+            "at most 107 bytes",
+        );
+        refused(
+            |c| {
+                c.unix_socket = Some("/run/x".into());
+                c.sources = vec!["127.0.0.2".parse().expect("address")];
+            },
+            "no source address",
+        );
+        refused(
+            |c| {
+                c.method = "HEAD".into();
+                c.verify_body = Some(BodyCheck::First);
+            },
+            "no body",
+        );
         refused(|c| c.targets[0].target.path = String::new(), "path");
         refused(|c| c.targets[0].target.host = "a\r\nb".into(), "host");
     }

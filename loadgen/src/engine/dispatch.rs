@@ -32,8 +32,8 @@ pub(super) enum StartKind {
 /// A request of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fresh {
-    /// When it was due.
-    pub(super) intended_ns: u64,
+    /// When it was due; `None`: when it begins.
+    pub(super) due_ns: Option<u64>,
     /// Which of the URLs it asks for.
     pub(super) url: u16,
     /// [`Row::WARM_UP`] and [`Row::WAITED`].
@@ -70,9 +70,8 @@ enum Loop<'a> {
 pub(super) struct Dispatcher<'a> {
     pace: Loop<'a>,
     mix: Mix,
-    origin_ns: u64,
+    share: Share,
     measured_from_ns: u64,
-    threads: u32,
     /// Slots that may start, and since when.
     free: VecDeque<(u32, u64)>,
     retries: VecDeque<u32>,
@@ -111,9 +110,12 @@ impl<'a> Dispatcher<'a> {
         Self {
             pace,
             mix: Mix::new(config, plan.thread),
-            origin_ns: plan.origin_ns,
+            share: Share {
+                origin_ns: plan.origin_ns,
+                thread: u32::from(plan.thread),
+                threads: u32::from(plan.threads),
+            },
             measured_from_ns: plan.measured_from_ns,
-            threads: u32::from(plan.threads),
             free,
             retries: VecDeque::new(),
             left: plan.requests,
@@ -143,6 +145,7 @@ impl<'a> Dispatcher<'a> {
         if self.is_exhausted() {
             return Next::Leave;
         }
+        let share = self.share;
         if let Loop::Closed {
             think_ns,
             thinking,
@@ -151,7 +154,7 @@ impl<'a> Dispatcher<'a> {
         } = &mut self.pace
         {
             if let Some(profile) = connections
-                && slot >= wanted(profile, now_ns - self.origin_ns, self.threads)
+                && slot >= share.of(profile, now_ns)
             {
                 parked.push(slot);
                 parked.sort_unstable_by(|a, b| b.cmp(a));
@@ -212,10 +215,16 @@ impl<'a> Dispatcher<'a> {
 
     /// Requests that were due by `end_ns` and never began.
     pub(super) fn unsent(&mut self, end_ns: u64) -> u64 {
-        if let Loop::Closed { .. } = self.pace {
-            return 0;
+        match &mut self.pace {
+            Loop::Open {
+                schedule,
+                due_ns: Some(due_ns),
+            } if *due_ns <= end_ns => {
+                let due = 1 + schedule.take_until(end_ns);
+                self.left.map_or(due, |left| left.min(due))
+            }
+            _ => 0,
         }
-        std::iter::from_fn(|| self.take(end_ns, end_ns)).count() as u64
     }
 
     fn start(&mut self, slot: u32, fresh: Fresh) -> Start {
@@ -241,24 +250,24 @@ impl<'a> Dispatcher<'a> {
             return None;
         }
         let mut flags = 0;
-        let intended_ns = match &mut self.pace {
-            Loop::Closed { .. } => now_ns,
+        let due_ns = match &mut self.pace {
+            Loop::Closed { .. } => None,
             Loop::Open { schedule, due_ns } => {
-                let intended_ns = due_ns.filter(|due_ns| *due_ns <= now_ns)?;
+                let was_due_ns = due_ns.filter(|due_ns| *due_ns <= now_ns)?;
                 *due_ns = schedule.next_ns();
-                if freed_ns > intended_ns {
+                if freed_ns > was_due_ns {
                     flags |= Row::WAITED;
                 }
-                intended_ns
+                Some(was_due_ns)
             }
         };
-        if intended_ns < self.measured_from_ns {
+        if due_ns.unwrap_or(now_ns) < self.measured_from_ns {
             flags |= Row::WARM_UP;
         } else if let Some(left) = &mut self.left {
             *left -= 1;
         }
         Some(Fresh {
-            intended_ns,
+            due_ns,
             url: self.mix.draw(),
             flags,
         })
@@ -266,6 +275,7 @@ impl<'a> Dispatcher<'a> {
 
     /// Lets slots go whose pause is over, or that are wanted now.
     fn wake_slots(&mut self, now_ns: u64) {
+        let share = self.share;
         let Loop::Closed {
             thinking,
             connections,
@@ -281,7 +291,7 @@ impl<'a> Dispatcher<'a> {
         if let Some(profile) = connections
             && !parked.is_empty()
         {
-            let wanted = wanted(profile, now_ns - self.origin_ns, self.threads);
+            let wanted = share.of(profile, now_ns);
             while let Some(slot) = parked.pop_if(|slot| *slot < wanted) {
                 self.free.push_back((slot, now_ns));
             }
@@ -289,10 +299,21 @@ impl<'a> Dispatcher<'a> {
     }
 }
 
-/// A thread's part of the connections wanted `at_ns` after the begin.
-fn wanted(profile: &Profile, at_ns: u64, threads: u32) -> u32 {
-    let connections = profile.value_at(at_ns as f64 / 1e9);
-    (connections / f64::from(threads)).round() as u32
+/// Which part of the connections is a thread's own.
+#[derive(Clone, Copy)]
+struct Share {
+    origin_ns: u64,
+    thread: u32,
+    threads: u32,
+}
+
+impl Share {
+    /// Connections of this thread that are wanted at a time; all threads' add up.
+    fn of(self, profile: &Profile, now_ns: u64) -> u32 {
+        let at_s = now_ns.saturating_sub(self.origin_ns) as f64 / 1e9;
+        let all = profile.value_at(at_s).round() as u32;
+        all / self.threads + u32::from(self.thread < all % self.threads)
+    }
 }
 
 /// Draws URLs by their weights.
@@ -328,3 +349,6 @@ impl Mix {
         self.up_to.partition_point(|up_to| *up_to <= drawn) as u16
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! kernel without being copied.
 
 use std::io::{self, ErrorKind, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -117,11 +118,7 @@ impl Epoll<'_, '_> {
         exchange.read_closed |= event.is_read_closed() || event.is_error();
         match exchange.stage {
             Stage::Idle => {
-                // The server closes a connection that nothing is asked on.
-                if exchange.read_closed {
-                    self.connections[slot as usize] = None;
-                }
-                return;
+                return self.on_idle_event(slot);
             }
             Stage::Connecting | Stage::Sending => self.send(slot, monotonic_ns()),
             Stage::Receiving => {}
@@ -132,6 +129,20 @@ impl Epoll<'_, '_> {
         {
             self.read(slot);
         }
+    }
+
+    /// The server closes a connection that nothing is asked on, or sends what nobody asked
+    /// for: the next request must not take that for its answer.
+    fn on_idle_event(&mut self, slot: u32) {
+        let Some(connection) = &self.connections[slot as usize] else {
+            return;
+        };
+        match connection.socket.peek(&mut [MaybeUninit::uninit()]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Ok(bytes) if bytes > 0 => self.attempts.unasked(),
+            _ => {}
+        }
+        self.connections[slot as usize] = None;
     }
 
     /// Begins an attempt: on the connection that the slot has, or on a new one.

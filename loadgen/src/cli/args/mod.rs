@@ -1,6 +1,7 @@
 //! The arguments, and the run they ask for.
 
 mod ab;
+mod check;
 mod load;
 mod output;
 
@@ -9,6 +10,7 @@ use clap::Parser;
 use loadgen::{Config, Target};
 
 use ab::AbArgs;
+use check::CheckArgs;
 use load::LoadArgs;
 use output::OutputArgs;
 
@@ -34,6 +36,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     load: LoadArgs,
+
+    #[command(flatten)]
+    check: CheckArgs,
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -75,6 +80,7 @@ impl Args {
         if let Some(method) = &self.ab.method {
             config.method.clone_from(method);
         }
+        config.verify_body = self.check.verify_body;
         config.check()?;
         Ok(config)
     }
