@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Pace, Profile, Target};
-
-/// Highest rate of an open loop, per second; no machine sends as many.
-const RATE_MAX: f64 = 10e6;
+use crate::{Error, Pace, Target};
 
 /// Longest path of a unix socket (unix(7)).
 const UNIX_PATH_MAX_BYTES: usize = 107;
+
+/// The highest rate that is accepted: requests that could not be sent are counted one by one.
+const RATE_MAX: f64 = 1e7;
 
 /// The settings of a run. [`Config::new`] fills in the defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -198,6 +198,12 @@ impl Config {
         if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
             return bad("the time for connecting must be longer than 0".into());
         }
+        if self
+            .connect_timeout
+            .is_some_and(|limit| limit > self.timeout)
+        {
+            return bad("the time for connecting must not be longer than the whole timeout".into());
+        }
         self.check_pace()?;
         self.check_targets()?;
         self.check_way()?;
@@ -206,26 +212,30 @@ impl Config {
 
     fn check_pace(&self) -> Result<(), Error> {
         let bad = |text: String| Err(Error::BadConfig(text));
-        let highest = |profile: &Profile| {
-            let values = profile.stages().iter().flat_map(|s| [s.from, s.to]);
-            values.fold(0.0, f64::max)
-        };
         match &self.pace {
-            Pace::Open { rate, .. } if highest(rate) > RATE_MAX => {
-                bad(format!("the rate must be at most {RATE_MAX} per second"))
-            }
+            Pace::Open { rate, .. } if rate.max() > RATE_MAX => bad(format!(
+                "{} requests per second are more than any machine sends; at most {RATE_MAX}",
+                rate.max()
+            )),
             Pace::Closed {
-                connections: Some(connections),
+                connections: Some(stages),
                 ..
             } => {
-                let end = connections.stages().last().map_or(0.0, |stage| stage.to);
-                if highest(connections) < 1.0 {
-                    bad("the number of connections must reach at least 1".into())
-                } else if end < 1.0 && self.duration.is_none() {
-                    bad("the number of connections ends at 0: give a duration, too".into())
-                } else {
-                    Ok(())
+                if stages.max().round() > f64::from(self.concurrency) {
+                    return bad(format!(
+                        "the stages have up to {} connections, but the concurrency is {}",
+                        stages.max(),
+                        self.concurrency
+                    ));
                 }
+                if stages.last().round() < 1.0 && self.duration.is_none() {
+                    return bad(
+                        "the stages end without a connection, so the run might never end: \
+                         give it a duration"
+                            .into(),
+                    );
+                }
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -359,20 +369,20 @@ mod tests {
             |c| c.headers = vec![("Content-Length".into(), "5".into())],
             "follows from the body",
         );
-        refused(|c| c.targets[0].target.path = "/a b".into(), "path");
-        let ramp = |to| Pace::Closed {
-            think: Duration::ZERO,
-            connections: Some(Profile::constant(to)),
-        };
-        let paced = |pace| Config { pace, ..config() };
-        assert!(paced(ramp(1.0)).check().is_ok());
-        assert!(paced(ramp(0.4)).check().is_err());
+        refused(
+            |c| c.connect_timeout = Some(Duration::from_secs(31)),
+            "connecting",
+        );
         let open = |rate| Pace::Open {
             arrivals: crate::Arrivals::Constant,
-            rate: Profile::constant(rate),
+            rate: crate::Profile::constant(rate),
         };
-        assert!(paced(open(1e6)).check().is_ok());
-        assert!(paced(open(1e9)).check().is_err());
+        let mut fast = config();
+        fast.pace = open(2e7);
+        assert!(fast.check().is_err());
+        fast.pace = open(1e7);
+        fast.check().expect("the highest rate");
+        refused(|c| c.targets[0].target.path = "/a b".into(), "path");
         refused(
             |c| c.unix_socket = Some("x".repeat(108).into()),
             "at most 107 bytes",

@@ -105,7 +105,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench { name, args } => {
             let tools = setup::ensure(&paths, Extent::Build)?;
             build::ebpf(&paths, &tools)?;
-            setup::ensure_programs(&paths, &bench::needs(name, &args))?;
+            bench::set_up(&paths, name, &args)?;
             build::release(&paths)?;
             return bench::run(&paths, name, &args);
         }
