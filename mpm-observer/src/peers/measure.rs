@@ -12,7 +12,7 @@ use super::{
     most::{ASKED, LOW_LIMIT, MostResult},
     nginx::{Nginx, Served},
     process::{self, Order, Ran},
-    result::{CaseResult, MEMORY_CONNECTIONS, MemoryResult},
+    result::{CaseResult, MEMORY_CONNECTIONS, MemoryResult, burstiness},
 };
 use crate::{
     httpd::{RuntimeDir, clean_up_stale, user},
@@ -302,6 +302,10 @@ impl Ground<'_> {
             wall_ns: u64::try_from(ran.wall.as_nanos()).unwrap_or(u64::MAX),
             requests: served.requests,
             large_bytes: served.large_bytes,
+            burstiness: match load.document {
+                Document::Timed => burstiness(&self.nginx.times_ms()[before.timed..]),
+                Document::Small | Document::Large => None,
+            },
             said: Said::read(client, &ran.output),
             peak_rss_bytes: ran.peak_rss_bytes,
             others_cpu_share: (others_ns / all_ns).clamp(0.0, 1.0),
@@ -405,6 +409,7 @@ fn since(after: Served, before: Served) -> Served {
     Served {
         requests: after.requests.saturating_sub(before.requests),
         large_bytes: after.large_bytes.saturating_sub(before.large_bytes),
+        timed: after.timed.saturating_sub(before.timed),
     }
 }
 
@@ -425,13 +430,17 @@ fn pair_line(case: &Case, theirs: Client, pair: &Pair) -> String {
     };
     let others = Spread::of([pair.ours, pair.theirs].map(|half| half.others_cpu_share));
     format!(
-        "{} {} to {}'s {} {} (others {:.0} %)",
+        "{} {} to {}'s {} {} (others {:.0} %){}",
         case.ours.name(),
         cost(&pair.ours),
         theirs.name(),
         cost(&pair.theirs),
         super::table::unit(case.cost),
-        others.map_or(0.0, |others| others.median * 100.0)
+        others.map_or(0.0, |others| others.median * 100.0),
+        match (pair.ours.burstiness, pair.theirs.burstiness) {
+            (Some(ours), Some(theirs)) => format!(", burstiness {ours:.1} to {theirs:.1}"),
+            _ => String::new(),
+        }
     )
 }
 
