@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Condition, Error, Pace, Target};
 
+/// Longest path of a unix socket (unix(7)).
+const UNIX_PATH_MAX_BYTES: usize = 107;
+
 /// The highest rate that is accepted: requests that could not be sent are counted one by one.
 const RATE_MAX: f64 = 1e7;
 
@@ -176,6 +179,9 @@ impl Config {
         if self.threads == 0 || self.threads > usize::from(u16::MAX) {
             return bad("the number of threads must be from 1 to 65535".into());
         }
+        if self.verify_body.is_some() && self.method == "HEAD" {
+            return bad("answers to HEAD have no body to verify".into());
+        }
         if self.timeout.is_zero() {
             return bad("the timeout must be longer than 0".into());
         }
@@ -211,6 +217,7 @@ impl Config {
         }
         self.check_pace()?;
         self.check_targets()?;
+        self.check_way()?;
         self.check_engine()
     }
 
@@ -274,14 +281,32 @@ impl Config {
                 return bad("the host must not be empty nor contain a space or line end".into());
             }
         }
+        Ok(())
+    }
+
+    /// From where to where connections lead.
+    fn check_way(&self) -> Result<(), Error> {
+        let bad = |text: String| Err(Error::BadConfig(text));
+        let addr = self.targets[0].target.addr;
+        if let Some(path) = &self.unix_socket {
+            if path.as_os_str().len() > UNIX_PATH_MAX_BYTES {
+                return bad(format!(
+                    "the path of a unix socket has at most {UNIX_PATH_MAX_BYTES} bytes, but {} has {}",
+                    path.display(),
+                    path.as_os_str().len()
+                ));
+            }
+            if !self.sources.is_empty() {
+                return bad("a unix socket has no source address: leave one of the two out".into());
+            }
+        }
         if let Some(source) = self
             .sources
             .iter()
-            .find(|source| source.is_ipv4() != first.target.addr.is_ipv4())
+            .find(|source| source.is_ipv4() != addr.is_ipv4())
         {
             return bad(format!(
-                "{source} cannot be the source of a connection to {}",
-                first.target.addr
+                "{source} cannot be the source of a connection to {addr}"
             ));
         }
         Ok(())
@@ -369,6 +394,24 @@ mod tests {
         fast.pace = open(1e7);
         fast.check().expect("the highest rate");
         refused(|c| c.targets[0].target.path = "/a b".into(), "path");
+        refused(
+            |c| c.unix_socket = Some("x".repeat(108).into()),
+            "at most 107 bytes",
+        );
+        refused(
+            |c| {
+                c.unix_socket = Some("/run/x".into());
+                c.sources = vec!["127.0.0.2".parse().expect("address")];
+            },
+            "no source address",
+        );
+        refused(
+            |c| {
+                c.method = "HEAD".into();
+                c.verify_body = Some(BodyCheck::First);
+            },
+            "no body",
+        );
         refused(|c| c.targets[0].target.path = String::new(), "path");
         refused(|c| c.targets[0].target.host = "a\r\nb".into(), "host");
     }

@@ -96,7 +96,7 @@ fn figures(out: &mut String, config: &Config, summary: &Summary) -> fmt::Result 
                 Outcome::ResetInBody,
                 Outcome::ClosedEarly
             ]),
-            sum(&[Outcome::ShortBody]),
+            sum(&[Outcome::ShortBody, Outcome::WrongBody]),
             sum(&[Outcome::Malformed, Outcome::Timeout]),
         )?;
     }

@@ -1,7 +1,9 @@
 //! One attempt at a request, from its start to its outcome, without I/O.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
+use super::body::{BodyRules, BodyVerifier};
 use super::dispatch::{Fresh, StartKind};
 use crate::response::{EndOfStream, Malformed, ResponseReader};
 use crate::{Outcome, Row};
@@ -34,6 +36,8 @@ pub(super) enum Trouble {
 pub(super) struct Exchange {
     row: Row,
     pub(super) reader: ResponseReader,
+    /// Boxed, as it is larger than the rest and mostly absent.
+    verifier: Option<Box<BodyVerifier>>,
     pub(super) stage: Stage,
     /// The server has closed its side of the connection, or the socket has an error.
     pub(super) read_closed: bool,
@@ -52,9 +56,24 @@ impl Exchange {
         Self {
             row,
             reader: ResponseReader::new(is_head_request),
+            verifier: None,
             stage: Stage::Idle,
             read_closed: false,
             write_errno: None,
+        }
+    }
+
+    /// Holds the bodies of all answers to come against the rules.
+    pub(super) fn verify_bodies(&mut self, rules: &Rc<BodyRules>) {
+        self.reader.look_at_bodies();
+        self.verifier = Some(Box::new(BodyVerifier::new(rules)));
+    }
+
+    /// Gives the reader the next bytes; the result is that of [`ResponseReader::feed`].
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        match &mut self.verifier {
+            None => self.reader.feed(bytes),
+            Some(verifier) => self.reader.feed_with(bytes, |piece| verifier.take(piece)),
         }
     }
 
@@ -79,7 +98,7 @@ impl Exchange {
             connect_start_ns: now_ns,
             ..began
         };
-        self.reader.reset();
+        self.reset_reader();
         self.stage = Stage::Connecting;
         self.read_closed = false;
         self.write_errno = None;
@@ -119,7 +138,7 @@ impl Exchange {
             flags: fresh.flags | Row::REUSED,
             ..begun(fresh, now_ns)
         };
-        self.reader.reset();
+        self.reset_reader();
         self.stage = Stage::Sending;
     }
 
@@ -159,10 +178,13 @@ impl Exchange {
     /// Ends the attempt with a complete answer whose end was seen at `now_ns`.
     pub(super) fn answered(&mut self, now_ns: u64) -> &Row {
         self.row.last_byte_ns = now_ns;
-        let outcome = if self.reader.status() < 400 {
+        let is_right = |verifier: &BodyVerifier| verifier.is_right(self.row.url);
+        let outcome = if self.reader.status() >= 400 {
+            Outcome::Non2xx
+        } else if self.verifier.as_deref().is_none_or(is_right) {
             Outcome::Ok
         } else {
-            Outcome::Non2xx
+            Outcome::WrongBody
         };
         self.end(outcome, now_ns)
     }
@@ -189,6 +211,13 @@ impl Exchange {
             EndOfStream::Complete => None,
             EndOfStream::Empty | EndOfStream::Cut => Some(Trouble::Closed),
             EndOfStream::Malformed(reason) => Some(Trouble::Malformed(reason)),
+        }
+    }
+
+    fn reset_reader(&mut self) {
+        self.reader.reset();
+        if let Some(verifier) = &mut self.verifier {
+            verifier.reset();
         }
     }
 
@@ -225,7 +254,7 @@ impl Exchange {
 /// A row in which a request has begun and nothing else.
 fn begun(fresh: Fresh, now_ns: u64) -> Row {
     Row {
-        intended_ns: fresh.intended_ns,
+        intended_ns: fresh.due_ns.unwrap_or(now_ns),
         start_ns: now_ns,
         url: fresh.url,
         flags: fresh.flags,
@@ -244,7 +273,7 @@ mod tests {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
 
     const FRESH: Fresh = Fresh {
-        intended_ns: 90,
+        due_ns: Some(90),
         url: 3,
         flags: Row::WAITED,
     };

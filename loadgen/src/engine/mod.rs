@@ -6,6 +6,7 @@
 //! differ only in how they wait and how they move bytes.
 
 mod attempts;
+mod body;
 mod deadlines;
 mod dispatch;
 mod epoll;

@@ -1,6 +1,7 @@
 //! The arguments, and the run they ask for.
 
 mod ab;
+mod check;
 pub(super) mod cluster;
 mod cpus;
 mod load;
@@ -12,6 +13,7 @@ use clap::Parser;
 use loadgen::Config;
 
 use ab::AbArgs;
+use check::CheckArgs;
 use cluster::ClusterArgs;
 use load::{LoadArgs, Size};
 pub(super) use output::OutputArgs;
@@ -40,6 +42,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     load: LoadArgs,
+
+    #[command(flatten)]
+    check: CheckArgs,
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -94,6 +99,7 @@ impl Args {
             config.method.clone_from(method);
         }
         config.stop_if.clone_from(&self.output.stop_if);
+        config.verify_body = self.check.verify_body;
         config.check()?;
         Ok(config)
     }
