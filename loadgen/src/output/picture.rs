@@ -144,11 +144,11 @@ fn timeline(config: &Config, summary: &Summary, mut course: Course) -> Timeline 
     );
     remark(
         aborted > 0,
-        format!("{} more were under way at the end.", grouped(aborted)),
+        format!("Under way at the end: {}.", grouped(aborted)),
     );
     remark(
         summary.unsent > 0,
-        format!("{} were due and never began.", grouped(summary.unsent)),
+        format!("Due and never begun: {}.", grouped(summary.unsent)),
     );
     if let Some(reason) = &summary.stopped_by {
         remark(true, format!("Ended early by {reason}."));
