@@ -23,7 +23,10 @@
 //! # Ok::<(), loadgen::Error>(())
 //! ```
 
+mod ab_counts;
+mod brake;
 pub mod clock;
+pub mod cluster;
 mod config;
 mod engine;
 mod error;
@@ -32,6 +35,7 @@ pub mod hold;
 mod limits;
 mod outcome;
 mod pace;
+mod part;
 mod progress;
 mod recorder;
 pub mod report;
@@ -43,6 +47,8 @@ mod sink;
 pub mod summary;
 mod target;
 
+pub use ab_counts::{AbCounter, AbCounts, AbEnd, AbFold, AbRules};
+pub use brake::Brake;
 pub use config::{BodyCheck, Config, EngineKind, WeightedTarget};
 pub use engine::available as available_engines;
 pub use error::Error;
@@ -50,10 +56,11 @@ pub use histogram::Histogram;
 pub use limits::raise_open_file_limit;
 pub use outcome::Outcome;
 pub use pace::{Arrivals, Pace, Profile, Stage};
+pub use part::Part;
 pub use progress::Progress;
 pub use response::Malformed;
 pub use row::{Row, RowReader};
-pub use run::run;
+pub use run::{run, run_part};
 pub use sink::{RowSink, RowWriter, Tee};
 pub use summary::Summary;
 pub use target::{Resolved, Target};

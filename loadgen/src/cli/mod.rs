@@ -1,8 +1,10 @@
 //! The command line: arguments to a run, a run to text, files and an exit code.
 
 mod args;
+mod fleet;
 mod progress_line;
 mod signals;
+mod verbose;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -11,13 +13,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use loadgen::report::{self, JsonReport};
-use loadgen::{Error, Outcome, Progress, RowSink, RowWriter, Summary, Tee};
+use loadgen::{AbCounter, Config, Error, Outcome, Progress, RowSink, RowWriter, Summary, Tee};
 
 use args::Args;
+use args::cluster::WorkerArgs;
 
 /// All requests were answered with a status below 400.
 const EXIT_OK: u8 = 0;
-/// Some were not, or an output file is not complete.
+/// Some were not, an output file is not complete, or a worker was lost.
 const EXIT_FAILED: u8 = 1;
 /// Bad usage.
 const EXIT_USAGE: u8 = 2;
@@ -28,13 +31,18 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs the program. Bad arguments end it right here, with exit code 2.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
-    ExitCode::from(run(&args).unwrap_or_else(|error| {
+    let code = if WorkerArgs::are_given() {
+        fleet::serve().map(|()| EXIT_OK)
+    } else {
+        run(&Args::parse())
+    };
+    ExitCode::from(code.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "loadgen: {error:#}");
         match error.downcast_ref::<Error>() {
             Some(Error::BadUrl { .. } | Error::BadConfig(_) | Error::TooFewFiles { .. }) => {
                 EXIT_USAGE
             }
+            _ if signals::was_interrupted() => EXIT_INTERRUPTED,
             _ => EXIT_NO_RUN,
         }
     }))
@@ -50,21 +58,60 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     if let Some(file) = rows {
         sinks.push(Box::new(RowWriter::new(file)));
     }
+    let csv = args.ab.csv.as_deref().map(create).transpose()?;
+    if let Some(file) = args.ab.gnuplot.as_deref().map(create).transpose()? {
+        sinks.push(Box::new(report::Gnuplot::new(file)));
+    }
+    let ab_counter = args.ab.rules(&config).map(AbCounter::new);
+    if let Some(counter) = &ab_counter {
+        sinks.push(Box::new(counter.clone()));
+    }
+    let level = args.ab.verbosity;
+    if level >= 1 {
+        sinks.push(Box::new(verbose::Verbose { level }));
+    }
+    if level >= 2 {
+        print(&verbose::request(&config))?;
+    }
     let sink = (!sinks.is_empty()).then(|| Box::new(Tee(sinks)) as Box<dyn RowSink>);
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();
-    let summary = std::thread::scope(|scope| {
-        let drawn = (!args.is_quiet()).then(|| progress_line::draw(scope, &config, &progress));
-        let summary = loadgen::run(&config, sink, &progress, stop);
+    let (summary, workers) = std::thread::scope(|scope| {
+        let drawn = (!args.ab.quiet).then(|| progress_line::draw(scope, &config, &progress));
+        let run = if args.cluster.workers.is_empty() {
+            let summary = loadgen::run(&config, sink, &progress, stop);
+            summary.map(|summary| (summary, None)).map_err(Into::into)
+        } else {
+            let threads_each = args.threads_per_worker();
+            fleet::run(&args.cluster, threads_each, &config, sink, &progress, stop)
+                .map(|(summary, report)| (summary, Some(report)))
+        };
         drop(drawn);
-        summary
+        run
     })?;
 
-    let text = report::text(&config, &summary);
+    let mut text = figures(args, &config, &summary, ab_counter.as_ref());
     let mut code = exit_code(&summary, signals::was_interrupted());
+    if let (Some(mut file), Some(path)) = (csv, &args.ab.csv) {
+        let csv = report::percentages_csv(&summary.latencies.total);
+        if let Err(error) = file.write_all(csv.as_bytes()) {
+            let path = path.display();
+            let _ = writeln!(io::stderr(), "loadgen: cannot write {path}: {error}");
+            code = code.max(EXIT_FAILED);
+        }
+    }
+    if let Some(workers) = &workers {
+        text.push_str(&workers.text());
+        if !workers.is_complete() {
+            code = code.max(EXIT_FAILED);
+        }
+    }
     if let (Some(file), Some(path)) = (json, &args.output.json) {
-        let report = JsonReport::new(&config, summary);
+        let report = JsonReport {
+            workers,
+            ..JsonReport::new(&config, summary)
+        };
         if let Err(error) = write_json(file, &report) {
             let _ = writeln!(
                 io::stderr(),
@@ -76,6 +123,21 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     }
     print(&text)?;
     Ok(code)
+}
+
+fn figures(args: &Args, config: &Config, summary: &Summary, ab: Option<&AbCounter>) -> String {
+    let ab_table = ab.map(|ab| report::ab_table(&ab.counts(), summary));
+    let ab_table = ab_table.unwrap_or_default();
+    match args.ab.html() {
+        Some(attributes) => {
+            let table = report::html(config, summary, &attributes);
+            match ab_table.is_empty() {
+                true => table,
+                false => format!("{table}<pre>{ab_table}</pre>\n"),
+            }
+        }
+        None => report::text(config, summary, args.ab.layout()) + &ab_table,
+    }
 }
 
 fn exit_code(summary: &Summary, interrupted: bool) -> u8 {

@@ -35,6 +35,10 @@ pub(super) struct Exchange {
     row: Row,
     pub(super) reader: ResponseReader,
     pub(super) stage: Stage,
+    /// The server has closed its side of the connection, or the socket has an error.
+    pub(super) read_closed: bool,
+    /// Error of a write that had sent a part; an answer may have come nevertheless.
+    pub(super) write_errno: Option<i32>,
 }
 
 impl Exchange {
@@ -49,6 +53,8 @@ impl Exchange {
             row,
             reader: ResponseReader::new(is_head_request),
             stage: Stage::Idle,
+            read_closed: false,
+            write_errno: None,
         }
     }
 
@@ -75,6 +81,8 @@ impl Exchange {
         };
         self.reader.reset();
         self.stage = Stage::Connecting;
+        self.read_closed = false;
+        self.write_errno = None;
     }
 
     /// The row as it stands; whole once the attempt has ended.
@@ -88,9 +96,11 @@ impl Exchange {
         self.row.connect_start_ns = 0;
     }
 
-    /// Says which local address the connection got.
-    pub(super) fn set_local(&mut self, addr: SocketAddr) {
-        self.row.set_local(addr);
+    /// Says which local address the connection got, if it has one.
+    pub(super) fn set_local(&mut self, addr: Option<SocketAddr>) {
+        if let Some(addr) = addr {
+            self.row.set_local(addr);
+        }
     }
 
     /// Starts the next request on the same connection.
@@ -149,6 +159,9 @@ impl Exchange {
     /// Ends the attempt with a complete answer whose end was seen at `now_ns`.
     pub(super) fn answered(&mut self, now_ns: u64) -> &Row {
         self.row.last_byte_ns = now_ns;
+        if self.reader.keep_alive() {
+            self.row.flags |= Row::KEPT;
+        }
         let outcome = if self.reader.status() < 400 {
             Outcome::Ok
         } else {
@@ -320,7 +333,10 @@ mod tests {
         );
         assert_eq!(times_ns, (119, 120, 130, 130));
         assert_eq!((row.thread, row.slot, row.ordinal), (1, 2, 0));
-        assert_eq!((row.intended_ns, row.url, row.flags), (90, 3, Row::WAITED));
+        assert_eq!(
+            (row.intended_ns, row.url, row.flags),
+            (90, 3, Row::WAITED | Row::KEPT)
+        );
         assert_eq!(
             (row.status, row.body_bytes, row.request_bytes),
             (200, 1, 10)

@@ -2,9 +2,10 @@
 //!
 //! An engine gets a [`Plan`], a [`Recorder`](crate::recorder::Recorder) and a [`Stop`],
 //! and returns when every request of the plan has an outcome. What a connection's
-//! events mean is decided in [`exchange`], without I/O, so that engines differ only in
-//! how they wait and how they move bytes.
+//! events mean is decided in [`attempts`] and [`exchange`], without I/O, so that engines
+//! differ only in how they wait and how they move bytes.
 
+mod attempts;
 mod deadlines;
 mod dispatch;
 mod epoll;
@@ -13,7 +14,7 @@ mod schedule;
 mod socket;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -57,8 +58,13 @@ impl Plan<'_> {
     fn address(&self) -> io::Result<SockAddr> {
         match &self.config.unix_socket {
             Some(path) => SockAddr::unix(path),
-            None => Ok(self.config.target().addr.into()),
+            None => Ok(self.remote().into()),
         }
+    }
+
+    /// The far end of the connections, as the rows name it.
+    fn remote(&self) -> SocketAddr {
+        self.config.proxy.unwrap_or(self.config.target().addr)
     }
 
     /// The local address that a slot connects from; `None`: the system's choice.

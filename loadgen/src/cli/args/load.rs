@@ -88,11 +88,11 @@ pub(super) struct LoadArgs {
 
     /// Load threads; by default one for each CPU of --cpus, or one
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    pub(super) threads: Option<usize>,
 
     /// CPUs to bind the load threads to, such as 0,2-3
     #[arg(long, value_name = "LIST", value_parser = cpu_list)]
-    cpus: Option<CpuList>,
+    pub(super) cpus: Option<CpuList>,
 }
 
 /// How requests are distributed in time.
@@ -114,7 +114,11 @@ pub(super) struct Size {
 
 impl LoadArgs {
     /// The targets, in the order of the URLs.
-    pub(super) fn targets(&self, urls: &[String]) -> Result<Vec<WeightedTarget>, Error> {
+    pub(super) fn targets(
+        &self,
+        urls: &[String],
+        has_proxy: bool,
+    ) -> Result<Vec<WeightedTarget>, Error> {
         if !self.weights.is_empty() && self.weights.len() != urls.len() {
             return Err(Error::BadConfig(format!(
                 "--weights has {} values for {} URLs: give one for each",
@@ -131,9 +135,10 @@ impl LoadArgs {
                     true => url.clone(),
                     false => format!("http://{url}"),
                 };
-                let target = match self.unix_socket {
-                    Some(_) => Target::parse_unresolved(&url),
-                    None => Target::parse_with(&url, &self.resolve),
+                let target = if has_proxy || self.unix_socket.is_some() {
+                    Target::parse_unresolved(&url)
+                } else {
+                    Target::parse_with(&url, &self.resolve)
                 };
                 Ok(WeightedTarget {
                     target: target?,
