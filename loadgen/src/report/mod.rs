@@ -28,6 +28,9 @@ pub struct JsonReport {
     pub concurrency: u32,
     /// Whether connections were used again.
     pub keep_alive: bool,
+    /// All of the [`Config`]; the body as its length `body_bytes`, and without credentials.
+    #[serde(default)]
+    pub config: serde_json::Value,
     /// Who did what, in a run on several machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<FleetReport>,
@@ -47,6 +50,7 @@ impl JsonReport {
             method: config.method.clone(),
             concurrency: config.concurrency,
             keep_alive: config.keep_alive,
+            config: crate::output::shown(config),
             workers: None,
             summary,
         }

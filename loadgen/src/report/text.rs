@@ -321,6 +321,9 @@ fn conclusion(config: &Config, summary: &Summary) -> String {
         (failed, 0) => write!(text, "; {failed} failed."),
         (failed, non2xx) => write!(text, "; {failed} failed, {non2xx} had status 4xx or 5xx."),
     };
+    if let Some(reason) = &summary.stopped_by {
+        let _ = write!(text, "\nEnded early by --stop-if {reason}.");
+    }
     for warning in warnings(config, summary) {
         let _ = write!(text, "\nWarning: {warning}");
     }
@@ -349,12 +352,14 @@ fn warnings(config: &Config, summary: &Summary) -> Vec<String> {
         ));
     }
     warnings.extend(Brake::all_of(summary).iter().map(ToString::to_string));
-    if let Some(error) = &summary.rows.error {
-        warnings.push(format!(
-            "{} of {} rows were not written: {error}",
-            summary.rows.not_written, summary.rows.recorded
-        ));
-    }
+    let rows = &summary.rows;
+    warnings.extend(rows.error.as_ref().map(|error| match rows.not_written {
+        0 => format!("a file is not complete: {error}"),
+        missing => format!(
+            "{missing} of {} rows were not written: {error}",
+            rows.recorded
+        ),
+    }));
     warnings
 }
 
