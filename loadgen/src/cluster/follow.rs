@@ -136,3 +136,126 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::protocol::split;
+    use super::*;
+    use crate::EngineKind;
+    use crate::run::empty_summary;
+
+    const PART: Part = Part {
+        first_thread: 2,
+        threads: 1,
+        threads_in_all: 4,
+        begin_ns: None,
+    };
+
+    /// What becomes of a worker that says this, with its rows and the progress told.
+    fn follow(
+        said: impl FnOnce(&FrameWriter),
+        overdue_ns: u64,
+    ) -> (Result<Delivery, Trouble>, u64, u64) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (far, _) = listener.accept().expect("accepted");
+        let (_, worker) = split(far).expect("split");
+        said(&worker);
+        worker.close();
+        let (mut reader, writer) = split(near).expect("split");
+        let (pool, progress) = (RowPool::new(None), Progress::new());
+        let watch = Watch {
+            pool: &pool,
+            progress: &progress,
+            overdue_ns: &AtomicU64::new(overdue_ns),
+        };
+        let clock = ClockOffset {
+            worker_ahead_ns: 0,
+            bound_ns: 0,
+        };
+        let mut follower = Follower::new(&watch, PART, clock);
+        let end = follower.follow(&mut reader, &writer);
+        (end, follower.rows(), progress.completed())
+    }
+
+    fn trouble(said: impl FnOnce(&FrameWriter), overdue_ns: u64) -> String {
+        match follow(said, overdue_ns).0 {
+            Ok(_) => panic!("the worker must not be believed"),
+            Err(trouble) => trouble.to_string(),
+        }
+    }
+
+    fn progress(completed: u64) -> Message {
+        let failed = 0;
+        Message::Progress { completed, failed }
+    }
+
+    fn row(thread: u16) -> Row {
+        Row {
+            thread,
+            ..Row::EMPTY
+        }
+    }
+
+    #[test]
+    fn a_worker_that_leaves_has_told_what_it_told() {
+        let (end, rows, completed) = follow(
+            |worker| {
+                worker.message(&progress(5)).expect("sent");
+                worker.rows(&[row(2), row(2)]).expect("sent");
+                worker.message(&progress(8)).expect("sent");
+            },
+            u64::MAX,
+        );
+        assert_eq!((rows, completed), (2, 8));
+        let text = end.err().expect("gone").to_string();
+        assert!(text.contains("closed"), "{text}");
+    }
+
+    #[test]
+    fn lies_are_found() {
+        let says = |messages: Vec<Message>| {
+            trouble(
+                |worker| {
+                    for message in &messages {
+                        worker.message(message).expect("sent");
+                    }
+                },
+                u64::MAX,
+            )
+        };
+        assert!(says(vec![progress(5), progress(4)]).contains("went back"));
+        assert!(says(vec![Message::Ready]).contains("no part of a run"));
+        let reason = "no file".to_owned();
+        assert!(says(vec![Message::Failed { reason }]).contains("no file"));
+        let done = |change: fn(&mut Summary)| {
+            let mut summary = Box::new(empty_summary(5, EngineKind::Epoll));
+            change(&mut summary);
+            Message::Done {
+                summary,
+                stopped_there: false,
+            }
+        };
+        assert!(says(vec![done(|s| s.requests = 1)]).contains("contradict"));
+        assert!(says(vec![done(|_| {})]).contains("threads"));
+        for thread in [1, 3] {
+            let foreign = trouble(
+                |worker| worker.rows(&[row(thread)]).expect("sent"),
+                u64::MAX,
+            );
+            assert!(foreign.contains("not its own"), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn progress_after_the_time_is_not_enough() {
+        let say = |worker: &FrameWriter| worker.message(&progress(1)).expect("sent");
+        let overdue = trouble(say, 0);
+        // A machine that was switched on within the grace has not waited long enough.
+        if monotonic_ns() > nanos(ENDING) {
+            assert!(overdue.contains("in time"), "{overdue}");
+        }
+    }
+}

@@ -89,7 +89,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(behaviour: impl Fn(Connection) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_on("127.0.0.1", behaviour)
+    }
+
+    /// Listens on another address.
+    pub fn start_on(ip: &str, behaviour: impl Fn(Connection) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let (requests, ports, ended) =
             <(Arc<AtomicU64>, Arc<Mutex<Vec<u16>>>, Arc<AtomicBool>)>::default();
@@ -252,7 +257,8 @@ pub fn run_until(config: &Config, stop: &AtomicBool) -> (Summary, Vec<Row>) {
     (summary, rows)
 }
 
-fn reconcile(config: &Config, summary: &Summary, rows: &[Row], progress: &Progress) {
+/// What must hold of every run.
+pub fn reconcile(config: &Config, summary: &Summary, rows: &[Row], progress: &Progress) {
     if let Some(engine) = config.engine {
         assert_eq!(summary.engine, engine);
     }
