@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Parser};
 use loadgen::cluster::{Key, Worker};
 
-use super::load::{CpuList, cpu_list};
+use super::cpus::{CpuList, cpu_list};
 
 /// The workers of a run.
 #[derive(Debug, Args)]
