@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::clock_offset::{Begin, ClockOffset, start_spread_ns};
 use super::error::{FleetError, LostWorker, Trouble};
-use super::follow::{Delivery, Follower, Watch};
+use super::follow::{Delivery, Follower, Shared};
 use super::link::{Link, measure_clock};
 use super::merge::merge;
 use super::protocol::{FrameWriter, Message, Order};
@@ -78,12 +78,12 @@ pub fn run(
             .saturating_add(nanos(duration))
             .saturating_add(nanos(ENDING))
     });
-    let watch = Watch {
+    let shared = Shared {
         pool: &pool,
         progress,
         overdue_ns: &AtomicU64::new(overdue_ns),
     };
-    let ends = follow_all(crew, &watch, stop, notice);
+    let ends = follow_all(crew, &shared, stop, notice);
     settle(ends, pool, notice)
 }
 
@@ -189,7 +189,7 @@ fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
 /// Takes in what the workers send until the last of them has ended.
 fn follow_all(
     crew: Vec<Member>,
-    watch: &Watch<'_>,
+    shared: &Shared<'_>,
     stop: &AtomicBool,
     notice: &(dyn Fn(&str) + Sync),
 ) -> Vec<End> {
@@ -202,7 +202,7 @@ fn follow_all(
             writers.push(Arc::clone(&writer));
             let (mut reader, address, running) = (link.reader, link.address, running.clone());
             handles.push(scope.spawn(move || {
-                let mut follower = Follower::new(watch, part, clock);
+                let mut follower = Follower::new(shared, part, clock);
                 let delivery = follower.follow(&mut reader, &writer);
                 if let Err(trouble) = &delivery {
                     writer.close();
@@ -219,7 +219,7 @@ fn follow_all(
             }));
         }
         drop(running);
-        keep_up(&writers, &over, stop, watch.overdue_ns);
+        keep_up(&writers, &over, stop, shared.overdue_ns);
         handles.into_iter().map(joined).collect()
     })
 }

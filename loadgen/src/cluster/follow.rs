@@ -23,7 +23,7 @@ pub(super) struct Delivery {
 }
 
 /// What is the same for a run's workers while they run.
-pub(super) struct Watch<'a> {
+pub(super) struct Shared<'a> {
     pub(super) pool: &'a RowPool,
     pub(super) progress: &'a Progress,
     /// From this time on, mere progress is not enough; CLOCK_MONOTONIC.
@@ -32,7 +32,7 @@ pub(super) struct Watch<'a> {
 
 /// A worker's run as the coordinator sees it.
 pub(super) struct Follower<'a> {
-    watch: &'a Watch<'a>,
+    shared: &'a Shared<'a>,
     part: Part,
     clock: ClockOffset,
     /// Rows that came.
@@ -44,9 +44,9 @@ pub(super) struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    pub(super) fn new(watch: &'a Watch<'a>, part: Part, clock: ClockOffset) -> Self {
+    pub(super) fn new(shared: &'a Shared<'a>, part: Part, clock: ClockOffset) -> Self {
         Self {
-            watch,
+            shared,
             part,
             clock,
             rows: 0,
@@ -113,14 +113,14 @@ impl<'a> Follower<'a> {
             self.clock.convert(row);
         }
         self.rows += rows.len() as u64;
-        self.watch.pool.take(&rows);
+        self.shared.pool.take(&rows);
         self.rows_taken_ns = monotonic_ns();
         Ok(())
     }
 
     /// Whether it should have ended, and is not busy with sending its rows either.
     fn is_overdue(&self) -> bool {
-        let overdue_ns = self.watch.overdue_ns.load(Ordering::Relaxed);
+        let overdue_ns = self.shared.overdue_ns.load(Ordering::Relaxed);
         let sending_until_ns = self.rows_taken_ns.saturating_add(nanos(ENDING));
         monotonic_ns() > overdue_ns.max(sending_until_ns)
     }
@@ -132,7 +132,7 @@ impl<'a> Follower<'a> {
             return Err(Trouble::Contradiction("its progress went back".to_owned()));
         };
         (self.completed, self.failed) = (completed, failed);
-        self.watch.progress.add(more, more_failed);
+        self.shared.progress.add(more, more_failed);
         Ok(())
     }
 }
@@ -166,7 +166,7 @@ mod tests {
         worker.close();
         let (mut reader, writer) = split(near).expect("split");
         let (pool, progress) = (RowPool::new(None), Progress::new());
-        let watch = Watch {
+        let shared = Shared {
             pool: &pool,
             progress: &progress,
             overdue_ns: &AtomicU64::new(overdue_ns),
@@ -175,7 +175,7 @@ mod tests {
             worker_ahead_ns: 0,
             bound_ns: 0,
         };
-        let mut follower = Follower::new(&watch, PART, clock);
+        let mut follower = Follower::new(&shared, PART, clock);
         let end = follower.follow(&mut reader, &writer);
         (end, follower.rows(), progress.completed())
     }
