@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::clock_offset::{Begin, ClockOffset, start_spread_ns};
 use super::error::{FleetError, LostWorker, Trouble};
-use super::follow::{Delivery, Follower, Shared};
+use super::follow::{Delivery, Follower, Watch};
 use super::link::{Link, measure_clock};
 use super::merge::merge;
 use super::protocol::{FrameWriter, Message, Order};
@@ -18,6 +18,7 @@ use super::row_pool::RowPool;
 use super::share::divide;
 use super::{ALIVE_EVERY, ENDING, Key};
 use crate::clock::monotonic_ns;
+use crate::early_end::EarlyEnd;
 use crate::engine::nanos;
 use crate::summary::RowsSummary;
 use crate::{Config, Part, Progress, RowSink, Summary};
@@ -67,24 +68,34 @@ pub fn run(
     let pool = RowPool::new(sink);
     let crew = prepare(config, fleet, pool.has_sink(), stop)?;
     let at_ns = monotonic_ns().saturating_add(nanos(LEAD));
+    let measured_from_ns = at_ns.saturating_add(nanos(config.warm_up));
     for member in &crew {
         let at_ns = member.clock.to_worker(at_ns);
         // A worker that cannot be reached any more shows when it is followed.
         let _ = member.link.writer.message(&Message::Start { at_ns });
     }
+    // Only now, as the sink may take its time; rows are read later still.
+    pool.begin(measured_from_ns);
+    let early_end = EarlyEnd::new(config, progress);
+    early_end.begin(measured_from_ns);
     let overdue_ns = config.duration.map_or(u64::MAX, |duration| {
-        at_ns
-            .saturating_add(nanos(config.warm_up))
+        measured_from_ns
             .saturating_add(nanos(duration))
             .saturating_add(nanos(ENDING))
     });
-    let shared = Shared {
+    let watch = Watch {
         pool: &pool,
         progress,
         overdue_ns: &AtomicU64::new(overdue_ns),
     };
-    let ends = follow_all(crew, &shared, stop, notice);
-    settle(ends, pool, notice)
+    let is_to_stop = || {
+        early_end.look(monotonic_ns());
+        stop.load(Ordering::Relaxed) || early_end.met().load(Ordering::Relaxed)
+    };
+    let ends = follow_all(crew, &watch, &is_to_stop, notice);
+    let mut run = settle(ends, pool, notice)?;
+    run.summary.stopped_by = early_end.into_reason();
+    Ok(run)
 }
 
 /// A worker with its part.
@@ -125,7 +136,11 @@ fn prepare(
         .map(|((address, link), part)| (address, (link, part)))
         .collect();
     let ready = at_once(links, stop, |_, (mut link, part)| {
-        let config = config.clone();
+        // Conditions are held against what all of them have counted, here.
+        let config = Config {
+            stop_if: Vec::new(),
+            ..config.clone()
+        };
         let order = Order {
             config,
             part,
@@ -189,8 +204,8 @@ fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
 /// Takes in what the workers send until the last of them has ended.
 fn follow_all(
     crew: Vec<Member>,
-    shared: &Shared<'_>,
-    stop: &AtomicBool,
+    watch: &Watch<'_>,
+    is_to_stop: &dyn Fn() -> bool,
     notice: &(dyn Fn(&str) + Sync),
 ) -> Vec<End> {
     std::thread::scope(|scope| {
@@ -202,7 +217,7 @@ fn follow_all(
             writers.push(Arc::clone(&writer));
             let (mut reader, address, running) = (link.reader, link.address, running.clone());
             handles.push(scope.spawn(move || {
-                let mut follower = Follower::new(shared, part, clock);
+                let mut follower = Follower::new(watch, part, clock);
                 let delivery = follower.follow(&mut reader, &writer);
                 if let Err(trouble) = &delivery {
                     writer.close();
@@ -219,7 +234,7 @@ fn follow_all(
             }));
         }
         drop(running);
-        keep_up(&writers, &over, stop, shared.overdue_ns);
+        keep_up(&writers, &over, is_to_stop, watch.overdue_ns);
         handles.into_iter().map(joined).collect()
     })
 }
@@ -229,7 +244,7 @@ fn follow_all(
 fn keep_up(
     writers: &[Arc<FrameWriter>],
     over: &Receiver<()>,
-    stop: &AtomicBool,
+    is_to_stop: &dyn Fn() -> bool,
     overdue_ns: &AtomicU64,
 ) {
     // Those that have ended do not hear it any more, which is all right.
@@ -241,7 +256,7 @@ fn keep_up(
     let mut is_stopping = false;
     let mut told = Instant::now();
     while over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-        if !is_stopping && stop.load(Ordering::Relaxed) {
+        if !is_stopping && is_to_stop() {
             is_stopping = true;
             tell(&Message::Stop);
             let end_ns = monotonic_ns().saturating_add(nanos(ENDING));

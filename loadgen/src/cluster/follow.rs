@@ -10,6 +10,7 @@ use super::row_pool::RowPool;
 use super::{ENDING, SILENCE, merge};
 use crate::clock::monotonic_ns;
 use crate::engine::nanos;
+use crate::summary::OutcomeCounts;
 use crate::{Part, Progress, Row, Summary};
 
 /// What a worker delivered.
@@ -23,7 +24,7 @@ pub(super) struct Delivery {
 }
 
 /// What is the same for a run's workers while they run.
-pub(super) struct Shared<'a> {
+pub(super) struct Watch<'a> {
     pub(super) pool: &'a RowPool,
     pub(super) progress: &'a Progress,
     /// From this time on, mere progress is not enough; CLOCK_MONOTONIC.
@@ -32,7 +33,7 @@ pub(super) struct Shared<'a> {
 
 /// A worker's run as the coordinator sees it.
 pub(super) struct Follower<'a> {
-    shared: &'a Shared<'a>,
+    watch: &'a Watch<'a>,
     part: Part,
     clock: ClockOffset,
     /// Rows that came.
@@ -41,18 +42,20 @@ pub(super) struct Follower<'a> {
     rows_taken_ns: u64,
     completed: u64,
     failed: u64,
+    outcomes: OutcomeCounts,
 }
 
 impl<'a> Follower<'a> {
-    pub(super) fn new(shared: &'a Shared<'a>, part: Part, clock: ClockOffset) -> Self {
+    pub(super) fn new(watch: &'a Watch<'a>, part: Part, clock: ClockOffset) -> Self {
         Self {
-            shared,
+            watch,
             part,
             clock,
             rows: 0,
             rows_taken_ns: 0,
             completed: 0,
             failed: 0,
+            outcomes: OutcomeCounts::default(),
         }
     }
 
@@ -70,8 +73,12 @@ impl<'a> Follower<'a> {
         let (mut summary, stopped_there) = loop {
             match reader.next(SILENCE, FRAME_MAX_BYTES, None)? {
                 Frame::Rows(rows) => self.take(rows)?,
-                Frame::Message(Message::Progress { completed, failed }) => {
-                    self.progress(completed, failed)?;
+                Frame::Message(Message::Progress {
+                    completed,
+                    failed,
+                    outcomes,
+                }) => {
+                    self.progress(completed, failed, &outcomes)?;
                     if self.is_overdue() {
                         return Err(Trouble::Overdue);
                     }
@@ -113,149 +120,35 @@ impl<'a> Follower<'a> {
             self.clock.convert(row);
         }
         self.rows += rows.len() as u64;
-        self.shared.pool.take(&rows);
+        self.watch.pool.take(&rows);
         self.rows_taken_ns = monotonic_ns();
         Ok(())
     }
 
     /// Whether it should have ended, and is not busy with sending its rows either.
     fn is_overdue(&self) -> bool {
-        let overdue_ns = self.shared.overdue_ns.load(Ordering::Relaxed);
+        let overdue_ns = self.watch.overdue_ns.load(Ordering::Relaxed);
         let sending_until_ns = self.rows_taken_ns.saturating_add(nanos(ENDING));
         monotonic_ns() > overdue_ns.max(sending_until_ns)
     }
 
-    fn progress(&mut self, completed: u64, failed: u64) -> Result<(), Trouble> {
+    fn progress(
+        &mut self,
+        completed: u64,
+        failed: u64,
+        outcomes: &OutcomeCounts,
+    ) -> Result<(), Trouble> {
         let more = completed.checked_sub(self.completed);
         let more_failed = failed.checked_sub(self.failed);
-        let (Some(more), Some(more_failed)) = (more, more_failed) else {
+        let more_outcomes = outcomes.since(&self.outcomes);
+        let (Some(more), Some(more_failed), Some(more_outcomes)) =
+            (more, more_failed, more_outcomes)
+        else {
             return Err(Trouble::Contradiction("its progress went back".to_owned()));
         };
-        (self.completed, self.failed) = (completed, failed);
-        self.shared.progress.add(more, more_failed);
+        (self.completed, self.failed, self.outcomes) = (completed, failed, *outcomes);
+        self.watch.progress.add(more, more_failed);
+        self.watch.progress.add_outcomes(&more_outcomes);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{TcpListener, TcpStream};
-
-    use super::super::protocol::split;
-    use super::*;
-    use crate::EngineKind;
-    use crate::run::empty_summary;
-
-    const PART: Part = Part {
-        first_thread: 2,
-        threads: 1,
-        threads_in_all: 4,
-        begin_ns: None,
-    };
-
-    /// What becomes of a worker that says this, with its rows and the progress told.
-    fn follow(
-        said: impl FnOnce(&FrameWriter),
-        overdue_ns: u64,
-    ) -> (Result<Delivery, Trouble>, u64, u64) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
-        let (far, _) = listener.accept().expect("accepted");
-        let (_, worker) = split(far).expect("split");
-        said(&worker);
-        worker.close();
-        let (mut reader, writer) = split(near).expect("split");
-        let (pool, progress) = (RowPool::new(None), Progress::new());
-        let shared = Shared {
-            pool: &pool,
-            progress: &progress,
-            overdue_ns: &AtomicU64::new(overdue_ns),
-        };
-        let clock = ClockOffset {
-            worker_ahead_ns: 0,
-            bound_ns: 0,
-        };
-        let mut follower = Follower::new(&shared, PART, clock);
-        let end = follower.follow(&mut reader, &writer);
-        (end, follower.rows(), progress.completed())
-    }
-
-    fn trouble(said: impl FnOnce(&FrameWriter), overdue_ns: u64) -> String {
-        match follow(said, overdue_ns).0 {
-            Ok(_) => panic!("the worker must not be believed"),
-            Err(trouble) => trouble.to_string(),
-        }
-    }
-
-    fn progress(completed: u64) -> Message {
-        let failed = 0;
-        Message::Progress { completed, failed }
-    }
-
-    fn row(thread: u16) -> Row {
-        Row {
-            thread,
-            ..Row::EMPTY
-        }
-    }
-
-    #[test]
-    fn a_worker_that_leaves_has_told_what_it_told() {
-        let (end, rows, completed) = follow(
-            |worker| {
-                worker.message(&progress(5)).expect("sent");
-                worker.rows(&[row(2), row(2)]).expect("sent");
-                worker.message(&progress(8)).expect("sent");
-            },
-            u64::MAX,
-        );
-        assert_eq!((rows, completed), (2, 8));
-        let text = end.err().expect("gone").to_string();
-        assert!(text.contains("closed"), "{text}");
-    }
-
-    #[test]
-    fn lies_are_found() {
-        let says = |messages: Vec<Message>| {
-            trouble(
-                |worker| {
-                    for message in &messages {
-                        worker.message(message).expect("sent");
-                    }
-                },
-                u64::MAX,
-            )
-        };
-        assert!(says(vec![progress(5), progress(4)]).contains("went back"));
-        assert!(says(vec![Message::Ready]).contains("no part of a run"));
-        let reason = "no file".to_owned();
-        assert!(says(vec![Message::Failed { reason }]).contains("no file"));
-        let done = |change: fn(&mut Summary)| {
-            let mut summary = Box::new(empty_summary(5, EngineKind::Epoll));
-            change(&mut summary);
-            Message::Done {
-                summary,
-                stopped_there: false,
-            }
-        };
-        assert!(says(vec![done(|s| s.requests = 1)]).contains("contradict"));
-        assert!(says(vec![done(|_| {})]).contains("threads"));
-        for thread in [1, 3] {
-            let foreign = trouble(
-                |worker| worker.rows(&[row(thread)]).expect("sent"),
-                u64::MAX,
-            );
-            assert!(foreign.contains("not its own"), "{foreign}");
-        }
-    }
-
-    #[test]
-    fn progress_after_the_time_is_not_enough() {
-        let say = |worker: &FrameWriter| worker.message(&progress(1)).expect("sent");
-        let overdue = trouble(say, 0);
-        // A machine that was switched on within the grace has not waited long enough.
-        if monotonic_ns() > nanos(ENDING) {
-            assert!(overdue.contains("in time"), "{overdue}");
-        }
     }
 }
