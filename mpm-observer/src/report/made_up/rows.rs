@@ -229,6 +229,7 @@ fn summary(figures: &Figures) -> loadgen::Summary {
             begin_late_ns: Some(0),
         }],
         rows: loadgen::summary::RowsSummary::default(),
+        stopped_by: None,
     }
 }
 
