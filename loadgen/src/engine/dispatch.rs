@@ -72,6 +72,8 @@ pub(super) struct Dispatcher<'a> {
     mix: Mix,
     origin_ns: u64,
     measured_from_ns: u64,
+    /// The last moment at which a request may be due.
+    last_due_ns: u64,
     crew: Crew,
     /// Slots that may start, and since when.
     free: VecDeque<(u32, u64)>,
@@ -113,6 +115,9 @@ impl<'a> Dispatcher<'a> {
             mix: Mix::new(config, plan.thread),
             origin_ns: plan.origin_ns,
             measured_from_ns: plan.measured_from_ns,
+            last_due_ns: plan
+                .until_ns
+                .map_or(u64::MAX, |end_ns| end_ns.saturating_sub(1)),
             crew: Crew {
                 thread: u32::from(plan.thread),
                 threads: u32::from(plan.threads),
@@ -213,11 +218,13 @@ impl<'a> Dispatcher<'a> {
         std::mem::take(&mut self.retries)
     }
 
-    /// Requests that were due by `end_ns` and never began.
+    /// Requests that were due by `end_ns` and never began. What is due at the end of the
+    /// duration, or between it and the last look at the clock, is not of this run.
     pub(super) fn unsent(&mut self, end_ns: u64) -> u64 {
         if let Loop::Closed { .. } = self.pace {
             return 0;
         }
+        let end_ns = end_ns.min(self.last_due_ns);
         std::iter::from_fn(|| self.take(end_ns, end_ns)).count() as u64
     }
 
@@ -344,6 +351,26 @@ impl Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_due_at_the_end_of_the_run_is_not_missed() {
+        let mut config = Config::new(crate::Target::parse("http://127.0.0.1/").expect("good"));
+        config.pace = Pace::Open {
+            arrivals: crate::Arrivals::Constant,
+            rate: Profile::constant(1000.0),
+        };
+        let mut plan = Plan::of_test(&config);
+        plan.until_ns = Some(5_000_000);
+        let mut dispatcher = Dispatcher::new(&plan);
+        for due_ms in 0..4 {
+            let start = dispatcher.next(due_ms * 1_000_000);
+            let slot = start.expect("due").slot;
+            let next = dispatcher.freed(slot, due_ms * 1_000_000, true);
+            assert_eq!(next, Next::Wait);
+        }
+        // Due at 4 ms, and at 5 ms, which is the end.
+        assert_eq!(dispatcher.unsent(5_200_000), 1);
+    }
 
     #[test]
     fn the_connections_wanted_of_the_threads_add_up() {
