@@ -4,6 +4,7 @@ mod args;
 mod fleet;
 mod progress_line;
 mod signals;
+mod slow_clients;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -16,10 +17,12 @@ use loadgen::{Error, Outcome, Progress, RowSink, RowWriter, Summary, Tee};
 
 use args::Args;
 use args::cluster::WorkerArgs;
+use slow_clients::SlowClients;
 
 /// All requests were answered with a status below 400.
 const EXIT_OK: u8 = 0;
-/// Some were not, an output file is not complete, or a worker was lost.
+/// Some were not, an output file is not complete, a worker was lost, or a slow client was
+/// not held.
 const EXIT_FAILED: u8 = 1;
 /// Bad usage.
 const EXIT_USAGE: u8 = 2;
@@ -38,9 +41,12 @@ pub fn main() -> ExitCode {
     ExitCode::from(code.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "loadgen: {error:#}");
         match error.downcast_ref::<Error>() {
-            Some(Error::BadUrl { .. } | Error::BadConfig(_) | Error::TooFewFiles { .. }) => {
-                EXIT_USAGE
-            }
+            Some(
+                Error::BadUrl { .. }
+                | Error::BadConfig(_)
+                | Error::TooFewFiles { .. }
+                | Error::TooFewPorts { .. },
+            ) => EXIT_USAGE,
             _ if signals::was_interrupted() => EXIT_INTERRUPTED,
             _ => EXIT_NO_RUN,
         }
@@ -60,6 +66,18 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     let sink = (!sinks.is_empty()).then(|| Box::new(Tee(sinks)) as Box<dyn RowSink>);
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
+    let slow = SlowClients::start(&args.hold, &config, args.is_quiet(), stop)?;
+    if let Some(duration) = args.hold.alone(&config) {
+        slow.wait(duration, args.is_quiet(), stop);
+        let (text, all_held) = slow.finish()?;
+        print(&text)?;
+        return Ok(match all_held {
+            _ if signals::was_interrupted() => EXIT_INTERRUPTED,
+            true => EXIT_OK,
+            false => EXIT_FAILED,
+        });
+    }
+
     let progress = Progress::new();
     let (summary, workers) = std::thread::scope(|scope| {
         let drawn = (!args.is_quiet()).then(|| progress_line::draw(scope, &config, &progress));
@@ -77,6 +95,11 @@ fn run(args: &Args) -> anyhow::Result<u8> {
 
     let mut text = report::text(&config, &summary);
     let mut code = exit_code(&summary, signals::was_interrupted());
+    let (slow_text, all_held) = slow.finish()?;
+    text.push_str(&slow_text);
+    if !all_held {
+        code = code.max(EXIT_FAILED);
+    }
     if let Some(workers) = &workers {
         text.push_str(&workers.text());
         if !workers.is_complete() {
