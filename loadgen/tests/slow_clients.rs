@@ -83,6 +83,10 @@ fn slow_clients_that_cannot_be_are_bad_usage() {
     };
     refused("--hold-only --hold-idle 1", "--duration");
     refused("--hold-only --duration 1", "--hold-idle");
+    refused(
+        "--hold-only --duration 1 --hold-idle 1 --json /tmp/x",
+        "cannot be used with",
+    );
     refused("--slow-read 5", "N:BYTES_PER_S");
     refused("--hold-header 5:0", "time above 0");
     refused("--hold-idle 4000000000", "ulimit -n");

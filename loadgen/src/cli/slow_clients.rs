@@ -1,7 +1,6 @@
 //! Slow clients beside the load, or alone.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use loadgen::hold::{self, Fate, HeldRow, Holder, Kind};
 use loadgen::{Config, Error, Outcome};
 
 use super::args::hold::HoldArgs;
+use super::tell;
 
 /// How long the load waits for the slow clients to come into their state. A server without a
 /// free slot never answers them.
@@ -109,11 +109,6 @@ fn name(kind: Kind) -> String {
 fn progress(group: &hold::Config, holder: &Holder) -> String {
     let (held, all) = (holder.held(), group.connections);
     format!("{held} of {all} {} held", name(group.kind))
-}
-
-/// A progress line; that it cannot be shown must not end the run.
-fn tell(line: &str) {
-    let _ = writeln!(io::stderr(), "loadgen: {line}");
 }
 
 fn summary(group: &hold::Config, rows: &[HeldRow]) -> String {

@@ -232,6 +232,13 @@ impl<'a, 'b> Attempts<'a, 'b> {
         }
     }
 
+    /// The connection of a slot without an attempt was closed, or brought bytes and is
+    /// of no more use.
+    pub(super) fn unasked(&mut self, has_bytes: bool) {
+        let events = self.recorder.events();
+        events.surplus += u64::from(has_bytes);
+    }
+
     /// Ends an attempt with a complete answer. `now_ns` is the present, or 0.
     fn answered(&mut self, slot: u32, now_ns: u64, surplus: bool) -> After {
         let now_ns = if now_ns == 0 { monotonic_ns() } else { now_ns };
@@ -271,11 +278,6 @@ impl<'a, 'b> Attempts<'a, 'b> {
     pub(super) fn fail_with(&mut self, slot: u32, error: &io::Error) -> After {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
         self.fail(slot, Trouble::Errno(errno))
-    }
-
-    /// Bytes came on a connection that nothing is asked on: it is out of step.
-    pub(super) fn unasked(&mut self) {
-        self.recorder.events().surplus += 1;
     }
 
     /// Ends the attempt of a slot whose time is over.

@@ -139,7 +139,7 @@ impl Epoll<'_, '_> {
         };
         match connection.socket.peek(&mut [MaybeUninit::uninit()]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-            Ok(bytes) if bytes > 0 => self.attempts.unasked(),
+            Ok(bytes) => self.attempts.unasked(bytes > 0),
             _ => {}
         }
         self.connections[slot as usize] = None;
@@ -247,9 +247,13 @@ impl Epoll<'_, '_> {
             if turn_left == 0 {
                 return self.to_read.push(slot);
             }
-            let reader = &exchange.reader;
-            let read = socket::read(&connection.socket, reader, &mut self.scratch, turn_left);
-            let piece = match read {
+            let piece = match socket::read(
+                &connection.socket,
+                self.plan,
+                &exchange.reader,
+                &mut self.scratch,
+                turn_left,
+            ) {
                 Ok(piece) => piece,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

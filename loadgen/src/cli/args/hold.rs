@@ -28,7 +28,7 @@ pub(in crate::cli) struct HoldArgs {
     slow_read: Option<Group>,
 
     /// Only the slow clients, for as long as --duration says, and no load
-    #[arg(long, requires = "duration", conflicts_with_all = ["requests", "rows", "json"])]
+    #[arg(long, requires = "duration", conflicts_with_all = ["requests", "OutputArgs"])]
     hold_only: bool,
 }
 

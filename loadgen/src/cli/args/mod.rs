@@ -18,15 +18,17 @@ use check::CheckArgs;
 use cluster::ClusterArgs;
 use hold::HoldArgs;
 use load::{LoadArgs, Size};
-use output::OutputArgs;
+pub(super) use output::OutputArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    every request was answered with a status below 400
+  0    every request was answered with a status below 400; with --fail-if: none of the
+       conditions held
   1    some were not, an output file could not be written in full, a worker was lost, or
        a slow client did not come into its state
   2    bad usage: arguments, URL, or more connections than open files or local ports allow
   3    the run could not be carried out
+  4    a condition of --fail-if or --stop-if held
   130  ended by Ctrl-C or SIGTERM; what was measured until then was printed
 
 The figures are printed to standard output, progress and errors to standard error.
@@ -102,6 +104,7 @@ impl Args {
         if let Some(method) = &self.ab.method {
             config.method.clone_from(method);
         }
+        config.stop_if.clone_from(&self.output.stop_if);
         config.verify_body = self.check.verify_body;
         config.check()?;
         Ok(config)
@@ -162,6 +165,8 @@ mod tests {
             "-i -m GET http://127.0.0.1/",
             "ftp://127.0.0.1/",
             "-p /nonexistent/body http://127.0.0.1/",
+            "--fail-if p99>200 http://127.0.0.1/",
+            "--stop-if p99>200ms http://127.0.0.1/",
         ] {
             assert!(config(bad).is_err(), "{bad:?}");
         }
