@@ -52,7 +52,7 @@ pub use outcome::Outcome;
 pub use pace::{Arrivals, Pace, Profile, Stage};
 pub use progress::Progress;
 pub use response::Malformed;
-pub use row::{Row, RowReader};
+pub use row::{Row, RowReader, TlsFailure};
 pub use run::run;
 pub use sink::{RowSink, RowWriter, Tee};
 pub use summary::Summary;

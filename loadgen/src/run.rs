@@ -8,7 +8,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::clock::{monotonic_ns, thread_cpu_ns, thread_run_delay_ns};
-use crate::engine::{Plan, Stop, nanos};
+use crate::engine::{HyperGround, Plan, Stop, nanos};
 use crate::limits::check_open_files;
 use crate::recorder::{Recorder, Tally};
 use crate::request::serialise;
@@ -34,6 +34,8 @@ pub fn run(
     let slots = config.slots();
     let threads = config.threads.min(slots as usize);
     check_open_files(slots, threads)?;
+    let engine = engine::choose(config);
+    let hyper = engine::prepare(engine, config)?;
     let (pump, ports) = match sink {
         Some(sink) => {
             let (pump, ports) = RowPump::start(sink, threads)?;
@@ -47,11 +49,11 @@ pub fn run(
         .iter()
         .map(|weighted| serialise(config, &weighted.target))
         .collect();
-    let engine = engine::choose(config);
     let crew = Crew {
         config,
         engine,
         requests: &requests,
+        hyper: hyper.as_ref(),
         threads,
         progress,
         stop: Stop {
@@ -85,6 +87,7 @@ struct Crew<'a> {
     config: &'a Config,
     engine: EngineKind,
     requests: &'a [Vec<u8>],
+    hyper: Option<&'a HyperGround>,
     threads: usize,
     progress: &'a Progress,
     stop: Stop<'a>,
@@ -170,6 +173,7 @@ impl Crew<'_> {
             thread: number,
             threads: u16::try_from(self.threads).unwrap_or(u16::MAX),
             requests_bytes: self.requests,
+            hyper: self.hyper,
             slots: share(u64::from(config.slots()), self.threads, index) as u32,
             requests: config.requests.map(|n| share(n, self.threads, index)),
             origin_ns,
@@ -228,6 +232,7 @@ fn empty_summary(started_ns: u64, engine: EngineKind) -> Summary {
         body_min_bytes: None,
         body_max_bytes: None,
         server_software: None,
+        tls_failure: None,
         latencies: Default::default(),
         threads: Vec::new(),
         rows: Default::default(),

@@ -188,6 +188,9 @@ pub struct Summary {
     pub body_max_bytes: Option<u64>,
     /// The Server header of the first answer that had one.
     pub server_software: Option<String>,
+    /// The first reason why TLS did not come about.
+    #[serde(default)]
+    pub tls_failure: Option<String>,
     /// Durations of the answered requests.
     pub latencies: Latencies,
     /// What each load thread used.

@@ -9,6 +9,7 @@ mod deadlines;
 mod dispatch;
 mod epoll;
 mod exchange;
+mod hyper;
 mod schedule;
 mod socket;
 
@@ -20,7 +21,9 @@ use std::time::Duration;
 use socket2::SockAddr;
 
 use crate::recorder::Recorder;
-use crate::{Config, EngineKind};
+use crate::{Config, EngineKind, Error};
+
+pub(crate) use self::hyper::Ground as HyperGround;
 
 /// One thread's part of a run.
 pub(crate) struct Plan<'a> {
@@ -30,6 +33,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) threads: u16,
     /// The serialised request for each of the config's targets.
     pub(crate) requests_bytes: &'a [Vec<u8>],
+    /// What the engine hyper needs; `None` for the others.
+    pub(crate) hyper: Option<&'a HyperGround>,
     /// Requests under way at once.
     pub(crate) slots: u32,
     /// Requests to send after the warm-up; `None` for as many as there is time for.
@@ -87,7 +92,7 @@ impl Plan<'_> {
 /// The engines for plain HTTP/1.1 that this machine's kernel can run.
 #[must_use]
 pub fn available() -> Vec<EngineKind> {
-    vec![EngineKind::Epoll]
+    vec![EngineKind::Epoll, EngineKind::Hyper]
 }
 
 /// The engine for a run: the one asked for, or what suits it best.
@@ -97,6 +102,16 @@ pub(crate) fn choose(config: &Config) -> EngineKind {
         None if config.target().tls || config.http2 => EngineKind::Hyper,
         None => EngineKind::Epoll,
     }
+}
+
+/// Makes what a run needs once and an engine cannot do without.
+///
+/// # Errors
+/// [`Error::BadConfig`] names what cannot be used.
+pub(crate) fn prepare(engine: EngineKind, config: &Config) -> Result<Option<HyperGround>, Error> {
+    (engine == EngineKind::Hyper)
+        .then(|| HyperGround::new(config))
+        .transpose()
 }
 
 /// Carries out a plan with an engine.
@@ -109,9 +124,10 @@ pub(crate) fn run(
     recorder: &mut Recorder<'_>,
     stop: Stop<'_>,
 ) -> io::Result<()> {
-    match engine {
-        EngineKind::Epoll => epoll::run(plan, recorder, stop),
-        EngineKind::IoUring | EngineKind::Hyper => Err(io::ErrorKind::Unsupported.into()),
+    match (engine, plan.hyper) {
+        (EngineKind::Epoll, _) => epoll::run(plan, recorder, stop),
+        (EngineKind::Hyper, Some(ground)) => self::hyper::run(plan, ground, recorder, stop),
+        (EngineKind::IoUring | EngineKind::Hyper, _) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
@@ -124,6 +140,7 @@ impl<'a> Plan<'a> {
             thread: 0,
             threads: 1,
             requests_bytes: &[],
+            hyper: None,
             slots: 1,
             requests: config.requests,
             origin_ns: 0,

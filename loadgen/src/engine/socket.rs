@@ -64,16 +64,7 @@ impl Slot {
         self.interest = None;
         self.read_closed = false;
         self.write_errno = None;
-        let socket = Socket::new(address.domain(), Type::STREAM.nonblocking(), None)?;
-        if let Some(source) = plan.source_of(self.exchange.row().slot) {
-            // The port is chosen by the connect, so that every remote address has all of them.
-            bind_address_no_port(&socket)?;
-            socket.bind(&SocketAddr::new(source, 0).into())?;
-        }
-        match socket.connect(address) {
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-            _ => {}
-        }
+        let socket = connecting_socket(address, plan, self.exchange.row().slot)?;
         // The port is known as soon as the connect has been called.
         if address.domain() != Domain::UNIX
             && let Some(local) = socket.local_addr()?.as_socket()
@@ -168,6 +159,24 @@ impl Slot {
     /// and no end of the stream waits to be read.
     pub(super) fn is_drained_by(&self, piece: Piece) -> bool {
         piece.bytes < piece.possible && !self.read_closed && self.write_errno.is_none()
+    }
+}
+
+/// A socket of a slot that has begun to connect, without waiting.
+pub(super) fn connecting_socket(
+    address: &SockAddr,
+    plan: &Plan<'_>,
+    slot: u32,
+) -> io::Result<Socket> {
+    let socket = Socket::new(address.domain(), Type::STREAM.nonblocking(), None)?;
+    if let Some(source) = plan.source_of(slot) {
+        // The port is chosen by the connect, so that every remote address has all of them.
+        bind_address_no_port(&socket)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    match socket.connect(address) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket),
     }
 }
 

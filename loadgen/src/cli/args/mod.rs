@@ -3,6 +3,7 @@
 mod ab;
 mod load;
 mod output;
+mod tls;
 
 use anyhow::Context;
 use clap::Parser;
@@ -11,6 +12,7 @@ use loadgen::{Config, Target};
 use ab::AbArgs;
 use load::LoadArgs;
 use output::OutputArgs;
+use tls::TlsArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -36,9 +38,12 @@ pub(super) struct Args {
     load: LoadArgs,
 
     #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
     pub(super) output: OutputArgs,
 
-    /// http://host[:port]/path
+    /// http[s]://host[:port]/path
     url: String,
 }
 
@@ -75,6 +80,7 @@ impl Args {
         if let Some(method) = &self.ab.method {
             config.method.clone_from(method);
         }
+        self.tls.apply(&mut config);
         config.check()?;
         Ok(config)
     }
