@@ -70,6 +70,10 @@ pub(super) struct Exchange<A = ResponseReader> {
     row: Row,
     pub(super) reader: A,
     pub(super) stage: Stage,
+    /// The server has closed its side of the connection, or the socket has an error.
+    pub(super) read_closed: bool,
+    /// Error of a write that had sent a part; an answer may have come nevertheless.
+    pub(super) write_errno: Option<i32>,
 }
 
 impl Exchange {
@@ -99,6 +103,8 @@ impl<A: Answer> Exchange<A> {
             row,
             reader,
             stage: Stage::Idle,
+            read_closed: false,
+            write_errno: None,
         }
     }
 
@@ -125,6 +131,8 @@ impl<A: Answer> Exchange<A> {
         };
         self.reader.reset();
         self.stage = Stage::Connecting;
+        self.read_closed = false;
+        self.write_errno = None;
     }
 
     /// The row as it stands; whole once the attempt has ended.
@@ -138,9 +146,11 @@ impl<A: Answer> Exchange<A> {
         self.row.connect_start_ns = 0;
     }
 
-    /// Says which local address the connection got.
-    pub(super) fn set_local(&mut self, addr: SocketAddr) {
-        self.row.set_local(addr);
+    /// Says which local address the connection got, if it has one.
+    pub(super) fn set_local(&mut self, addr: Option<SocketAddr>) {
+        if let Some(addr) = addr {
+            self.row.set_local(addr);
+        }
     }
 
     /// Starts the next request on the same connection.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use crate::Outcome;
 use crate::clock::monotonic_ns;
 use crate::engine::dispatch::{Next, StartKind};
 use crate::engine::exchange::{Answer, Exchange, Trouble};
-use crate::engine::socket::{connecting_socket, errno};
+use crate::engine::socket;
 use crate::response::Malformed;
 use crate::row::TlsFailure;
 
@@ -261,15 +262,13 @@ impl Work<'_, '_> {
     }
 
     async fn connect_socket(&self, post: &Post) -> Result<Box<dyn Stream>, Trouble> {
-        let trouble = |error| Trouble::Errno(errno(&error));
-        let socket = connecting_socket(&self.address, self.plan, post.number).map_err(trouble)?;
+        let trouble = |error: io::Error| Trouble::Errno(error.raw_os_error().unwrap_or(libc::EIO));
+        let (socket, local) =
+            socket::connect(&self.address, self.plan, post.number).map_err(trouble)?;
+        post.exchange.borrow_mut().set_local(local);
         if self.address.domain() == Domain::UNIX {
             let socket = std::os::unix::net::UnixStream::from(OwnedFd::from(socket));
             return Ok(Box::new(UnixStream::from_std(socket).map_err(trouble)?));
-        }
-        // The port is known as soon as the connect has been called.
-        if let Some(local) = socket.local_addr().map_err(trouble)?.as_socket() {
-            post.exchange.borrow_mut().set_local(local);
         }
         // Frames of HTTP/2 and records of TLS are small and must not wait for each other.
         socket.set_tcp_nodelay(true).map_err(trouble)?;
