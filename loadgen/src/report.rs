@@ -227,6 +227,9 @@ fn outcomes(out: &mut String, summary: &Summary) -> fmt::Result {
 fn tls_remedy(reason: &str) -> &'static str {
     if reason.contains("UnknownIssuer") {
         " (name the issuer's certificate with --cacert, or accept any with --insecure)"
+    } else if reason.contains("CaUsedAsEndEntity") {
+        " (an issuer's own certificate, as openssl req -x509 makes them: accept it nevertheless \
+         with --insecure)"
     } else if reason.contains("invalid peer certificate") {
         " (accept it nevertheless with --insecure)"
     } else {
