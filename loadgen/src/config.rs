@@ -77,6 +77,10 @@ pub struct Config {
     /// counts and shares of outcomes are known then.
     #[serde(default)]
     pub stop_if: Vec<Condition>,
+    /// PEM file with the certificates of the issuers that are trusted; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with the certificate that the client shows, its chain and its key.
+    pub client_certificate: Option<PathBuf>,
     /// What chance begins with: the same seed draws the same URLs and distances.
     pub seed: u64,
 }
@@ -158,6 +162,8 @@ impl Config {
             http2: false,
             insecure: false,
             stop_if: Vec::new(),
+            ca_file: None,
+            client_certificate: None,
             seed: 1,
         }
     }
@@ -283,6 +289,14 @@ impl Config {
                      to {}",
                     target.url(),
                     first.target.url()
+                ));
+            }
+            if target.tls && target.host != first.target.host {
+                return bad(format!(
+                    "https URLs must be of one host, whose certificate the server shows, but {} \
+                     is not of {}",
+                    target.url(),
+                    first.target.host
                 ));
             }
             // Path and host of a hand-made Target go into the request line as they are.

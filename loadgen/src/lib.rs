@@ -64,7 +64,7 @@ pub use pace::{Arrivals, Pace, Profile, Stage};
 pub use part::Part;
 pub use progress::Progress;
 pub use response::Malformed;
-pub use row::{Row, RowReader};
+pub use row::{Row, RowReader, TlsFailure};
 pub use run::{run, run_part};
 pub use sink::{RowSink, RowWriter};
 pub use summary::Summary;

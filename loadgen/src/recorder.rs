@@ -52,6 +52,8 @@ pub(crate) struct EngineCounts {
     /// Requests of an open loop that were due and never began.
     pub(crate) unsent: u64,
     pub(crate) server_software: Option<String>,
+    /// The first reason why TLS did not come about.
+    pub(crate) tls_failure: Option<String>,
 }
 
 impl<'a> Recorder<'a> {
@@ -245,6 +247,9 @@ impl Tally {
         summary.unsent += events.unsent;
         if summary.server_software.is_none() {
             summary.server_software = events.server_software;
+        }
+        if summary.tls_failure.is_none() {
+            summary.tls_failure = events.tls_failure;
         }
     }
 }

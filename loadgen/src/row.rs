@@ -95,8 +95,22 @@ pub struct Row {
     /// [`Row::RETRIED`], [`Row::REUSED`], [`Row::WARM_UP`], [`Row::WAITED`] and
     /// [`Row::KEPT`].
     pub flags: u8,
-    /// For [`Outcome::Malformed`]: the number of the [`Malformed`](crate::Malformed); else 0.
+    /// For [`Outcome::Malformed`]: the number of the [`Malformed`](crate::Malformed); for
+    /// [`Outcome::ConnectFailed`] because of TLS: that of the [`TlsFailure`]; else 0.
     pub detail: u8,
+}
+
+/// Why TLS did not come about. The numbers stand in the `detail` of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TlsFailure {
+    /// The server's certificate is not accepted: unknown issuer, other name, expired.
+    Certificate = 1,
+    /// The handshake failed in another way: the server does not speak TLS, or has
+    /// nothing in common with the client, or wants a client certificate.
+    Handshake = 2,
+    /// The server does not offer HTTP/2.
+    NoHttp2 = 3,
 }
 
 /// Why bytes are not a row.

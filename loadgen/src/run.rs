@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::clock::{monotonic_ns, sleep_until, thread_cpu_ns, thread_run_delay_ns};
 use crate::early_end::EarlyEnd;
-use crate::engine::{Plan, Stop, nanos};
+use crate::engine::{HyperGround, Plan, Stop, nanos};
 use crate::limits::{check_open_files, check_ports};
 use crate::recorder::{Recorder, Tally};
 use crate::request::serialise;
@@ -51,6 +51,8 @@ pub fn run_part(
 ) -> Result<Summary, Error> {
     check_part(config, part)?;
     let threads = usize::from(part.threads);
+    let engine = engine::choose(config)?;
+    let hyper = engine::prepare(engine, config)?;
     let (pump, ports) = match sink {
         Some(sink) => {
             let (pump, ports) = RowPump::start(sink, threads)?;
@@ -66,12 +68,12 @@ pub fn run_part(
         .iter()
         .map(|weighted| serialise(config, &weighted.target))
         .collect();
-    let engine = engine::choose(config)?;
     let crew = Crew {
         config,
         engine,
         requests: &requests,
         part,
+        hyper: hyper.as_ref(),
         progress,
         early_end: &early_end,
         rows_begin: rows_begin.as_deref(),
@@ -121,6 +123,7 @@ struct Crew<'a> {
     engine: EngineKind,
     requests: &'a [Vec<u8>],
     part: &'a Part,
+    hyper: Option<&'a HyperGround>,
     progress: &'a Progress,
     early_end: &'a EarlyEnd<'a>,
     /// Where the sink's thread looks for the begin of the measured part.
@@ -232,6 +235,7 @@ impl Crew<'_> {
             requests_bytes: self.requests,
             slots: self.part.share(u64::from(config.slots()), index) as u32,
             requests: config.requests.map(|n| self.part.share(n, index)),
+            hyper: self.hyper,
             origin_ns,
             measured_from_ns,
             until_ns: config

@@ -227,6 +227,9 @@ pub struct Summary {
     pub body_max_bytes: Option<u64>,
     /// The Server header of the first answer that had one.
     pub server_software: Option<String>,
+    /// The first reason why TLS did not come about.
+    #[serde(default)]
+    pub tls_failure: Option<String>,
     /// Durations of the answered requests.
     pub latencies: Latencies,
     /// The URLs in their order, when there are several.
@@ -268,6 +271,7 @@ impl Summary {
             body_min_bytes: None,
             body_max_bytes: None,
             server_software: None,
+            tls_failure: None,
             latencies: Default::default(),
             urls: Vec::new(),
             threads: Vec::new(),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::body::{BodyRules, BodyVerifier};
 use super::dispatch::{Fresh, StartKind};
 use crate::response::{EndOfStream, Malformed, ResponseReader};
+use crate::row::TlsFailure;
 use crate::{Outcome, Row};
 
 /// How far an attempt has come.
@@ -30,12 +31,52 @@ pub(super) enum Trouble {
     Errno(i32),
     /// The answer is not HTTP.
     Malformed(Malformed),
+    /// HTTP/2 only: the server reset the request's stream and kept the connection.
+    StreamReset,
+    /// TLS did not come about, or the server said by TLS that it does not go on.
+    Tls(TlsFailure),
+}
+
+/// What an attempt wants to know about the answer that is being read.
+pub(super) trait Answer {
+    /// Forgets the last answer.
+    fn reset(&mut self);
+    /// Status of the final answer, 0 while there is none.
+    fn status(&self) -> u16;
+    /// Bytes of all heads so far, 0 where nobody knows.
+    fn header_bytes(&self) -> u64;
+    /// Bytes of the body so far, without framing.
+    fn body_bytes(&self) -> u64;
+    /// Whether the server keeps the connection after it.
+    fn keep_alive(&self) -> bool;
+}
+
+impl Answer for ResponseReader {
+    fn reset(&mut self) {
+        ResponseReader::reset(self);
+    }
+
+    fn status(&self) -> u16 {
+        ResponseReader::status(self)
+    }
+
+    fn header_bytes(&self) -> u64 {
+        ResponseReader::header_bytes(self)
+    }
+
+    fn body_bytes(&self) -> u64 {
+        ResponseReader::body_bytes(self)
+    }
+
+    fn keep_alive(&self) -> bool {
+        ResponseReader::keep_alive(self)
+    }
 }
 
 /// The present attempt of a slot.
-pub(super) struct Exchange {
+pub(super) struct Exchange<A = ResponseReader> {
     row: Row,
-    pub(super) reader: ResponseReader,
+    pub(super) reader: A,
     /// Boxed, as it is larger than the rest and mostly absent.
     verifier: Option<Box<BodyVerifier>>,
     pub(super) stage: Stage,
@@ -47,6 +88,35 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new(thread: u16, slot: u32, remote: SocketAddr, is_head_request: bool) -> Self {
+        Self::with_reader(thread, slot, remote, ResponseReader::new(is_head_request))
+    }
+
+    /// Holds the bodies of all answers to come against the rules.
+    pub(super) fn verify_bodies(&mut self, rules: &Rc<BodyRules>) {
+        self.reader.look_at_bodies();
+        self.set_rules(rules);
+    }
+
+    /// Gives the reader the next bytes; the result is that of [`ResponseReader::feed`].
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        match &mut self.verifier {
+            None => self.reader.feed(bytes),
+            Some(verifier) => self.reader.feed_with(bytes, |piece| verifier.take(piece)),
+        }
+    }
+
+    /// What the end of the stream means: trouble, or `None` for a complete answer.
+    pub(super) fn end_of_stream(&mut self) -> Option<Trouble> {
+        match self.reader.end_of_stream() {
+            EndOfStream::Complete => None,
+            EndOfStream::Empty | EndOfStream::Cut => Some(Trouble::Closed),
+            EndOfStream::Malformed(reason) => Some(Trouble::Malformed(reason)),
+        }
+    }
+}
+
+impl<A: Answer> Exchange<A> {
+    pub(super) fn with_reader(thread: u16, slot: u32, remote: SocketAddr, reader: A) -> Self {
         let mut row = Row {
             thread,
             slot,
@@ -55,7 +125,7 @@ impl Exchange {
         row.set_remote(remote);
         Self {
             row,
-            reader: ResponseReader::new(is_head_request),
+            reader,
             verifier: None,
             stage: Stage::Idle,
             read_closed: false,
@@ -63,17 +133,16 @@ impl Exchange {
         }
     }
 
-    /// Holds the bodies of all answers to come against the rules.
-    pub(super) fn verify_bodies(&mut self, rules: &Rc<BodyRules>) {
-        self.reader.look_at_bodies();
+    /// Holds the bodies of all answers to come against the rules; [`Exchange::verify`] is
+    /// to be given their pieces.
+    pub(super) fn set_rules(&mut self, rules: &Rc<BodyRules>) {
         self.verifier = Some(Box::new(BodyVerifier::new(rules)));
     }
 
-    /// Gives the reader the next bytes; the result is that of [`ResponseReader::feed`].
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
-        match &mut self.verifier {
-            None => self.reader.feed(bytes),
-            Some(verifier) => self.reader.feed_with(bytes, |piece| verifier.take(piece)),
+    /// Takes the next piece of a body.
+    pub(super) fn verify(&mut self, piece: &[u8]) {
+        if let Some(verifier) = &mut self.verifier {
+            verifier.take(piece);
         }
     }
 
@@ -164,6 +233,19 @@ impl Exchange {
         };
     }
 
+    /// Notes that the connection can take the request.
+    pub(super) fn connected(&mut self, now_ns: u64) {
+        self.row.connected_ns = now_ns;
+        self.stage = Stage::Sending;
+    }
+
+    /// Notes how much of the request was taken so far, the first of it in a write begun
+    /// at `began_ns`.
+    pub(super) fn taken(&mut self, bytes: u64, began_ns: u64) {
+        self.row.sent_ns = began_ns;
+        self.row.request_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    }
+
     /// Whether a byte of the answer has come.
     pub(super) fn has_first_byte(&self) -> bool {
         self.row.first_byte_ns != 0
@@ -198,7 +280,8 @@ impl Exchange {
         match trouble {
             Trouble::Errno(errno) => self.row.errno = u16::try_from(errno).unwrap_or(u16::MAX),
             Trouble::Malformed(reason) => self.row.detail = reason as u8,
-            Trouble::Closed => {}
+            Trouble::Tls(failure) => self.row.detail = failure as u8,
+            Trouble::Closed | Trouble::StreamReset => {}
         }
         self.end(outcome, now_ns)
     }
@@ -206,15 +289,6 @@ impl Exchange {
     /// Ends the attempt from outside: [`Outcome::Timeout`] or [`Outcome::Aborted`].
     pub(super) fn cut_off(&mut self, outcome: Outcome, now_ns: u64) -> &Row {
         self.end(outcome, now_ns)
-    }
-
-    /// What the end of the stream means: trouble, or `None` for a complete answer.
-    pub(super) fn end_of_stream(&mut self) -> Option<Trouble> {
-        match self.reader.end_of_stream() {
-            EndOfStream::Complete => None,
-            EndOfStream::Empty | EndOfStream::Cut => Some(Trouble::Closed),
-            EndOfStream::Malformed(reason) => Some(Trouble::Malformed(reason)),
-        }
     }
 
     fn reset_reader(&mut self) {
@@ -235,9 +309,11 @@ impl Exchange {
                 libc::ECONNRESET | libc::ECONNABORTED | libc::EPIPE => Outcome::ResetConnecting,
                 _ => Outcome::ConnectFailed,
             },
+            Trouble::Tls(_) if unanswered => Outcome::ConnectFailed,
+            Trouble::StreamReset if unanswered => Outcome::ResetBeforeFirstByte,
             _ if unanswered && self.row.is_reused() => Outcome::StaleKeepAlive,
             Trouble::Errno(_) if unanswered => Outcome::ResetBeforeFirstByte,
-            Trouble::Errno(_) => Outcome::ResetInBody,
+            Trouble::Errno(_) | Trouble::StreamReset | Trouble::Tls(_) => Outcome::ResetInBody,
             Trouble::Closed if unanswered => Outcome::ClosedEarly,
             Trouble::Closed => Outcome::ShortBody,
         }

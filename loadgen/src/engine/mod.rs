@@ -11,6 +11,7 @@ mod deadlines;
 mod dispatch;
 mod epoll;
 mod exchange;
+mod hyper;
 mod schedule;
 mod socket;
 mod uring;
@@ -25,6 +26,8 @@ use socket2::SockAddr;
 use crate::recorder::Recorder;
 use crate::{Config, EngineKind, Error};
 
+pub(crate) use self::hyper::Ground as HyperGround;
+
 /// One thread's part of a run.
 pub(crate) struct Plan<'a> {
     pub(crate) config: &'a Config,
@@ -33,6 +36,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) threads: u16,
     /// The serialised request for each of the config's targets.
     pub(crate) requests_bytes: &'a [Vec<u8>],
+    /// What the engine hyper needs; `None` for the others.
+    pub(crate) hyper: Option<&'a HyperGround>,
     /// Requests under way at once.
     pub(crate) slots: u32,
     /// Requests to send after the warm-up; `None` for as many as there is time for.
@@ -99,6 +104,7 @@ pub fn available() -> Vec<EngineKind> {
     if uring::hindrance().is_none() {
         engines.push(EngineKind::IoUring);
     }
+    engines.push(EngineKind::Hyper);
     engines
 }
 
@@ -123,6 +129,16 @@ pub(crate) fn choose(config: &Config) -> Result<EngineKind, Error> {
     }
 }
 
+/// Makes what a run needs once and an engine cannot do without.
+///
+/// # Errors
+/// [`Error::BadConfig`] names what cannot be used.
+pub(crate) fn prepare(engine: EngineKind, config: &Config) -> Result<Option<HyperGround>, Error> {
+    (engine == EngineKind::Hyper)
+        .then(|| HyperGround::new(config))
+        .transpose()
+}
+
 /// Carries out a plan with an engine.
 ///
 /// # Errors
@@ -133,10 +149,11 @@ pub(crate) fn run(
     recorder: &mut Recorder<'_>,
     stop: Stop<'_>,
 ) -> io::Result<()> {
-    match engine {
-        EngineKind::Epoll => epoll::run(plan, recorder, stop),
-        EngineKind::IoUring => uring::run(plan, recorder, stop),
-        EngineKind::Hyper => Err(io::ErrorKind::Unsupported.into()),
+    match (engine, plan.hyper) {
+        (EngineKind::Epoll, _) => epoll::run(plan, recorder, stop),
+        (EngineKind::Hyper, Some(ground)) => self::hyper::run(plan, ground, recorder, stop),
+        (EngineKind::IoUring, _) => uring::run(plan, recorder, stop),
+        (EngineKind::Hyper, None) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
@@ -149,6 +166,7 @@ impl<'a> Plan<'a> {
             thread: 0,
             threads: 1,
             requests_bytes: &[],
+            hyper: None,
             slots: 1,
             requests: config.requests,
             origin_ns: 0,

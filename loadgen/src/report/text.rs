@@ -275,6 +275,9 @@ fn outcomes(out: &mut String, summary: &Summary) -> fmt::Result {
     for (outcome, count) in counted {
         writeln!(out, "{count:>10}  {}", outcome.meaning())?;
     }
+    if let Some(reason) = &summary.tls_failure {
+        writeln!(out, "{:>10}  TLS: {reason}{}", "", tls_remedy(reason))?;
+    }
     if summary.surplus > 0 {
         writeln!(
             out,
@@ -296,6 +299,20 @@ fn outcomes(out: &mut String, summary: &Summary) -> fmt::Result {
         summary.cpu_seconds(),
         summary.cpu_seconds() * 1e6 / summary.requests.max(1) as f64,
     )
+}
+
+/// What to do about a certificate that is not accepted.
+fn tls_remedy(reason: &str) -> &'static str {
+    if reason.contains("UnknownIssuer") {
+        " (name the issuer's certificate with --cacert, or accept any with --insecure)"
+    } else if reason.contains("CaUsedAsEndEntity") {
+        " (an issuer's own certificate, as openssl req -x509 makes them: accept it nevertheless \
+         with --insecure)"
+    } else if reason.contains("invalid peer certificate") {
+        " (accept it nevertheless with --insecure)"
+    } else {
+        ""
+    }
 }
 
 /// One plain sentence, and a warning for what makes the figures doubtful.

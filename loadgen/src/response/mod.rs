@@ -57,6 +57,9 @@ pub enum Malformed {
     /// 101 Switching Protocols, which nobody asked for, or a status below 100.
     #[error("status makes no sense here")]
     Status = 9,
+    /// Not HTTP/2, or against its rules.
+    #[error("not valid HTTP/2")]
+    Http2 = 10,
 }
 
 /// What the end of the connection means for the answer.

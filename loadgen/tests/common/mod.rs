@@ -224,6 +224,11 @@ pub fn each_engine(test: impl Fn()) {
     }
 }
 
+/// The engine that [`each_engine`] is at.
+pub fn engine() -> Option<EngineKind> {
+    ENGINE.get()
+}
+
 /// Says which engine a test has failed with.
 struct NameOnPanic(EngineKind);
 

@@ -7,6 +7,7 @@ mod cpus;
 pub(super) mod hold;
 mod load;
 mod output;
+mod tls;
 mod units;
 
 use anyhow::Context;
@@ -19,6 +20,7 @@ use cluster::ClusterArgs;
 use hold::HoldArgs;
 use load::{LoadArgs, Size};
 pub(super) use output::OutputArgs;
+use tls::TlsArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -54,6 +56,9 @@ pub(super) struct Args {
     pub(super) hold: HoldArgs,
 
     #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
     pub(super) output: OutputArgs,
 
     #[command(flatten)]
@@ -87,6 +92,7 @@ impl Args {
         self.ab.apply(&mut config)?;
         config.stop_if.clone_from(&self.output.stop_if);
         config.verify_body = self.check.verify_body;
+        self.tls.apply(&mut config);
         config.check()?;
         Ok(config)
     }
