@@ -30,6 +30,7 @@ mod error;
 mod histogram;
 pub mod hold;
 mod limits;
+pub mod live;
 mod outcome;
 mod pace;
 mod progress;

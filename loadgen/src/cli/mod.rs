@@ -1,11 +1,11 @@
 //! The command line: arguments to a run, a run to text, files and an exit code.
 
 mod args;
-mod progress_line;
+mod live;
 mod signals;
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -14,6 +14,7 @@ use loadgen::report::{self, JsonReport};
 use loadgen::{Error, Outcome, Progress, RowSink, RowWriter, Summary, Tee};
 
 use args::Args;
+use live::Live;
 
 /// All requests were answered with a status below 400.
 const EXIT_OK: u8 = 0;
@@ -50,14 +51,18 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     if let Some(file) = rows {
         sinks.push(Box::new(RowWriter::new(file)));
     }
+    let live = (!args.is_quiet()).then(|| Live::new(args.view.plain));
+    sinks.extend(live.iter().map(Live::sink));
     let sink = (!sinks.is_empty()).then(|| Box::new(Tee(sinks)) as Box<dyn RowSink>);
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();
     let summary = std::thread::scope(|scope| {
-        let drawn = (!args.is_quiet()).then(|| progress_line::draw(scope, &config, &progress));
+        let shown = live
+            .as_ref()
+            .map(|live| live.show(scope, &config, &progress));
         let summary = loadgen::run(&config, sink, &progress, stop);
-        drop(drawn);
+        drop(shown);
         summary
     })?;
 
@@ -112,9 +117,4 @@ fn print(text: &str) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Whether progress can be drawn in place.
-fn draws_in_place() -> bool {
-    io::stderr().is_terminal()
 }

@@ -3,6 +3,7 @@
 mod ab;
 mod load;
 mod output;
+mod view;
 
 use anyhow::Context;
 use clap::Parser;
@@ -11,6 +12,7 @@ use loadgen::{Config, Target};
 use ab::AbArgs;
 use load::LoadArgs;
 use output::OutputArgs;
+use view::ViewArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -37,6 +39,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(super) view: ViewArgs,
 
     /// http://host[:port]/path
     url: String,
