@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Pace, Target};
 
+/// The highest rate that is accepted: requests that could not be sent are counted one by one.
+const RATE_MAX: f64 = 1e7;
+
 /// The settings of a run. [`Config::new`] fills in the defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
@@ -189,8 +192,46 @@ impl Config {
         if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
             return bad("the time for connecting must be longer than 0".into());
         }
+        if self
+            .connect_timeout
+            .is_some_and(|limit| limit > self.timeout)
+        {
+            return bad("the time for connecting must not be longer than the whole timeout".into());
+        }
+        self.check_pace()?;
         self.check_targets()?;
         self.check_engine()
+    }
+
+    fn check_pace(&self) -> Result<(), Error> {
+        let bad = |text: String| Err(Error::BadConfig(text));
+        match &self.pace {
+            Pace::Open { rate, .. } if rate.max() > RATE_MAX => bad(format!(
+                "{} requests per second are more than any machine sends; at most {RATE_MAX}",
+                rate.max()
+            )),
+            Pace::Closed {
+                connections: Some(stages),
+                ..
+            } => {
+                if stages.max().round() > f64::from(self.concurrency) {
+                    return bad(format!(
+                        "the stages have up to {} connections, but the concurrency is {}",
+                        stages.max(),
+                        self.concurrency
+                    ));
+                }
+                if stages.last().round() < 1.0 && self.duration.is_none() {
+                    return bad(
+                        "the stages end without a connection, so the run might never end: \
+                         give it a duration"
+                            .into(),
+                    );
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_targets(&self) -> Result<(), Error> {
@@ -303,6 +344,19 @@ mod tests {
             |c| c.headers = vec![("Content-Length".into(), "5".into())],
             "follows from the body",
         );
+        refused(
+            |c| c.connect_timeout = Some(Duration::from_secs(31)),
+            "connecting",
+        );
+        let open = |rate| Pace::Open {
+            arrivals: crate::Arrivals::Constant,
+            rate: crate::Profile::constant(rate),
+        };
+        let mut fast = config();
+        fast.pace = open(2e7);
+        assert!(fast.check().is_err());
+        fast.pace = open(1e7);
+        fast.check().expect("the highest rate");
         refused(|c| c.targets[0].target.path = "/a b".into(), "path");
         refused(|c| c.targets[0].target.path = String::new(), "path");
         refused(|c| c.targets[0].target.host = "a\r\nb".into(), "host");

@@ -51,6 +51,16 @@ pub enum Error {
         /// The system's reason.
         reason: String,
     },
+    /// The load threads were ready only after the time to begin.
+    #[error(
+        "the time to begin had passed {:.3} ms before the load threads were ready; is the machine \
+         too busy?",
+        *late_ns as f64 / 1e6
+    )]
+    BeginPassed {
+        /// By so much.
+        late_ns: u64,
+    },
     /// A load thread could not be started.
     #[error("cannot start a load thread: {0}")]
     Thread(io::Error),

@@ -24,6 +24,7 @@
 //! ```
 
 pub mod clock;
+pub mod cluster;
 mod config;
 mod engine;
 mod error;
@@ -33,6 +34,7 @@ mod limits;
 pub mod live;
 mod outcome;
 mod pace;
+mod part;
 mod progress;
 mod recorder;
 pub mod report;
@@ -51,10 +53,11 @@ pub use histogram::Histogram;
 pub use limits::raise_open_file_limit;
 pub use outcome::Outcome;
 pub use pace::{Arrivals, Pace, Profile, Stage};
+pub use part::Part;
 pub use progress::Progress;
 pub use response::Malformed;
 pub use row::{Row, RowReader};
-pub use run::run;
+pub use run::{run, run_part};
 pub use sink::{RowSink, RowWriter, Tee};
 pub use summary::Summary;
 pub use target::{Resolved, Target};

@@ -102,6 +102,13 @@ impl Profile {
         self.0.iter().map(|stage| stage.duration).sum()
     }
 
+    /// Its highest value.
+    #[must_use]
+    pub fn max(&self) -> f64 {
+        let values = self.0.iter().flat_map(|stage| [stage.from, stage.to]);
+        values.fold(0.0, f64::max)
+    }
+
     /// Its value `at_s` seconds after its begin.
     #[must_use]
     pub fn value_at(&self, at_s: f64) -> f64 {
@@ -154,7 +161,9 @@ impl Profile {
         (self.last() > 0.0).then(|| begin_s + left / self.last())
     }
 
-    fn last(&self) -> f64 {
+    /// The value that stays after the last stage.
+    #[must_use]
+    pub fn last(&self) -> f64 {
         self.0.last().map_or(0.0, |stage| stage.to)
     }
 }
@@ -201,6 +210,7 @@ mod tests {
         assert_eq!(values, [0.0, 50.0, 50.0, 25.0, 0.0]);
         assert_eq!(Profile::constant(7.0).value_at(3.0), 7.0);
         assert_eq!(profile().duration(), Duration::from_secs(16));
+        assert_eq!((profile().max(), profile().last()), (100.0, 0.0));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Tally {
     bytes_body: u64,
     bytes_sent: u64,
     body_bytes_range: Option<(u64, u64)>,
+    /// When the first request began, and when it was due.
+    first: Option<(u64, u64)>,
     pub(crate) ended_ns: u64,
     pub(crate) rows_recorded: u64,
     /// Counted by the engine.
@@ -107,7 +109,25 @@ impl Tally {
         self.outcomes.sum_where(|_| true) - self.retries
     }
 
+    /// How long after it could the first request of a run that began at `origin_ns` did
+    /// begin.
+    pub(crate) fn begin_late_ns(&self, origin_ns: u64) -> Option<u64> {
+        let (start_ns, intended_ns) = self.first?;
+        let due_ns = if self.is_open_loop {
+            intended_ns
+        } else {
+            origin_ns
+        };
+        Some(start_ns.saturating_sub(due_ns))
+    }
+
     fn count(&mut self, row: &Row) {
+        if self
+            .first
+            .is_none_or(|(start_ns, _)| row.start_ns < start_ns)
+        {
+            self.first = Some((row.start_ns, row.intended_ns));
+        }
         if row.is_warm_up() {
             self.warm_up += 1;
             return;
@@ -282,6 +302,23 @@ mod tests {
         }
         // The last one was not sent again: it ended as it is.
         assert_eq!(recorder.finish().requests(), 2);
+    }
+
+    #[test]
+    fn the_first_requests_lateness_is_told() {
+        let progress = Progress::new();
+        for (is_open_loop, late_ns) in [(false, 1000), (true, 300)] {
+            let mut recorder = Recorder::new(None, &progress, is_open_loop);
+            for start_ns in [7000, 5000, 6000] {
+                recorder.record(&Row {
+                    intended_ns: start_ns - 300,
+                    ..answered(start_ns)
+                });
+            }
+            assert_eq!(recorder.finish().begin_late_ns(4000), Some(late_ns));
+        }
+        let idle = Recorder::new(None, &progress, false);
+        assert_eq!(idle.finish().begin_late_ns(4000), None);
     }
 
     #[test]

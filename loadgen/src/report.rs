@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::FleetReport;
 use crate::{Config, Histogram, Outcome, Summary};
 
 /// The percentiles of ab's table.
@@ -24,6 +25,9 @@ pub struct JsonReport {
     pub concurrency: u32,
     /// Whether connections were used again.
     pub keep_alive: bool,
+    /// Who did what, in a run on several machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<FleetReport>,
     /// The figures.
     #[serde(flatten)]
     pub summary: Summary,
@@ -40,6 +44,7 @@ impl JsonReport {
             method: config.method.clone(),
             concurrency: config.concurrency,
             keep_alive: config.keep_alive,
+            workers: None,
             summary,
         }
     }

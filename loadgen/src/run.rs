@@ -7,14 +7,14 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::clock::{monotonic_ns, thread_cpu_ns, thread_run_delay_ns};
+use crate::clock::{monotonic_ns, sleep_until, thread_cpu_ns, thread_run_delay_ns};
 use crate::engine::{Plan, Stop, nanos};
 use crate::limits::check_open_files;
 use crate::recorder::{Recorder, Tally};
 use crate::request::serialise;
 use crate::sink::{RowPort, RowPump};
 use crate::summary::{Summary, ThreadSummary};
-use crate::{Config, EngineKind, Error, Progress, RowSink, engine};
+use crate::{Config, EngineKind, Error, Part, Progress, RowSink, engine};
 
 /// Sends the requests of `config` and returns when every one of them has an outcome,
 /// when the duration is over, or soon after `stop` was set (at most about 0.1 s).
@@ -31,9 +31,24 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Summary, Error> {
     config.check()?;
-    let slots = config.slots();
-    let threads = config.threads.min(slots as usize);
-    check_open_files(slots, threads)?;
+    run_part(config, &Part::whole(config), sink, progress, stop)
+}
+
+/// Like [`run`], but only a part of a run that other processes carry out the rest of.
+/// The threads' number of the config does not matter here.
+///
+/// # Errors
+/// Those of [`run`], and [`Error::BeginPassed`] when the time to begin came before the
+/// threads were ready.
+pub fn run_part(
+    config: &Config,
+    part: &Part,
+    sink: Option<Box<dyn RowSink>>,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> Result<Summary, Error> {
+    check_part(config, part)?;
+    let threads = usize::from(part.threads);
     let (pump, ports) = match sink {
         Some(sink) => {
             let (pump, ports) = RowPump::start(sink, threads)?;
@@ -52,7 +67,7 @@ pub fn run(
         config,
         engine,
         requests: &requests,
-        threads,
+        part,
         progress,
         stop: Stop {
             wished: stop,
@@ -77,6 +92,14 @@ pub fn run(
     Ok(summary)
 }
 
+/// Finds what would keep a part from being carried out here.
+pub(crate) fn check_part(config: &Config, part: &Part) -> Result<(), Error> {
+    config.check()?;
+    part.check(config)?;
+    let slots = part.share_of_all(u64::from(config.slots()));
+    check_open_files(slots as u32, usize::from(part.threads))
+}
+
 type ThreadResult = (Tally, ThreadSummary);
 
 /// What the load threads have in common; nothing in it is written while they run,
@@ -85,7 +108,7 @@ struct Crew<'a> {
     config: &'a Config,
     engine: EngineKind,
     requests: &'a [Vec<u8>],
-    threads: usize,
+    part: &'a Part,
     progress: &'a Progress,
     stop: Stop<'a>,
 }
@@ -118,8 +141,15 @@ impl Crew<'_> {
         }
         drop(ready);
         // Each thread reports once; a thread that failed reports no readiness.
-        let all_ready = readiness.iter().take(handles.len()).count() == self.threads;
-        let started_ns = monotonic_ns();
+        let all_ready =
+            readiness.iter().take(handles.len()).count() == usize::from(self.part.threads);
+        let now_ns = monotonic_ns();
+        let started_ns = self.part.begin_ns.unwrap_or(now_ns);
+        if started_ns < now_ns {
+            trouble = trouble.or(Some(Error::BeginPassed {
+                late_ns: now_ns - started_ns,
+            }));
+        }
         if all_ready && trouble.is_none() {
             for gate in &gates {
                 // Fails only if the thread died, which joining will show.
@@ -157,21 +187,25 @@ impl Crew<'_> {
             pin(cpu)?;
         }
         let mut recorder = Recorder::new(port, self.progress, config.pace.is_open());
-        let number = u16::try_from(index).unwrap_or(u16::MAX);
+        let index_here = u16::try_from(index).unwrap_or(u16::MAX);
+        let number = self.part.first_thread.saturating_add(index_here);
         // Fails only if the main thread died.
         let _ = ready.send(());
         let Ok(origin_ns) = go.recv() else {
             // Another thread could not be started, and says why.
             return Ok((recorder.finish(), idle_thread(number, cpu)));
         };
+        if !sleep_until(origin_ns, || self.stop.is_set()) {
+            return Ok((recorder.finish(), idle_thread(number, cpu)));
+        }
         let measured_from_ns = origin_ns.saturating_add(nanos(config.warm_up));
         let plan = Plan {
             config,
             thread: number,
-            threads: u16::try_from(self.threads).unwrap_or(u16::MAX),
+            threads: self.part.threads_in_all,
             requests_bytes: self.requests,
-            slots: share(u64::from(config.slots()), self.threads, index) as u32,
-            requests: config.requests.map(|n| share(n, self.threads, index)),
+            slots: self.part.share(u64::from(config.slots()), index) as u32,
+            requests: config.requests.map(|n| self.part.share(n, index)),
             origin_ns,
             measured_from_ns,
             until_ns: config
@@ -191,6 +225,7 @@ impl Crew<'_> {
                 .zip(delay_before_ns)
                 .map(|(after, before)| after.saturating_sub(before)),
             requests: tally.requests(),
+            begin_late_ns: tally.begin_late_ns(origin_ns),
             ..idle_thread(number, cpu)
         };
         Ok((tally, summary))
@@ -205,10 +240,11 @@ fn idle_thread(thread: u16, cpu: Option<usize>) -> ThreadSummary {
         cpu_ns: 0,
         run_delay_ns: None,
         requests: 0,
+        begin_late_ns: None,
     }
 }
 
-fn empty_summary(started_ns: u64, engine: EngineKind) -> Summary {
+pub(crate) fn empty_summary(started_ns: u64, engine: EngineKind) -> Summary {
     Summary {
         started_ns,
         ended_ns: started_ns,
@@ -234,12 +270,6 @@ fn empty_summary(started_ns: u64, engine: EngineKind) -> Summary {
     }
 }
 
-/// The part of `total` that falls to thread `index`: parts differ by one at most.
-fn share(total: u64, threads: usize, index: usize) -> u64 {
-    let (threads, index) = (threads as u64, index as u64);
-    total / threads + u64::from(index < total % threads)
-}
-
 fn pin(cpu: usize) -> Result<(), Error> {
     let mut set = CpuSet::new();
     set.set(cpu)
@@ -248,21 +278,4 @@ fn pin(cpu: usize) -> Result<(), Error> {
             cpu,
             reason: errno.desc().to_owned(),
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_add_up_and_differ_by_one_at_most() {
-        for total in [1_u64, 5, 1000, 10_007] {
-            for threads in 1..=7 {
-                let shares: Vec<u64> = (0..threads).map(|i| share(total, threads, i)).collect();
-                assert_eq!(shares.iter().sum::<u64>(), total);
-                let (min, max) = (shares.iter().min(), shares.iter().max());
-                assert!(max.expect("some") - min.expect("some") <= 1);
-            }
-        }
-    }
 }

@@ -118,6 +118,10 @@ pub struct ThreadSummary {
     pub run_delay_ns: Option<u64>,
     /// Requests it sent; stale attempts not counted.
     pub requests: u64,
+    /// How long after it could its first request began: after the begin of the run, in
+    /// an open loop after it was due. `None` without any request.
+    #[serde(default)]
+    pub begin_late_ns: Option<u64>,
 }
 
 impl ThreadSummary {

@@ -1,6 +1,6 @@
 //! Where the requests go.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,30 @@ impl Target {
     /// # Errors
     /// Those of [`Target::parse`].
     pub fn parse_with(url: &str, known: &[Resolved]) -> Result<Self, Error> {
+        Self::parse_by(url, |host, port| {
+            let known = known
+                .iter()
+                .find(|known| known.host.eq_ignore_ascii_case(host) && known.port == port);
+            match known {
+                Some(known) => Ok(SocketAddr::new(known.ip, port)),
+                None => resolve(host, port),
+            }
+        })
+    }
+
+    /// Like [`Target::parse`], but the host is not looked up: its address is 0.0.0.0. For
+    /// runs that connect to a socket of the file system.
+    ///
+    /// # Errors
+    /// [`Error::BadUrl`] names the part that is wrong.
+    pub fn parse_unresolved(url: &str) -> Result<Self, Error> {
+        Self::parse_by(url, |_, port| Ok((Ipv4Addr::UNSPECIFIED, port).into()))
+    }
+
+    fn parse_by(
+        url: &str,
+        address: impl FnOnce(&str, u16) -> Result<SocketAddr, Error>,
+    ) -> Result<Self, Error> {
         let bad = |reason: &str| Error::BadUrl {
             url: url.to_owned(),
             reason: reason.to_owned(),
@@ -65,16 +89,9 @@ impl Target {
         let usual_port = if tls { 443 } else { 80 };
         let (host, port) = split_authority(authority, usual_port).map_err(bad)?;
         let path = request_path(path).map_err(bad)?;
-        let known = known
-            .iter()
-            .find(|known| known.host.eq_ignore_ascii_case(&host) && known.port == port);
-        let addr = match known {
-            Some(known) => SocketAddr::new(known.ip, port),
-            None => resolve(&host, port)?,
-        };
         Ok(Self {
             tls,
-            addr,
+            addr: address(&host, port)?,
             host,
             path,
         })

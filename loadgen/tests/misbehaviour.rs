@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use common::{Connection, OK, Server, config, outcomes, run, run_until};
+use common::{Connection, OK, Server, config, each_engine, outcomes, run, run_until};
 use loadgen::{Malformed, Outcome, Row};
 use nix::sys::socket::{Backlog, listen};
 
@@ -34,195 +34,221 @@ fn always(behaviour: fn(Connection), outcome: Outcome) -> Vec<Row> {
 
 #[test]
 fn a_closed_port_refuses() {
-    let addr = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("bound")
-    };
-    let (summary, rows) = run(&config(addr, 100, 10));
-    assert_eq!(outcomes(&summary), [(Outcome::Refused, 100)]);
-    assert_eq!((summary.connections_opened, summary.bytes_sent), (0, 0));
-    for row in rows {
-        assert_eq!(i32::from(row.errno), libc::ECONNREFUSED);
-        assert_eq!((row.connected_ns, row.sent_ns), (0, 0));
-        assert!(row.local_port != 0 && row.connect_start_ns != 0);
-    }
+    each_engine(|| {
+        let addr = {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            listener.local_addr().expect("bound")
+        };
+        let (summary, rows) = run(&config(addr, 100, 10));
+        assert_eq!(outcomes(&summary), [(Outcome::Refused, 100)]);
+        assert_eq!((summary.connections_opened, summary.bytes_sent), (0, 0));
+        for row in rows {
+            assert_eq!(i32::from(row.errno), libc::ECONNREFUSED);
+            assert_eq!((row.connected_ns, row.sent_ns), (0, 0));
+            assert!(row.local_port != 0 && row.connect_start_ns != 0);
+        }
+    });
 }
 
 #[test]
 fn an_address_without_a_way_is_another_failure_to_connect() {
-    // TCP does not connect to the broadcast address; the kernel says so at once.
-    let (summary, rows) = run(&config(
-        "255.255.255.255:9".parse().expect("address"),
-        20,
-        4,
-    ));
-    assert_eq!(outcomes(&summary), [(Outcome::ConnectFailed, 20)]);
-    assert!(rows.iter().all(|row| row.errno != 0));
+    each_engine(|| {
+        // TCP does not connect to the broadcast address; the kernel says so at once.
+        let (summary, rows) = run(&config(
+            "255.255.255.255:9".parse().expect("address"),
+            20,
+            4,
+        ));
+        assert_eq!(outcomes(&summary), [(Outcome::ConnectFailed, 20)]);
+        assert!(rows.iter().all(|row| row.errno != 0));
+    });
 }
 
 #[test]
 fn a_reset_after_the_request_comes_before_the_first_byte() {
-    let rows = always(
-        |mut connection| {
-            connection.request();
-            connection.reset();
-        },
-        Outcome::ResetBeforeFirstByte,
-    );
-    for row in rows {
-        assert!(row.sent_ns != 0 && row.first_byte_ns == 0);
-        assert_eq!(i32::from(row.errno), libc::ECONNRESET);
-    }
+    each_engine(|| {
+        let rows = always(
+            |mut connection| {
+                connection.request();
+                connection.reset();
+            },
+            Outcome::ResetBeforeFirstByte,
+        );
+        for row in rows {
+            assert!(row.sent_ns != 0 && row.first_byte_ns == 0);
+            assert_eq!(i32::from(row.errno), libc::ECONNRESET);
+        }
+    });
 }
 
 #[test]
 fn a_reset_inside_the_body_keeps_what_came_before() {
-    let rows = always(
-        |mut connection| {
-            connection.request();
-            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf");
-            connection.reset();
-        },
-        Outcome::ResetInBody,
-    );
-    for row in rows {
-        assert!(row.first_byte_ns != 0 && row.last_byte_ns == 0);
-        assert_eq!((row.status, row.body_bytes), (200, 4));
-    }
+    each_engine(|| {
+        let rows = always(
+            |mut connection| {
+                connection.request();
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf");
+                connection.reset();
+            },
+            Outcome::ResetInBody,
+        );
+        for row in rows {
+            assert!(row.first_byte_ns != 0 && row.last_byte_ns == 0);
+            assert_eq!((row.status, row.body_bytes), (200, 4));
+        }
+    });
 }
 
 #[test]
 fn a_close_without_an_answer_on_a_fresh_connection_is_early() {
-    let rows = always(
-        |mut connection| {
-            connection.request();
-        },
-        Outcome::ClosedEarly,
-    );
-    assert!(rows.iter().all(|row| row.first_byte_ns == 0));
+    each_engine(|| {
+        let rows = always(
+            |mut connection| {
+                connection.request();
+            },
+            Outcome::ClosedEarly,
+        );
+        assert!(rows.iter().all(|row| row.first_byte_ns == 0));
+    });
 }
 
 #[test]
 fn a_close_inside_the_body_is_a_short_body() {
-    let rows = always(
-        |mut connection| {
-            connection.request();
-            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
-            connection.send(&[b'x'; 500]);
-        },
-        Outcome::ShortBody,
-    );
-    assert!(rows.iter().all(|row| row.body_bytes == 500));
+    each_engine(|| {
+        let rows = always(
+            |mut connection| {
+                connection.request();
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+                connection.send(&[b'x'; 500]);
+            },
+            Outcome::ShortBody,
+        );
+        assert!(rows.iter().all(|row| row.body_bytes == 500));
+    });
 }
 
 #[test]
 fn a_close_inside_the_head_or_a_chunk_is_short_too() {
-    always(
-        |mut connection| {
-            connection.request();
-            connection.send(b"HTTP/1.1 200 OK\r\nContent-");
-        },
-        Outcome::ShortBody,
-    );
-    always(
-        |mut connection| {
-            connection.request();
-            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
-        },
-        Outcome::ShortBody,
-    );
+    each_engine(|| {
+        always(
+            |mut connection| {
+                connection.request();
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-");
+            },
+            Outcome::ShortBody,
+        );
+        always(
+            |mut connection| {
+                connection.request();
+                connection
+                    .send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+            },
+            Outcome::ShortBody,
+        );
+    });
 }
 
 #[test]
 fn garbage_is_malformed_and_says_why() {
-    let rows = always(
-        |mut connection| {
-            connection.request();
-            connection.send(b"garbage, not HTTP");
-            connection.stall();
-        },
-        Outcome::Malformed,
-    );
-    assert!(rows.iter().all(|row| row.detail == Malformed::Head as u8));
-    let rows = always(
-        |mut connection| {
-            connection.request();
-            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
-            connection.stall();
-        },
-        Outcome::Malformed,
-    );
-    let conflicting = Malformed::ConflictingLengths as u8;
-    assert!(rows.iter().all(|row| row.detail == conflicting));
+    each_engine(|| {
+        let rows = always(
+            |mut connection| {
+                connection.request();
+                connection.send(b"garbage, not HTTP");
+                connection.stall();
+            },
+            Outcome::Malformed,
+        );
+        assert!(rows.iter().all(|row| row.detail == Malformed::Head as u8));
+        let rows = always(
+            |mut connection| {
+                connection.request();
+                connection
+                    .send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
+                connection.stall();
+            },
+            Outcome::Malformed,
+        );
+        let conflicting = Malformed::ConflictingLengths as u8;
+        assert!(rows.iter().all(|row| row.detail == conflicting));
+    });
 }
 
 #[test]
 fn a_head_without_end_is_malformed() {
-    let rows = always(
-        |mut connection| {
-            connection.request();
-            connection.send(b"HTTP/1.1 200 OK\r\nX: ");
-            connection.send(&[b'x'; 100_000]);
-            connection.stall();
-        },
-        Outcome::Malformed,
-    );
-    assert!(
-        rows.iter()
-            .all(|row| row.detail == Malformed::HeadTooLong as u8)
-    );
+    each_engine(|| {
+        let rows = always(
+            |mut connection| {
+                connection.request();
+                connection.send(b"HTTP/1.1 200 OK\r\nX: ");
+                connection.send(&[b'x'; 100_000]);
+                connection.stall();
+            },
+            Outcome::Malformed,
+        );
+        assert!(
+            rows.iter()
+                .all(|row| row.detail == Malformed::HeadTooLong as u8)
+        );
+    });
 }
 
 #[test]
 fn every_second_connection_closed_leaves_the_others_answered() {
-    let server = Server::start(|mut connection| {
-        connection.request();
-        if connection.number % 2 == 0 {
-            connection.send(OK);
-            connection.stall();
-        }
+    each_engine(|| {
+        let server = Server::start(|mut connection| {
+            connection.request();
+            if connection.number % 2 == 0 {
+                connection.send(OK);
+                connection.stall();
+            }
+        });
+        let (summary, _) = run(&server.config(100, 10));
+        assert_eq!(
+            outcomes(&summary),
+            [(Outcome::Ok, 50), (Outcome::ClosedEarly, 50)]
+        );
+        assert_eq!(server.requests(), 100);
     });
-    let (summary, _) = run(&server.config(100, 10));
-    assert_eq!(
-        outcomes(&summary),
-        [(Outcome::Ok, 50), (Outcome::ClosedEarly, 50)]
-    );
-    assert_eq!(server.requests(), 100);
 }
 
 #[test]
 fn surplus_bytes_leave_the_answer_valid_and_end_the_connection() {
-    let server = Server::answering(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloand something nobody asked for",
-    );
-    let mut config = server.config(20, 2);
-    config.keep_alive = true;
-    let (summary, rows) = run(&config);
-    assert_eq!(outcomes(&summary), [(Outcome::Ok, 20)]);
-    assert_eq!((summary.surplus, summary.connections_opened), (20, 20));
-    assert!(rows.iter().all(|row| row.body_bytes == 5));
+    each_engine(|| {
+        let server = Server::answering(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloand something nobody asked for",
+        );
+        let mut config = server.config(20, 2);
+        config.keep_alive = true;
+        let (summary, rows) = run(&config);
+        assert_eq!(outcomes(&summary), [(Outcome::Ok, 20)]);
+        assert_eq!((summary.surplus, summary.connections_opened), (20, 20));
+        assert!(rows.iter().all(|row| row.body_bytes == 5));
+    });
 }
 
 #[test]
 fn surplus_bytes_behind_a_body_dropped_in_the_kernel_are_seen() {
-    let server = Server::start(|mut connection| {
-        while connection.request().is_some() {
-            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n");
-            connection.send(&[b'x'; 200_007]);
-        }
+    each_engine(|| {
+        let server = Server::start(|mut connection| {
+            while connection.request().is_some() {
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n");
+                connection.send(&[b'x'; 200_007]);
+            }
+        });
+        let mut config = server.config(20, 2);
+        config.keep_alive = true;
+        let (summary, rows) = run(&config);
+        assert!(
+            rows.iter()
+                .all(|row| row.body_bytes == 200_000 || row.outcome == Outcome::Malformed)
+        );
+        // Surplus that comes later than the body meets the next request of its connection;
+        // either way no request goes on over a connection that is out of step.
+        let malformed = summary.outcomes.get(Outcome::Malformed);
+        assert_eq!(summary.outcomes.get(Outcome::Ok) + malformed, 20);
+        assert!(summary.surplus + malformed > 0);
     });
-    let mut config = server.config(20, 2);
-    config.keep_alive = true;
-    let (summary, rows) = run(&config);
-    assert!(
-        rows.iter()
-            .all(|row| row.body_bytes == 200_000 || row.outcome == Outcome::Malformed)
-    );
-    // Surplus that comes later than the body meets the next request of its connection;
-    // either way no request goes on over a connection that is out of step.
-    let malformed = summary.outcomes.get(Outcome::Malformed);
-    assert_eq!(summary.outcomes.get(Outcome::Ok) + malformed, 20);
-    assert!(summary.surplus + malformed > 0);
 }
 
 /// Answers `answers` requests on each connection, takes one more, and ends the
@@ -243,164 +269,180 @@ fn answering_some(answers: u32, end: fn(Connection)) -> Server {
 
 #[test]
 fn a_stale_keep_alive_connection_is_retried_and_no_failure() {
-    for end in [drop as fn(Connection), Connection::reset] {
-        let server = answering_some(3, end);
-        let mut config = server.config(30, 1);
-        config.keep_alive = true;
-        let (summary, rows) = run(&config);
-        // Ten connections of three answers; all but the last one saw a fourth request.
-        assert_eq!(
-            outcomes(&summary),
-            [(Outcome::Ok, 30), (Outcome::StaleKeepAlive, 9)]
-        );
-        assert_eq!((summary.stale_retries, summary.failed()), (9, 0));
-        assert_eq!((summary.connections_opened, server.requests()), (10, 39));
-        for pair in rows.windows(2) {
-            let (row, next) = (pair[0], pair[1]);
-            assert_eq!(row.outcome == Outcome::StaleKeepAlive, next.is_retry());
-            if next.is_retry() {
-                assert_eq!((row.ordinal, next.ordinal), (3, 0));
-                assert_eq!(row.start_ns, next.start_ns, "the request began only once");
-                assert!(next.connect_start_ns >= row.end_ns);
+    each_engine(|| {
+        for end in [drop as fn(Connection), Connection::reset] {
+            let server = answering_some(3, end);
+            let mut config = server.config(30, 1);
+            config.keep_alive = true;
+            let (summary, rows) = run(&config);
+            // Ten connections of three answers; all but the last one saw a fourth request.
+            assert_eq!(
+                outcomes(&summary),
+                [(Outcome::Ok, 30), (Outcome::StaleKeepAlive, 9)]
+            );
+            assert_eq!((summary.stale_retries, summary.failed()), (9, 0));
+            assert_eq!((summary.connections_opened, server.requests()), (10, 39));
+            for pair in rows.windows(2) {
+                let (row, next) = (pair[0], pair[1]);
+                assert_eq!(row.outcome == Outcome::StaleKeepAlive, next.is_retry());
+                if next.is_retry() {
+                    assert_eq!((row.ordinal, next.ordinal), (3, 0));
+                    assert_eq!(row.start_ns, next.start_ns, "the request began only once");
+                    assert!(next.connect_start_ns >= row.end_ns);
+                }
             }
         }
-    }
+    });
 }
 
 #[test]
 fn a_connection_closed_right_after_its_answer_fails_nobody() {
-    // Whether the client has seen the close when it sends again is a race; both ways
-    // all requests are answered in the end.
-    let server = Server::answering_once(OK);
-    let mut config = server.config(200, 10);
-    config.keep_alive = true;
-    let (summary, _) = run(&config);
-    assert_eq!(summary.outcomes.get(Outcome::Ok), 200);
-    assert_eq!(summary.failed(), 0);
-    assert_eq!(summary.connections_opened, 200);
+    each_engine(|| {
+        // Whether the client has seen the close when it sends again is a race; both ways
+        // all requests are answered in the end.
+        let server = Server::answering_once(OK);
+        let mut config = server.config(200, 10);
+        config.keep_alive = true;
+        let (summary, _) = run(&config);
+        assert_eq!(summary.outcomes.get(Outcome::Ok), 200);
+        assert_eq!(summary.failed(), 0);
+        assert_eq!(summary.connections_opened, 200);
+    });
 }
 
 #[test]
 fn a_retry_that_fails_is_a_failure_and_is_not_retried_again() {
-    let server = Server::start(|mut connection| {
-        connection.request();
-        if connection.number == 0 {
-            connection.send(OK);
+    each_engine(|| {
+        let server = Server::start(|mut connection| {
             connection.request();
-        }
+            if connection.number == 0 {
+                connection.send(OK);
+                connection.request();
+            }
+        });
+        let mut config = server.config(2, 1);
+        config.keep_alive = true;
+        let (summary, rows) = run(&config);
+        let expected = [
+            (Outcome::Ok, 1),
+            (Outcome::ClosedEarly, 1),
+            (Outcome::StaleKeepAlive, 1),
+        ];
+        assert_eq!(outcomes(&summary), expected);
+        assert!(rows[2].is_retry() && rows[2].outcome == Outcome::ClosedEarly);
     });
-    let mut config = server.config(2, 1);
-    config.keep_alive = true;
-    let (summary, rows) = run(&config);
-    let expected = [
-        (Outcome::Ok, 1),
-        (Outcome::ClosedEarly, 1),
-        (Outcome::StaleKeepAlive, 1),
-    ];
-    assert_eq!(outcomes(&summary), expected);
-    assert!(rows[2].is_retry() && rows[2].outcome == Outcome::ClosedEarly);
 }
 
 #[test]
 fn an_answer_that_never_comes_times_out_and_the_run_goes_on() {
-    let server = Server::start(|mut connection| {
-        connection.request();
-        connection.stall();
+    each_engine(|| {
+        let server = Server::start(|mut connection| {
+            connection.request();
+            connection.stall();
+        });
+        let mut config = server.config(10, 5);
+        config.timeout = Duration::from_millis(100);
+        config.keep_alive = true;
+        let (summary, rows) = run(&config);
+        assert_eq!(outcomes(&summary), [(Outcome::Timeout, 10)]);
+        for row in rows {
+            assert!(row.sent_ns != 0 && row.first_byte_ns == 0);
+            assert!(row.end_ns - row.start_ns >= 100_000_000);
+        }
     });
-    let mut config = server.config(10, 5);
-    config.timeout = Duration::from_millis(100);
-    config.keep_alive = true;
-    let (summary, rows) = run(&config);
-    assert_eq!(outcomes(&summary), [(Outcome::Timeout, 10)]);
-    for row in rows {
-        assert!(row.sent_ns != 0 && row.first_byte_ns == 0);
-        assert!(row.end_ns - row.start_ns >= 100_000_000);
-    }
 }
 
 #[test]
 fn a_body_that_stalls_or_never_ends_times_out() {
-    let stalling = Server::start(|mut connection| {
-        connection.request();
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-        connection.stall();
-    });
-    let endless = Server::start(|mut connection| {
-        connection.request();
-        connection.send(b"HTTP/1.1 200 OK\r\n\r\n");
-        use std::io::Write;
-        while connection.stream.write_all(&[b'x'; 65536]).is_ok() {}
-    });
-    let endless_chunks = Server::start(|mut connection| {
-        connection.request();
-        connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        use std::io::Write;
-        let chunks = b"1\r\nx\r\n".repeat(10_000);
-        while connection.stream.write_all(&chunks).is_ok() {}
-    });
-    for server in [stalling, endless, endless_chunks] {
-        let mut config = server.config(4, 2);
-        config.timeout = Duration::from_millis(100);
-        let (summary, rows) = run(&config);
-        assert_eq!(outcomes(&summary), [(Outcome::Timeout, 4)]);
-        for row in rows {
-            assert!(row.first_byte_ns != 0 && row.status == 200 && row.body_bytes > 0);
+    each_engine(|| {
+        let stalling = Server::start(|mut connection| {
+            connection.request();
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+            connection.stall();
+        });
+        let endless = Server::start(|mut connection| {
+            connection.request();
+            connection.send(b"HTTP/1.1 200 OK\r\n\r\n");
+            use std::io::Write;
+            while connection.stream.write_all(&[b'x'; 65536]).is_ok() {}
+        });
+        let endless_chunks = Server::start(|mut connection| {
+            connection.request();
+            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            use std::io::Write;
+            let chunks = b"1\r\nx\r\n".repeat(10_000);
+            while connection.stream.write_all(&chunks).is_ok() {}
+        });
+        for server in [stalling, endless, endless_chunks] {
+            let mut config = server.config(4, 2);
+            config.timeout = Duration::from_millis(100);
+            let (summary, rows) = run(&config);
+            assert_eq!(outcomes(&summary), [(Outcome::Timeout, 4)]);
+            for row in rows {
+                assert!(row.first_byte_ns != 0 && row.status == 200 && row.body_bytes > 0);
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn a_connection_that_is_never_accepted_times_out_while_connecting() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    // A queue of one: the kernel takes the first connections and drops the others.
-    listen(&listener, Backlog::new(0).expect("small")).expect("listening");
-    let mut config = config(listener.local_addr().expect("bound"), 10, 10);
-    config.timeout = Duration::from_millis(300);
-    let (summary, rows) = run(&config);
-    assert_eq!(outcomes(&summary), [(Outcome::Timeout, 10)]);
-    let connected = rows.iter().filter(|row| row.connected_ns != 0).count();
-    assert!(
-        (1..10).contains(&connected),
-        "{connected} got into the queue"
-    );
-    assert!(rows.iter().all(|row| row.local_port != 0));
+    each_engine(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        // A queue of one: the kernel takes the first connections and drops the others.
+        listen(&listener, Backlog::new(0).expect("small")).expect("listening");
+        let mut config = config(listener.local_addr().expect("bound"), 10, 10);
+        config.timeout = Duration::from_millis(300);
+        let (summary, rows) = run(&config);
+        assert_eq!(outcomes(&summary), [(Outcome::Timeout, 10)]);
+        let connected = rows.iter().filter(|row| row.connected_ns != 0).count();
+        assert!(
+            (1..10).contains(&connected),
+            "{connected} got into the queue"
+        );
+        assert!(rows.iter().all(|row| row.local_port != 0));
+    });
 }
 
 #[test]
 fn a_run_that_is_stopped_lists_what_was_under_way() {
-    let (tell, told) = channel();
-    let server = Server::start(move |mut connection| {
-        connection.request();
-        tell.send(()).expect("the test waits");
-        connection.stall();
+    each_engine(|| {
+        let (tell, told) = channel();
+        let server = Server::start(move |mut connection| {
+            connection.request();
+            tell.send(()).expect("the test waits");
+            connection.stall();
+        });
+        let config = server.config(1000, 5);
+        let stop = AtomicBool::new(false);
+        let (summary, rows) = std::thread::scope(|scope| {
+            let run = scope.spawn(|| run_until(&config, &stop));
+            for _ in 0..5 {
+                told.recv().expect("a request");
+            }
+            stop.store(true, Ordering::Relaxed);
+            run.join().expect("no panic")
+        });
+        assert_eq!(outcomes(&summary), [(Outcome::Aborted, 5)]);
+        assert_eq!((summary.failed(), rows.len()), (0, 5));
     });
-    let config = server.config(1000, 5);
-    let stop = AtomicBool::new(false);
-    let (summary, rows) = std::thread::scope(|scope| {
-        let run = scope.spawn(|| run_until(&config, &stop));
-        for _ in 0..5 {
-            told.recv().expect("a request");
-        }
-        stop.store(true, Ordering::Relaxed);
-        run.join().expect("no panic")
-    });
-    assert_eq!(outcomes(&summary), [(Outcome::Aborted, 5)]);
-    assert_eq!((summary.failed(), rows.len()), (0, 5));
 }
 
 #[test]
 fn a_duration_ends_the_run() {
-    let server = Server::answering(OK);
-    let mut config = server.config(1, 5);
-    config.requests = None;
-    config.keep_alive = true;
-    config.duration = Some(Duration::from_millis(200));
-    let (summary, _) = run(&config);
-    assert!(summary.outcomes.get(Outcome::Ok) > 0);
-    assert_eq!(summary.outcomes.get(Outcome::Aborted), 5);
-    assert_eq!(summary.failed(), 0);
-    assert!(summary.wall_ns >= 200_000_000);
-    assert!(summary.answered() <= server.requests());
+    each_engine(|| {
+        let server = Server::answering(OK);
+        let mut config = server.config(1, 5);
+        config.requests = None;
+        config.keep_alive = true;
+        config.duration = Some(Duration::from_millis(200));
+        let (summary, _) = run(&config);
+        assert!(summary.outcomes.get(Outcome::Ok) > 0);
+        assert_eq!(summary.outcomes.get(Outcome::Aborted), 5);
+        assert_eq!(summary.failed(), 0);
+        assert!(summary.wall_ns >= 200_000_000);
+        assert!(summary.answered() <= server.requests());
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod lab;
 pub mod limit;
 pub mod overhead;
+pub mod peers;
 pub mod recording;
 pub mod report;
 pub mod resources;

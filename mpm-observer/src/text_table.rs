@@ -1,4 +1,4 @@
-//! Tables for a terminal.
+//! Tables for a terminal and for Markdown.
 
 /// Columns as wide as their widest cell, two spaces apart.
 #[must_use]
@@ -23,6 +23,20 @@ pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
+/// The same as a Markdown table; the first row is its head.
+#[must_use]
+pub(crate) fn markdown<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let cells = row.each_ref().map(|cell| cell.replace('|', "\\|"));
+        text += &format!("| {} |\n", cells.join(" | "));
+        if index == 0 {
+            text += &format!("|{}\n", "---|".repeat(N));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +48,14 @@ mod tests {
             ["long".to_owned(), "+10".to_owned(), "y".to_owned()],
         ];
         assert_eq!(aligned(&rows), "a     \u{2212}1   x\nlong  +10  y\n");
+    }
+
+    #[test]
+    fn markdown_has_a_line_below_the_head_and_keeps_bars_in_their_cell() {
+        let rows = [
+            ["a".to_owned(), "b".to_owned()],
+            ["1|2".to_owned(), String::new()],
+        ];
+        assert_eq!(markdown(&rows), "| a | b |\n|---|---|\n| 1\\|2 |  |\n");
     }
 }

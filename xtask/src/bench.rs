@@ -11,10 +11,29 @@ use clap::ValueEnum;
 
 use crate::environment;
 use crate::paths::Paths;
+use crate::setup::{self, Package};
 use crate::test;
 
-/// What the overhead is compared with, each in the package of its name.
-const TRACERS: [&str; 2] = ["bpftrace", "strace"];
+/// What the overhead is compared with.
+const TRACERS: [Package; 2] = [
+    Package::of_its_name("bpftrace"),
+    Package::of_its_name("strace"),
+];
+/// ab is a part of httpd, but not of httpd's own package.
+const AB: Package = Package {
+    program: "ab",
+    package: "apache2-utils",
+};
+/// What loadgen is compared with, beside what set-up builds.
+const CLIENTS: [Package; 4] = [
+    AB,
+    Package::of_its_name("wrk"),
+    Package::of_its_name("hey"),
+    Package {
+        program: "h2load",
+        package: "nghttp2-client",
+    },
+];
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,6 +44,8 @@ pub enum Bench {
     Conservation,
     /// Whether each limit that is run into is named, and nothing where nothing failed
     Limits,
+    /// What loadgen costs its own machine, in pairs, beside wrk, ab and oha
+    Loadgen,
     /// What watching costs httpd, in pairs, beside bpftrace and strace
     Overhead,
     /// What each eBPF program costs per request
@@ -39,6 +60,7 @@ impl Bench {
             Self::Collector => "collector",
             Self::Conservation => "conservation",
             Self::Limits => "limits",
+            Self::Loadgen => "loadgen",
             Self::Overhead => "overhead",
             Self::Probes => "probes",
             Self::Truth => "truth",
@@ -46,16 +68,33 @@ impl Bench {
     }
 }
 
-/// The programs that a bench compares with, and needs installed.
-pub fn needs(bench: Bench, args: &[OsString]) -> Vec<&'static str> {
-    if bench != Bench::Overhead {
-        return Vec::new();
+/// Sets up what a bench compares with. What loadgen's lacks it leaves out and names.
+pub fn set_up(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<()> {
+    match bench {
+        Bench::Overhead => setup::ensure_programs(paths, &tracers(args), "to compare with"),
+        Bench::Loadgen => {
+            setup::ensure_nginx(paths)?;
+            if let Err(error) = setup::ensure_programs(paths, &CLIENTS, "to compare with") {
+                eprintln!("{error:#}");
+            }
+            if let Err(error) = setup::ensure_oha(paths) {
+                eprintln!("{error:#}");
+            }
+            Ok(())
+        }
+        Bench::Collector | Bench::Conservation | Bench::Limits | Bench::Probes | Bench::Truth => {
+            Ok(())
+        }
     }
+}
+
+/// The tracers that the overhead is compared with.
+fn tracers(args: &[OsString]) -> Vec<Package> {
     let against = against(args);
     let mut tracers = TRACERS.to_vec();
     tracers.retain(|tracer| {
         let asked = against.as_deref();
-        asked.is_none_or(|list| list.split(',').any(|watcher| watcher == *tracer))
+        asked.is_none_or(|list| list.split(',').any(|watcher| watcher == tracer.program))
     });
     tracers
 }
@@ -96,6 +135,10 @@ pub fn run(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<ExitCode> {
         Bench::Overhead => {
             command.arg("--out").arg(results);
         }
+        Bench::Loadgen => {
+            command.arg("--out").arg(results);
+            command.env("PATH", setup::path_with_tools(paths)?);
+        }
         Bench::Conservation | Bench::Limits => {
             let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
             let out = results.join(format!("{}-{seconds}", bench.name()));
@@ -114,18 +157,18 @@ mod tests {
 
     fn needed(args: &[&str]) -> Vec<&'static str> {
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        needs(Bench::Overhead, &args)
+        let tracers = tracers(&args).into_iter();
+        tracers.map(|tracer| tracer.program).collect()
     }
 
     #[test]
     fn only_the_tracers_that_are_compared_with_are_needed() {
-        assert_eq!(needed(&["--pairs", "3"]), TRACERS);
+        assert_eq!(needed(&["--pairs", "3"]), ["bpftrace", "strace"]);
         assert_eq!(needed(&["--against", "observer,strace"]), ["strace"]);
         assert_eq!(
             needed(&["--against=bpftrace", "--pairs", "3"]),
             ["bpftrace"]
         );
         assert!(needed(&["--against", "observer"]).is_empty());
-        assert!(needs(Bench::Probes, &[]).is_empty());
     }
 }

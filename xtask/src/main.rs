@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod environment;
 mod failure;
+mod fuzz;
 mod lab;
 mod paths;
 mod setup;
@@ -54,6 +55,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Feed loadgen's parser of answers with what chance and its own coverage come up with
+    Fuzz {
+        /// How long
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+    },
     /// Install what is missing on this machine
     Setup,
     /// Set up, and build the eBPF programs and the release binaries
@@ -98,10 +105,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench { name, args } => {
             let tools = setup::ensure(&paths, Extent::Build)?;
             build::ebpf(&paths, &tools)?;
-            setup::ensure_programs(&paths, &bench::needs(name, &args))?;
+            bench::set_up(&paths, name, &args)?;
             build::release(&paths)?;
             return bench::run(&paths, name, &args);
         }
+        Command::Fuzz { seconds } => return fuzz::run(&paths, seconds),
         Command::Setup => {
             let tools = setup::ensure(&paths, Extent::Build)?;
             println!("set up: {tools}");

@@ -44,6 +44,11 @@ impl Paths {
         self.target.join("ebpf").join("mpm-observer.bpf.o")
     }
 
+    /// The crate of the fuzz target.
+    pub fn fuzz_crate(&self) -> PathBuf {
+        self.root.join("loadgen").join("fuzz")
+    }
+
     /// The observer's release binary.
     pub fn observer(&self) -> PathBuf {
         self.target.join("release").join("mpm-observer")

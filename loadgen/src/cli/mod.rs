@@ -1,6 +1,7 @@
 //! The command line: arguments to a run, a run to text, files and an exit code.
 
 mod args;
+mod fleet;
 mod live;
 mod signals;
 
@@ -14,11 +15,12 @@ use loadgen::report::{self, JsonReport};
 use loadgen::{Error, Outcome, Progress, RowSink, RowWriter, Summary, Tee};
 
 use args::Args;
+use args::cluster::WorkerArgs;
 use live::Live;
 
 /// All requests were answered with a status below 400.
 const EXIT_OK: u8 = 0;
-/// Some were not, or an output file is not complete.
+/// Some were not, an output file is not complete, or a worker was lost.
 const EXIT_FAILED: u8 = 1;
 /// Bad usage.
 const EXIT_USAGE: u8 = 2;
@@ -29,13 +31,18 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs the program. Bad arguments end it right here, with exit code 2.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
-    ExitCode::from(run(&args).unwrap_or_else(|error| {
+    let code = if WorkerArgs::are_given() {
+        fleet::serve().map(|()| EXIT_OK)
+    } else {
+        run(&Args::parse())
+    };
+    ExitCode::from(code.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "loadgen: {error:#}");
         match error.downcast_ref::<Error>() {
             Some(Error::BadUrl { .. } | Error::BadConfig(_) | Error::TooFewFiles { .. }) => {
                 EXIT_USAGE
             }
+            _ if signals::was_interrupted() => EXIT_INTERRUPTED,
             _ => EXIT_NO_RUN,
         }
     }))
@@ -51,25 +58,45 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     if let Some(file) = rows {
         sinks.push(Box::new(RowWriter::new(file)));
     }
-    let live = (!args.is_quiet()).then(|| Live::new(args.view.plain));
-    sinks.extend(live.iter().map(Live::sink));
+    // The rows of workers on other machines come after the run: nothing to draw of them.
+    let is_local = args.cluster.workers.is_empty();
+    let live = (!args.is_quiet()).then(|| Live::new(args.view.plain || !is_local));
+    if is_local {
+        sinks.extend(live.iter().map(Live::sink));
+    }
     let sink = (!sinks.is_empty()).then(|| Box::new(Tee(sinks)) as Box<dyn RowSink>);
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();
-    let summary = std::thread::scope(|scope| {
+    let (summary, workers) = std::thread::scope(|scope| {
         let shown = live
             .as_ref()
             .map(|live| live.show(scope, &config, &progress));
-        let summary = loadgen::run(&config, sink, &progress, stop);
+        let run = if is_local {
+            let summary = loadgen::run(&config, sink, &progress, stop);
+            summary.map(|summary| (summary, None)).map_err(Into::into)
+        } else {
+            let threads_each = args.threads_per_worker();
+            fleet::run(&args.cluster, threads_each, &config, sink, &progress, stop)
+                .map(|(summary, report)| (summary, Some(report)))
+        };
         drop(shown);
-        summary
+        run
     })?;
 
-    let text = report::text(&config, &summary);
+    let mut text = report::text(&config, &summary);
     let mut code = exit_code(&summary, signals::was_interrupted());
+    if let Some(workers) = &workers {
+        text.push_str(&workers.text());
+        if !workers.is_complete() {
+            code = code.max(EXIT_FAILED);
+        }
+    }
     if let (Some(file), Some(path)) = (json, &args.output.json) {
-        let report = JsonReport::new(&config, summary);
+        let report = JsonReport {
+            workers,
+            ..JsonReport::new(&config, summary)
+        };
         if let Err(error) = write_json(file, &report) {
             let _ = writeln!(
                 io::stderr(),

@@ -72,7 +72,7 @@ pub(super) struct Dispatcher<'a> {
     mix: Mix,
     origin_ns: u64,
     measured_from_ns: u64,
-    threads: u32,
+    crew: Crew,
     /// Slots that may start, and since when.
     free: VecDeque<(u32, u64)>,
     retries: VecDeque<u32>,
@@ -113,7 +113,10 @@ impl<'a> Dispatcher<'a> {
             mix: Mix::new(config, plan.thread),
             origin_ns: plan.origin_ns,
             measured_from_ns: plan.measured_from_ns,
-            threads: u32::from(plan.threads),
+            crew: Crew {
+                thread: u32::from(plan.thread),
+                threads: u32::from(plan.threads),
+            },
             free,
             retries: VecDeque::new(),
             left: plan.requests,
@@ -151,7 +154,7 @@ impl<'a> Dispatcher<'a> {
         } = &mut self.pace
         {
             if let Some(profile) = connections
-                && slot >= wanted(profile, now_ns - self.origin_ns, self.threads)
+                && slot >= self.crew.wanted(profile, now_ns - self.origin_ns)
             {
                 parked.push(slot);
                 parked.sort_unstable_by(|a, b| b.cmp(a));
@@ -281,7 +284,7 @@ impl<'a> Dispatcher<'a> {
         if let Some(profile) = connections
             && !parked.is_empty()
         {
-            let wanted = wanted(profile, now_ns - self.origin_ns, self.threads);
+            let wanted = self.crew.wanted(profile, now_ns - self.origin_ns);
             while let Some(slot) = parked.pop_if(|slot| *slot < wanted) {
                 self.free.push_back((slot, now_ns));
             }
@@ -289,10 +292,19 @@ impl<'a> Dispatcher<'a> {
     }
 }
 
-/// A thread's part of the connections wanted `at_ns` after the begin.
-fn wanted(profile: &Profile, at_ns: u64, threads: u32) -> u32 {
-    let connections = profile.value_at(at_ns as f64 / 1e9);
-    (connections / f64::from(threads)).round() as u32
+/// The place of a thread among those that share the run.
+struct Crew {
+    thread: u32,
+    threads: u32,
+}
+
+impl Crew {
+    /// The thread's part of the connections wanted `at_ns` after the begin; the parts of
+    /// all threads add up to their number, as those of the slots do.
+    fn wanted(&self, profile: &Profile, at_ns: u64) -> u32 {
+        let connections = profile.value_at(at_ns as f64 / 1e9).round() as u32;
+        connections / self.threads + u32::from(self.thread < connections % self.threads)
+    }
 }
 
 /// Draws URLs by their weights.
@@ -326,5 +338,23 @@ impl Mix {
         let sum = self.up_to.last().copied().unwrap_or(1);
         let drawn = self.chance.u64(0..sum);
         self.up_to.partition_point(|up_to| *up_to <= drawn) as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_connections_wanted_of_the_threads_add_up() {
+        for threads in 1..5 {
+            for connections in [0, 1, 2, 3, 10, 1001] {
+                let profile = Profile::constant(f64::from(connections));
+                let sum: u32 = (0..threads)
+                    .map(|thread| Crew { thread, threads }.wanted(&profile, 5))
+                    .sum();
+                assert_eq!(sum, connections);
+            }
+        }
     }
 }

@@ -35,6 +35,10 @@ pub(super) struct Exchange {
     row: Row,
     pub(super) reader: ResponseReader,
     pub(super) stage: Stage,
+    /// The server has closed its side of the connection, or the socket has an error.
+    pub(super) read_closed: bool,
+    /// Error of a write that had sent a part; an answer may have come nevertheless.
+    pub(super) write_errno: Option<i32>,
 }
 
 impl Exchange {
@@ -49,6 +53,8 @@ impl Exchange {
             row,
             reader: ResponseReader::new(is_head_request),
             stage: Stage::Idle,
+            read_closed: false,
+            write_errno: None,
         }
     }
 
@@ -75,6 +81,8 @@ impl Exchange {
         };
         self.reader.reset();
         self.stage = Stage::Connecting;
+        self.read_closed = false;
+        self.write_errno = None;
     }
 
     /// The row as it stands; whole once the attempt has ended.
@@ -88,9 +96,11 @@ impl Exchange {
         self.row.connect_start_ns = 0;
     }
 
-    /// Says which local address the connection got.
-    pub(super) fn set_local(&mut self, addr: SocketAddr) {
-        self.row.set_local(addr);
+    /// Says which local address the connection got, if it has one.
+    pub(super) fn set_local(&mut self, addr: Option<SocketAddr>) {
+        if let Some(addr) = addr {
+            self.row.set_local(addr);
+        }
     }
 
     /// Starts the next request on the same connection.

@@ -2,9 +2,10 @@
 //!
 //! An engine gets a [`Plan`], a [`Recorder`](crate::recorder::Recorder) and a [`Stop`],
 //! and returns when every request of the plan has an outcome. What a connection's
-//! events mean is decided in [`exchange`], without I/O, so that engines differ only in
-//! how they wait and how they move bytes.
+//! events mean is decided in [`attempts`] and [`exchange`], without I/O, so that engines
+//! differ only in how they wait and how they move bytes.
 
+mod attempts;
 mod deadlines;
 mod dispatch;
 mod epoll;

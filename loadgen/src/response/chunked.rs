@@ -62,13 +62,18 @@ impl Chunked {
         }
     }
 
-    /// Returns the bytes taken, and how many of them were data.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(usize, u64), Malformed> {
+    /// Returns the bytes taken, and how many of them were data; `on_data` is given these.
+    pub(super) fn feed(
+        &mut self,
+        bytes: &[u8],
+        on_data: &mut impl FnMut(&[u8]),
+    ) -> Result<(usize, u64), Malformed> {
         let mut at = 0;
         let mut data = 0;
         while at < bytes.len() && self.state != State::Complete {
             if self.state == State::Data {
                 let taken = self.remaining.min((bytes.len() - at) as u64);
+                on_data(&bytes[at..at + taken as usize]);
                 self.skip(taken);
                 data += taken;
                 at += taken as usize;

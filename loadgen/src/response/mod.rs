@@ -19,9 +19,12 @@ use head::{Framing, Head};
 pub const HEAD_MAX_BYTES: usize = 64 * 1024;
 
 /// Below this many bytes every piece of a split head is parsed, so that garbage is
-/// found at once; above, only pieces that end a line are, so that a head sent byte
-/// by byte does not cost the square of its length.
+/// found at once.
 const EAGER_PARSE_BYTES: usize = 64;
+
+/// Below this many, every piece that ends a line; above, only one that may end the head,
+/// so that a head sent byte by byte does not cost the square of its length.
+const LINE_PARSE_BYTES: usize = 4096;
 
 /// Why bytes are not an HTTP/1.x answer. The numbers stand in the `detail` of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -152,6 +155,19 @@ impl ResponseReader {
     /// # Errors
     /// [`Malformed`]; the reader must then be reset.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        self.feed_with(bytes, |_| ())
+    }
+
+    /// The same, and gives `on_body` what is found of the body, without chunk framing, in
+    /// pieces as they come.
+    ///
+    /// # Errors
+    /// [`Malformed`]; the reader must then be reset.
+    pub fn feed_with(
+        &mut self,
+        bytes: &[u8],
+        mut on_body: impl FnMut(&[u8]),
+    ) -> Result<usize, Malformed> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -159,11 +175,12 @@ impl ResponseReader {
                 State::Head => at += self.feed_head(rest)?,
                 State::Length { remaining } => {
                     let taken = (*remaining).min(rest.len() as u64);
+                    on_body(&rest[..taken as usize]);
                     self.skip(taken);
                     at += taken as usize;
                 }
                 State::Chunked(chunked) => {
-                    let (taken, data) = chunked.feed(rest)?;
+                    let (taken, data) = chunked.feed(rest, &mut on_body)?;
                     at += taken;
                     self.body_bytes += data;
                     if chunked.is_complete() {
@@ -171,6 +188,7 @@ impl ResponseReader {
                     }
                 }
                 State::UntilClose => {
+                    on_body(rest);
                     self.body_bytes += rest.len() as u64;
                     at = bytes.len();
                 }
@@ -259,6 +277,12 @@ impl ResponseReader {
         self.body_bytes
     }
 
+    /// Memory that it holds beside its own size, in bytes: a head that is not whole yet.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.partial_head.capacity() + self.server.as_ref().map_or(0, String::capacity)
+    }
+
     fn feed_head(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         let before = self.partial_head.len();
         if before == 0 {
@@ -284,7 +308,11 @@ impl ResponseReader {
         let piece = &bytes[..bytes.len().min(room)];
         self.partial_head.extend_from_slice(piece);
         let too_long = self.partial_head.len() > HEAD_MAX_BYTES;
-        if too_long || before < EAGER_PARSE_BYTES || piece.contains(&b'\n') {
+        let may_end = || {
+            piece.contains(&b'\n')
+                && (before < LINE_PARSE_BYTES || has_empty_line(&self.partial_head, before))
+        };
+        if too_long || before < EAGER_PARSE_BYTES || may_end() {
             let partial = std::mem::take(&mut self.partial_head);
             let parsed = self.parse(&partial);
             self.partial_head = partial;
@@ -297,6 +325,8 @@ impl ResponseReader {
     }
 
     fn parse(&mut self, bytes: &[u8]) -> Result<Option<Head>, Malformed> {
+        // What lies behind the longest head has no say in what is wrong with this one.
+        let bytes = &bytes[..bytes.len().min(HEAD_MAX_BYTES + 1)];
         let head = head::parse(bytes, self.to_head_request)?;
         let length = head.as_ref().map_or(bytes.len(), |head| head.bytes);
         if length > HEAD_MAX_BYTES {
@@ -324,4 +354,10 @@ impl ResponseReader {
         };
         Ok(head.bytes - before)
     }
+}
+
+/// Whether `head` has an empty line that ends at `from` or later.
+fn has_empty_line(head: &[u8], from: usize) -> bool {
+    let new = &head[from.saturating_sub(b"\n\r".len())..];
+    new.windows(2).any(|pair| pair == b"\n\n") || new.windows(3).any(|three| three == b"\n\r\n")
 }

@@ -3,6 +3,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use loadgen::{Config, Outcome, Progress, Row, RowReader, RowWriter, Summary, Target};
+use loadgen::{Config, EngineKind, Outcome, Progress, Row, RowReader, RowWriter, Summary, Target};
 use nix::sys::socket::{setsockopt, sockopt};
 
 /// A complete answer of 5 bytes that keeps the connection.
@@ -177,7 +178,34 @@ pub fn config(addr: SocketAddr, requests: u64, concurrency: u32) -> Config {
     config.concurrency = concurrency;
     // Longer than any test needs: a test that meets it fails instead of hanging.
     config.timeout = Duration::from_secs(20);
+    config.engine = ENGINE.get();
     config
+}
+
+thread_local! {
+    /// What [`each_engine`] is at.
+    static ENGINE: Cell<Option<EngineKind>> = const { Cell::new(None) };
+}
+
+/// Runs a test once with every engine that this machine can run: [`config`] asks for it.
+pub fn each_engine(test: impl Fn()) {
+    for engine in loadgen::available_engines() {
+        let _named = NameOnPanic(engine);
+        ENGINE.set(Some(engine));
+        test();
+        ENGINE.set(None);
+    }
+}
+
+/// Says which engine a test has failed with.
+struct NameOnPanic(EngineKind);
+
+impl Drop for NameOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the test failed with the engine {}", self.0.name());
+        }
+    }
 }
 
 /// Writes to memory that the test can look into.
@@ -225,6 +253,9 @@ pub fn run_until(config: &Config, stop: &AtomicBool) -> (Summary, Vec<Row>) {
 }
 
 fn reconcile(config: &Config, summary: &Summary, rows: &[Row], progress: &Progress) {
+    if let Some(engine) = config.engine {
+        assert_eq!(summary.engine, engine);
+    }
     let of_rows = |condition: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| condition(r)).count();
     for (outcome, count) in summary.outcomes.iter() {
         assert_eq!(

@@ -7,6 +7,7 @@ mod debian;
 mod host;
 mod httpd;
 mod linker;
+mod programs;
 mod rustup;
 mod search;
 mod toolchain;
@@ -21,6 +22,8 @@ use crate::paths::Paths;
 use debian::Apt;
 use host::{Family, Host};
 use toolchain::Toolchain;
+
+pub use programs::{Package, ensure_nginx, ensure_oha, ensure_programs, path_with_tools};
 
 /// How much is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,38 +65,6 @@ pub fn ensure(paths: &Paths, extent: Extent) -> Result<Tools> {
     }
     found.build_linker(paths)?;
     found.into_tools(&host, extent)
-}
-
-/// Sets up programs that only a bench needs, each in the Debian package of its name.
-pub fn ensure_programs(paths: &Paths, names: &[&str]) -> Result<()> {
-    let is_missing = |name: &&str| search::programs(name).next().is_none();
-    let mut missing: Vec<&str> = names.iter().copied().filter(is_missing).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let host = Host::detect()?;
-    if host.family == Family::Debian && host.is_root {
-        let mut apt = Apt::new(paths);
-        for name in &missing {
-            apt.want(name, "to compare with; leave it out with --against");
-        }
-        apt.install()?;
-        missing.retain(is_missing);
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let lines = missing.into_iter().map(|name| {
-        let install = match host.family {
-            Family::Debian => "apt-get install --no-install-recommends",
-            Family::Fedora => "dnf install",
-            Family::Arch => "pacman -S",
-            Family::Other => "install with the system's package manager:",
-        };
-        let sudo = host.sudo();
-        format!("{name}, to compare with: {sudo}{install} {name} (or leave it out with --against)")
-    });
-    Err(Failure::Missing(lines.collect()).into())
 }
 
 /// What this machine has.

@@ -5,27 +5,30 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::units::time;
+
 /// Flags with ab's letters and ab's meaning.
 #[derive(Debug, Args)]
 pub(super) struct AbArgs {
     /// Number of requests; without -n and -t, one
-    #[arg(short = 'n', value_name = "REQUESTS")]
+    #[arg(short = 'n', long, value_name = "REQUESTS")]
     pub(super) requests: Option<u64>,
 
-    /// Requests at once
-    #[arg(short = 'c', value_name = "CONCURRENCY", default_value_t = 1)]
-    pub(super) concurrency: u32,
+    /// Requests at once, which is connections at once; without -c, one
+    #[arg(short = 'c', long, value_name = "CONCURRENCY")]
+    pub(super) concurrency: Option<u32>,
 
     /// Use keep-alive connections; without it, every request has a connection of its own
-    #[arg(short = 'k')]
+    #[arg(short = 'k', long)]
     pub(super) keep_alive: bool,
 
-    /// End after so many seconds, or after -n requests if that is earlier
-    #[arg(short = 't', value_name = "SECONDS", value_parser = seconds)]
-    pub(super) time_limit: Option<Duration>,
+    /// End after this time, or after -n requests if that is earlier: 10, 10s, 500ms, 2m (-d is
+    /// ab's, it has no short form)
+    #[arg(short = 't', long, value_name = "TIME", value_parser = time)]
+    pub(super) duration: Option<Duration>,
 
-    /// Longest time for a request, connecting included, in seconds
-    #[arg(short = 's', value_name = "TIMEOUT", default_value = "30", value_parser = seconds)]
+    /// Longest time for a request, connecting included
+    #[arg(short = 's', long, value_name = "TIME", default_value = "30", value_parser = time)]
     pub(super) timeout: Duration,
 
     /// A further header, "Name: value"; may be repeated
@@ -56,14 +59,6 @@ pub(super) struct AbArgs {
     /// No progress
     #[arg(short = 'q')]
     pub(super) quiet: bool,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse::<f64>()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "must be a number of seconds above 0".to_owned())
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -1,23 +1,27 @@
 //! The arguments, and the run they ask for.
 
 mod ab;
+pub(super) mod cluster;
+mod cpus;
 mod load;
 mod output;
+mod units;
 mod view;
 
 use anyhow::Context;
 use clap::Parser;
-use loadgen::{Config, Target};
+use loadgen::Config;
 
 use ab::AbArgs;
-use load::LoadArgs;
+use cluster::ClusterArgs;
+use load::{LoadArgs, Size};
 use output::OutputArgs;
 use view::ViewArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    every request was answered with a status below 400
-  1    some were not, or an output file could not be written in full
+  1    some were not, an output file could not be written in full, or a worker was lost
   2    bad usage: arguments, URL, or a concurrency above the limit of open files
   3    the run could not be carried out
   130  ended by Ctrl-C or SIGTERM; what was measured until then was printed
@@ -29,7 +33,7 @@ closed is no failure, the request is sent again.";
 
 /// HTTP/1.1 load generator: ab's flags and figures, and a record of every request.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES, args_override_self = true)]
 pub(super) struct Args {
     #[command(flatten)]
     ab: AbArgs,
@@ -43,8 +47,12 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) view: ViewArgs,
 
-    /// http://host[:port]/path
-    url: String,
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
+
+    /// [http[s]://]host[:port]/path; with several, each request draws one of them by its weight
+    #[arg(required = true, value_name = "URL")]
+    urls: Vec<String>,
 }
 
 impl Args {
@@ -53,19 +61,27 @@ impl Args {
         self.ab.quiet
     }
 
+    /// Load threads on each of the workers, if that was said.
+    pub(super) fn threads_per_worker(&self) -> Option<u16> {
+        let cpus = self.load.cpus.as_ref().map(|cpus| cpus.0.len());
+        let threads = self.load.threads.or(cpus)?;
+        Some(u16::try_from(threads).unwrap_or(u16::MAX))
+    }
+
     /// The run that is asked for.
     pub(super) fn config(&self) -> anyhow::Result<Config> {
-        let mut config = Config::new(Target::parse(&self.url)?);
-        config.requests = match (self.ab.requests, self.ab.time_limit) {
-            (None, None) => Some(1),
-            (requests, _) => requests,
+        let targets = self.load.targets(&self.urls)?;
+        let first = targets.first().context("there must be a URL")?;
+        let mut config = Config::new(first.target.clone());
+        config.targets = targets;
+        let size = Size {
+            requests: self.ab.requests,
+            duration: self.ab.duration,
+            concurrency: self.ab.concurrency,
         };
-        config.duration = self.ab.time_limit;
-        config.concurrency = self.ab.concurrency;
+        self.load.apply(&mut config, size)?;
         config.keep_alive = self.ab.keep_alive;
         config.timeout = self.ab.timeout;
-        config.cpus = self.load.cpus.clone().unwrap_or_default().0;
-        config.threads = self.load.threads.unwrap_or(config.cpus.len().max(1));
         config.headers.clone_from(&self.ab.headers);
         if let Some(path) = &self.ab.body_file {
             config.body = std::fs::read(path)
@@ -91,9 +107,13 @@ mod tests {
 
     use super::*;
 
-    fn config(line: &str) -> anyhow::Result<Config> {
+    pub(super) fn config(line: &str) -> anyhow::Result<Config> {
         let words = std::iter::once("loadgen").chain(line.split_whitespace());
         Args::try_parse_from(words)?.config()
+    }
+
+    pub(super) fn refusal(line: &str) -> String {
+        config(line).expect_err(line).to_string()
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod collector;
 mod conservation;
 mod limits;
+mod loadgen;
 mod overhead;
 mod probes;
 
@@ -36,6 +37,8 @@ enum Bench {
     Conservation(conservation::ConservationArguments),
     /// Whether each limit that is run into is named, and nothing where nothing failed
     Limits(limits::LimitsArguments),
+    /// What loadgen costs its own machine, in pairs, beside wrk, ab and oha
+    Loadgen(loadgen::LoadgenArguments),
     /// What watching costs httpd, in pairs, beside bpftrace and strace
     Overhead(overhead::OverheadArguments),
     /// What each eBPF program costs per request
@@ -114,6 +117,7 @@ pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
         Bench::Collector(arguments) => collector::run(arguments),
         Bench::Conservation(arguments) => conservation::run(arguments),
         Bench::Limits(arguments) => limits::run(arguments),
+        Bench::Loadgen(arguments) => loadgen::run(arguments),
         Bench::Overhead(arguments) => overhead::run(arguments),
         Bench::Probes(arguments) => probes::run(arguments),
     }

@@ -226,6 +226,7 @@ fn summary(figures: &Figures) -> loadgen::Summary {
             cpu_ns: figures.load_ns / 4,
             run_delay_ns: None,
             requests: figures.ok,
+            begin_late_ns: Some(0),
         }],
         rows: loadgen::summary::RowsSummary::default(),
     }
