@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Pace, Target};
+use crate::{Condition, Error, Pace, Target};
 
 /// The highest rate that is accepted: requests that could not be sent are counted one by one.
 const RATE_MAX: f64 = 1e7;
@@ -65,6 +65,10 @@ pub struct Config {
     pub http2: bool,
     /// Accept any certificate of the server.
     pub insecure: bool,
+    /// The run ends early when one of these holds for what has come so far; only those on
+    /// counts and shares of outcomes are known then.
+    #[serde(default)]
+    pub stop_if: Vec<Condition>,
     /// What chance begins with: the same seed draws the same URLs and distances.
     pub seed: u64,
 }
@@ -94,7 +98,7 @@ pub enum BodyCheck {
 pub enum EngineKind {
     /// Edge-triggered epoll; works everywhere.
     Epoll,
-    /// io_uring; needs Linux 6.0.
+    /// io_uring; needs Linux 6.1.
     IoUring,
     /// The hyper library, for TLS and HTTP/2.
     Hyper,
@@ -143,6 +147,7 @@ impl Config {
             engine: None,
             http2: false,
             insecure: false,
+            stop_if: Vec::new(),
             seed: 1,
         }
     }
@@ -191,6 +196,12 @@ impl Config {
         }
         if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
             return bad("the time for connecting must be longer than 0".into());
+        }
+        if let Some(condition) = self.stop_if.iter().find(|condition| !condition.is_live()) {
+            return bad(format!(
+                "{condition} is not known before the end: a run can be stopped by counts and \
+                 shares of failed requests or of an outcome"
+            ));
         }
         if self
             .connect_timeout

@@ -12,6 +12,7 @@ mod epoll;
 mod exchange;
 mod schedule;
 mod socket;
+mod uring;
 
 use std::io;
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use socket2::SockAddr;
 
 use crate::recorder::Recorder;
-use crate::{Config, EngineKind};
+use crate::{Config, EngineKind, Error};
 
 /// One thread's part of a run.
 pub(crate) struct Plan<'a> {
@@ -88,15 +89,31 @@ impl Plan<'_> {
 /// The engines for plain HTTP/1.1 that this machine's kernel can run.
 #[must_use]
 pub fn available() -> Vec<EngineKind> {
-    vec![EngineKind::Epoll]
+    let mut engines = vec![EngineKind::Epoll];
+    if uring::hindrance().is_none() {
+        engines.push(EngineKind::IoUring);
+    }
+    engines
 }
 
 /// The engine for a run: the one asked for, or what suits it best.
-pub(crate) fn choose(config: &Config) -> EngineKind {
+///
+/// # Errors
+/// [`Error::EngineUnavailable`] when the one asked for cannot run here.
+pub(crate) fn choose(config: &Config) -> Result<EngineKind, Error> {
     match config.engine {
-        Some(engine) => engine,
-        None if config.target().tls || config.http2 => EngineKind::Hyper,
-        None => EngineKind::Epoll,
+        Some(EngineKind::IoUring) => match uring::hindrance() {
+            Some(reason) => Err(Error::EngineUnavailable {
+                engine: EngineKind::IoUring,
+                reason,
+            }),
+            None => Ok(EngineKind::IoUring),
+        },
+        Some(engine) => Ok(engine),
+        None if config.target().tls || config.http2 => Ok(EngineKind::Hyper),
+        // Opening and closing many connections is what io_uring spares most of.
+        None if !config.keep_alive && uring::hindrance().is_none() => Ok(EngineKind::IoUring),
+        None => Ok(EngineKind::Epoll),
     }
 }
 
@@ -112,7 +129,8 @@ pub(crate) fn run(
 ) -> io::Result<()> {
     match engine {
         EngineKind::Epoll => epoll::run(plan, recorder, stop),
-        EngineKind::IoUring | EngineKind::Hyper => Err(io::ErrorKind::Unsupported.into()),
+        EngineKind::IoUring => uring::run(plan, recorder, stop),
+        EngineKind::Hyper => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
@@ -138,17 +156,21 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The two reasons to end early.
+/// The reasons to end early.
 #[derive(Clone, Copy)]
 pub(crate) struct Stop<'a> {
     /// The caller's wish.
     pub(crate) wished: &'a AtomicBool,
     /// Another load thread has failed.
     pub(crate) failed: &'a AtomicBool,
+    /// A condition of the config's `stop_if` holds.
+    pub(crate) condition: &'a AtomicBool,
 }
 
 impl Stop<'_> {
     pub(crate) fn is_set(self) -> bool {
-        self.wished.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed)
+        [self.wished, self.failed, self.condition]
+            .iter()
+            .any(|reason| reason.load(Ordering::Relaxed))
     }
 }

@@ -203,6 +203,7 @@ fn summary(figures: &Figures) -> loadgen::Summary {
         engine: loadgen::EngineKind::Epoll,
         warm_up_attempts: 0,
         unsent: 0,
+        stopped_by: None,
         started_ns: BEGIN_NS,
         ended_ns: BEGIN_NS + figures.load_ns,
         wall_ns: figures.load_ns,
