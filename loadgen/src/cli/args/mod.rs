@@ -9,6 +9,7 @@ mod load;
 mod output;
 mod tls;
 mod units;
+mod view;
 
 use anyhow::Context;
 use clap::Parser;
@@ -21,6 +22,7 @@ use hold::HoldArgs;
 use load::{LoadArgs, Size};
 pub(super) use output::OutputArgs;
 use tls::TlsArgs;
+use view::ViewArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -60,6 +62,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(super) view: ViewArgs,
 
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
