@@ -9,7 +9,7 @@ use crate::{Config, Error};
 
 /// Files that a run opens beside its connections, per thread: the engine's own, and
 /// connections whose close waits in io_uring's queue while the next ones are opened.
-const FILES_PER_THREAD: u64 = 34;
+const FILES_PER_THREAD: u64 = 8;
 
 /// Raises the soft limit of open files to the hard limit and returns it.
 ///

@@ -54,7 +54,8 @@ pub struct Row {
     pub connect_start_ns: u64,
     /// When the connection was known to be usable.
     pub connected_ns: u64,
-    /// When the successful write of the request began.
+    /// When the successful write of the request began; with io_uring, when the queue with
+    /// this write and at most 3 others was handed to the kernel.
     pub sent_ns: u64,
     /// When the first byte of the answer was read, interim answers included.
     pub first_byte_ns: u64,
@@ -64,7 +65,8 @@ pub struct Row {
     /// When the outcome was known. Never 0.
     pub end_ns: u64,
     /// When the event loop woke for the batch in which the first byte was read:
-    /// `first_byte_ns - loop_wake_ns` is the client's own delay.
+    /// `first_byte_ns - loop_wake_ns` is the client's own delay. With io_uring the kernel
+    /// has read the batch by then, which is a delay of the client's that is not in it.
     pub loop_wake_ns: u64,
     /// Bytes of the body, without chunk framing.
     pub body_bytes: u64,
@@ -90,7 +92,8 @@ pub struct Row {
     pub errno: u16,
     /// How it ended.
     pub outcome: Outcome,
-    /// [`Row::RETRIED`], [`Row::REUSED`], [`Row::WARM_UP`] and [`Row::WAITED`].
+    /// [`Row::RETRIED`], [`Row::REUSED`], [`Row::WARM_UP`], [`Row::WAITED`] and
+    /// [`Row::KEPT`].
     pub flags: u8,
     /// For [`Outcome::Malformed`]: the number of the [`Malformed`](crate::Malformed); else 0.
     pub detail: u8,
@@ -118,6 +121,8 @@ impl Row {
     pub const WARM_UP: u8 = 4;
     /// Flag: it began later than it was due, as no slot was free (open loop only).
     pub const WAITED: u8 = 8;
+    /// Flag: a complete answer after which the server keeps the connection open.
+    pub const KEPT: u8 = 16;
 
     /// A row in which nothing has happened yet.
     pub(crate) const EMPTY: Self = Self {
@@ -176,6 +181,12 @@ impl Row {
     #[must_use]
     pub const fn is_warm_up(&self) -> bool {
         self.flags & Self::WARM_UP != 0
+    }
+
+    /// Whether the server keeps the connection open after this answer.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.flags & Self::KEPT != 0
     }
 
     /// Whether it waited for a free slot.

@@ -178,6 +178,9 @@ impl Exchange {
     /// Ends the attempt with a complete answer whose end was seen at `now_ns`.
     pub(super) fn answered(&mut self, now_ns: u64) -> &Row {
         self.row.last_byte_ns = now_ns;
+        if self.reader.keep_alive() {
+            self.row.flags |= Row::KEPT;
+        }
         let is_right = |verifier: &BodyVerifier| verifier.is_right(self.row.url);
         let outcome = if self.reader.status() >= 400 {
             Outcome::Non2xx
@@ -359,7 +362,10 @@ mod tests {
         );
         assert_eq!(times_ns, (119, 120, 130, 130));
         assert_eq!((row.thread, row.slot, row.ordinal), (1, 2, 0));
-        assert_eq!((row.intended_ns, row.url, row.flags), (90, 3, Row::WAITED));
+        assert_eq!(
+            (row.intended_ns, row.url, row.flags),
+            (90, 3, Row::WAITED | Row::KEPT)
+        );
         assert_eq!(
             (row.status, row.body_bytes, row.request_bytes),
             (200, 1, 10)
