@@ -74,7 +74,7 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     }
     // The rows of workers on other machines come after the run: nothing to draw of them.
     let is_local = args.cluster.workers.is_empty();
-    let live = (!args.ab.quiet).then(|| Live::new(args.view.plain || !is_local));
+    let live = (!args.ab.quiet).then(|| Live::new(args.view.plain || !is_local || level >= 1));
     sinks.extend(live.iter().filter(|_| is_local).map(Live::sink));
     let (outputs, sink) = Outputs::create(args, &config, sinks)?;
     if level >= 2 {

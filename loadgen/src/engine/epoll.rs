@@ -7,12 +7,14 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 use socket2::{SockAddr, Socket};
 
 use super::attempts::{After, Attempts, Came};
@@ -91,8 +93,7 @@ impl Epoll<'_, '_> {
                 true => self.attempts.patience_ns(),
                 false => 0,
             };
-            let patience = Duration::from_nanos(patience_ns);
-            match self.poll.poll(&mut events, Some(patience)) {
+            match self.wait(&mut events, Duration::from_nanos(patience_ns)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 // Interrupted by a signal: there are no events.
                 Err(_) => events.clear(),
@@ -110,6 +111,20 @@ impl Epoll<'_, '_> {
         }
         self.attempts.finish();
         Ok(())
+    }
+
+    /// Waits for events, but no longer than `patience`.
+    fn wait(&mut self, events: &mut Events, mut patience: Duration) -> io::Result<()> {
+        if self.plan.config.pace.is_open() && !patience.is_zero() {
+            // mio's own waits end with a whole millisecond, and what is due before would
+            // begin late.
+            // SAFETY: the descriptor is open as long as `self.poll` is.
+            let epoll = unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) };
+            let mut readable = [PollFd::new(epoll, PollFlags::POLLIN)];
+            ppoll(&mut readable, Some(TimeSpec::from_duration(patience)), None)?;
+            patience = Duration::ZERO;
+        }
+        self.poll.poll(events, Some(patience))
     }
 
     fn on_event(&mut self, event: &Event) {
