@@ -98,7 +98,7 @@ pub enum BodyCheck {
 pub enum EngineKind {
     /// Edge-triggered epoll; works everywhere.
     Epoll,
-    /// io_uring; needs Linux 6.0.
+    /// io_uring; needs Linux 6.1.
     IoUring,
     /// The hyper library, for TLS and HTTP/2.
     Hyper,

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::EngineKind;
+
 /// Why a run did not take place; the text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,6 +43,14 @@ pub enum Error {
         /// The hard limit.
         hard: u64,
     },
+    /// The engine asked for cannot run on this machine.
+    #[error("the engine {} cannot run here: {reason}; leave --engine out", engine.name())]
+    EngineUnavailable {
+        /// The engine asked for.
+        engine: EngineKind,
+        /// What it lacks.
+        reason: &'static str,
+    },
     /// A load thread could not be bound to its CPU.
     #[error(
         "cannot bind a load thread to CPU {cpu}: {reason}; see 'taskset -p $$' for the CPUs allowed"
@@ -64,7 +74,7 @@ pub enum Error {
     /// A load thread could not be started.
     #[error("cannot start a load thread: {0}")]
     Thread(io::Error),
-    /// The engine lost its ground: epoll itself failed.
+    /// The engine lost its ground: epoll or io_uring itself failed.
     #[error("the event loop failed: {0}")]
     EventLoop(io::Error),
 }

@@ -49,7 +49,7 @@ pub fn run_part(
 ) -> Result<Summary, Error> {
     check_part(config, part)?;
     let threads = usize::from(part.threads);
-    let engine = engine::choose(config);
+    let engine = engine::choose(config)?;
     let hyper = engine::prepare(engine, config)?;
     let (pump, ports) = match sink {
         Some(sink) => {

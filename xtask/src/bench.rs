@@ -38,6 +38,8 @@ const CLIENTS: [Package; 4] = [
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
+    /// What ab, loadgen and the server count in the tutorial's commands, side by side
+    Ab,
     /// What the collector takes, and whether it keeps up
     Collector,
     /// Whether the time of every request adds up, every request is seen, every count is right
@@ -57,6 +59,7 @@ pub enum Bench {
 impl Bench {
     fn name(self) -> &'static str {
         match self {
+            Self::Ab => "ab",
             Self::Collector => "collector",
             Self::Conservation => "conservation",
             Self::Limits => "limits",
@@ -72,6 +75,7 @@ impl Bench {
 pub fn set_up(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<()> {
     match bench {
         Bench::Overhead => setup::ensure_programs(paths, &tracers(args), "to compare with"),
+        Bench::Ab => setup::ensure_programs(paths, &[AB], "to compare with"),
         Bench::Loadgen => {
             setup::ensure_nginx(paths)?;
             if let Err(error) = setup::ensure_programs(paths, &CLIENTS, "to compare with") {
@@ -132,7 +136,7 @@ pub fn run(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<ExitCode> {
     // What the user says later takes their place.
     let results = paths.target.join("bench");
     match bench {
-        Bench::Overhead => {
+        Bench::Ab | Bench::Overhead => {
             command.arg("--out").arg(results);
         }
         Bench::Loadgen => {

@@ -38,9 +38,12 @@ pub fn main() -> ExitCode {
     ExitCode::from(code.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "loadgen: {error:#}");
         match error.downcast_ref::<Error>() {
-            Some(Error::BadUrl { .. } | Error::BadConfig(_) | Error::TooFewFiles { .. }) => {
-                EXIT_USAGE
-            }
+            Some(
+                Error::BadUrl { .. }
+                | Error::BadConfig(_)
+                | Error::TooFewFiles { .. }
+                | Error::EngineUnavailable { .. },
+            ) => EXIT_USAGE,
             _ if signals::was_interrupted() => EXIT_INTERRUPTED,
             _ => EXIT_NO_RUN,
         }

@@ -221,6 +221,13 @@ impl<'a, 'b> Attempts<'a, 'b> {
         }
     }
 
+    /// The connection of a slot without an attempt was closed, or brought bytes and is
+    /// of no more use.
+    pub(super) fn unasked(&mut self, has_bytes: bool) {
+        let events = self.recorder.events();
+        events.surplus += u64::from(has_bytes);
+    }
+
     /// Ends an attempt with a complete answer. `now_ns` is the present, or 0.
     fn answered(&mut self, slot: u32, now_ns: u64, surplus: bool) -> After {
         let now_ns = if now_ns == 0 { monotonic_ns() } else { now_ns };

@@ -117,9 +117,15 @@ impl Epoll<'_, '_> {
         exchange.read_closed |= event.is_read_closed() || event.is_error();
         match exchange.stage {
             Stage::Idle => {
-                // The server closes a connection that nothing is asked on.
-                if exchange.read_closed {
-                    self.connections[slot as usize] = None;
+                let connection = &mut self.connections[slot as usize];
+                let has_bytes = connection
+                    .as_ref()
+                    .is_some_and(|connection| socket::has_unasked_bytes(&connection.socket));
+                // The server closes a connection that nothing is asked on, or says
+                // something that nobody has asked for.
+                if exchange.read_closed || has_bytes {
+                    *connection = None;
+                    self.attempts.unasked(has_bytes);
                 }
                 return;
             }
@@ -236,9 +242,13 @@ impl Epoll<'_, '_> {
             if turn_left == 0 {
                 return self.to_read.push(slot);
             }
-            let reader = &exchange.reader;
-            let read = socket::read(&connection.socket, reader, &mut self.scratch, turn_left);
-            let piece = match read {
+            let piece = match socket::read(
+                &connection.socket,
+                self.plan,
+                &exchange.reader,
+                &mut self.scratch,
+                turn_left,
+            ) {
                 Ok(piece) => piece,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

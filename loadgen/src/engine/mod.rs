@@ -13,6 +13,7 @@ mod exchange;
 mod hyper;
 mod schedule;
 mod socket;
+mod uring;
 
 use std::io;
 use std::net::IpAddr;
@@ -93,15 +94,32 @@ impl Plan<'_> {
 /// The engines for plain HTTP/1.1 that this machine's kernel can run.
 #[must_use]
 pub fn available() -> Vec<EngineKind> {
-    vec![EngineKind::Epoll, EngineKind::Hyper]
+    let mut engines = vec![EngineKind::Epoll];
+    if uring::hindrance().is_none() {
+        engines.push(EngineKind::IoUring);
+    }
+    engines.push(EngineKind::Hyper);
+    engines
 }
 
 /// The engine for a run: the one asked for, or what suits it best.
-pub(crate) fn choose(config: &Config) -> EngineKind {
+///
+/// # Errors
+/// [`Error::EngineUnavailable`] when the one asked for cannot run here.
+pub(crate) fn choose(config: &Config) -> Result<EngineKind, Error> {
     match config.engine {
-        Some(engine) => engine,
-        None if config.target().tls || config.http2 => EngineKind::Hyper,
-        None => EngineKind::Epoll,
+        Some(EngineKind::IoUring) => match uring::hindrance() {
+            Some(reason) => Err(Error::EngineUnavailable {
+                engine: EngineKind::IoUring,
+                reason,
+            }),
+            None => Ok(EngineKind::IoUring),
+        },
+        Some(engine) => Ok(engine),
+        None if config.target().tls || config.http2 => Ok(EngineKind::Hyper),
+        // Opening and closing many connections is what io_uring spares most of.
+        None if !config.keep_alive && uring::hindrance().is_none() => Ok(EngineKind::IoUring),
+        None => Ok(EngineKind::Epoll),
     }
 }
 
@@ -128,7 +146,8 @@ pub(crate) fn run(
     match (engine, plan.hyper) {
         (EngineKind::Epoll, _) => epoll::run(plan, recorder, stop),
         (EngineKind::Hyper, Some(ground)) => self::hyper::run(plan, ground, recorder, stop),
-        (EngineKind::IoUring | EngineKind::Hyper, _) => Err(io::ErrorKind::Unsupported.into()),
+        (EngineKind::IoUring, _) => uring::run(plan, recorder, stop),
+        (EngineKind::Hyper, None) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

@@ -56,11 +56,12 @@ pub(super) fn connect(
 /// nowhere, up to `at_most` bytes.
 pub(super) fn read(
     mut socket: &Socket,
+    plan: &Plan<'_>,
     reader: &ResponseReader,
     buffer: &mut [u8],
     at_most: usize,
 ) -> io::Result<Piece> {
-    if let Some(possible) = droppable_bytes(reader, at_most) {
+    if let Some(possible) = droppable_bytes(plan, reader, at_most) {
         return Ok(Piece {
             bytes: drop_bytes(socket, possible)?,
             possible,
@@ -80,7 +81,15 @@ pub(super) fn read(
 }
 
 /// How many bytes the kernel may drop, as they can only be of the body, up to `at_most`.
-pub(super) fn droppable_bytes(reader: &ResponseReader, at_most: usize) -> Option<usize> {
+pub(super) fn droppable_bytes(
+    plan: &Plan<'_>,
+    reader: &ResponseReader,
+    at_most: usize,
+) -> Option<usize> {
+    // Only TCP knows how to.
+    if plan.config.unix_socket.is_some() {
+        return None;
+    }
     let unseen = reader.unseen()?;
     // A chunk that is shorter comes with the next chunk's line in one read.
     if !unseen.then_complete && unseen.bytes < READ_BYTES as u64 {
@@ -89,6 +98,11 @@ pub(super) fn droppable_bytes(reader: &ResponseReader, at_most: usize) -> Option
     // One byte more than the body has: if it comes, there is a surplus.
     let wanted = unseen.bytes.saturating_add(u64::from(unseen.then_complete));
     Some(usize::try_from(wanted).map_or(at_most, |wanted| wanted.min(at_most)))
+}
+
+/// Whether bytes wait to be read though nothing was asked.
+pub(super) fn has_unasked_bytes(mut socket: &Socket) -> bool {
+    matches!(socket.read(&mut [0]), Ok(1))
 }
 
 /// Takes up to `bytes` out of the socket without copying them anywhere.

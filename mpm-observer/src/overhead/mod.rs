@@ -28,7 +28,7 @@ pub use cost::{Case, Costs, Goal, Half, Overhead, Pair, Verdict};
 pub(crate) use machine::busy_ns;
 pub use pairs::{Lines, PairsPlan, measure};
 pub use profile::{ProgramCost, program_costs};
-pub(crate) use server_cpu::process_cpu_ns;
+pub(crate) use server_cpu::{ServerCpu, process_cpu_ns};
 pub(crate) use stand::system;
 pub use stand::{Ground, plan};
 pub use table::table;

@@ -223,7 +223,8 @@ impl Ground<'_> {
                 for (index, (peer, of_peer)) in peers.iter().zip(of_case).enumerate() {
                     for again in 0..case.pairs_times {
                         progress.begin(case.name);
-                        let ours_first = (round as usize + index + again as usize) % 2 == 0;
+                        let number = round as usize + index + again as usize;
+                        let ours_first = number.is_multiple_of(2);
                         let tell = |client: Client| progress.step(case.name, &client.name());
                         let pair = self.pair(case, peer.client, ours_first, plan.seconds, &tell)?;
                         let Some(pair) = pair else {

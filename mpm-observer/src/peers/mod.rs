@@ -16,6 +16,7 @@ mod programs;
 mod result;
 mod said;
 mod table;
+mod tutorial;
 
 pub use case::{CASES, Case, Cost, Document, Load, Peer};
 pub use client::Client;
@@ -25,3 +26,7 @@ pub use programs::{Program, Programs};
 pub use result::{CaseResult, ClientResults, Comparison, Half, Pair};
 pub use said::{AbReport, AbSaid, Said};
 pub use table::{markdown, text};
+pub use tutorial::{
+    COMMANDS, Command, LoadgenSaid, Served, Side, SideResults, Tool, ToolSaid, TutorialPlan,
+    Watched, measure_tutorial, side_markdown, side_text,
+};

@@ -123,24 +123,29 @@ impl Programs {
             .collect()
     }
 
-    /// Name and version of each that is there, such as `wrk debian/4.1.0-3+b2`.
+    /// Name and version of each that is there, such as `wrk 4.1.0-3+b2`.
     #[must_use]
     pub fn versions(&self) -> Vec<String> {
         self.0
-            .iter()
-            .map(|(program, path)| {
-                let version = program.version_argument().and_then(|argument| {
-                    // Some say it on standard error, and with an exit status of 1.
-                    let output = Command::new(path).arg(argument).output().ok()?;
-                    let text = [output.stdout, output.stderr].concat();
-                    version_in(&String::from_utf8_lossy(&text))
-                });
-                match version {
-                    Some(version) => format!("{} {version}", program.name()),
-                    None => program.name().to_owned(),
-                }
+            .keys()
+            .map(|&program| match self.version(program) {
+                Some(version) => format!("{} {version}", program.name()),
+                None => program.name().to_owned(),
             })
             .collect()
+    }
+
+    /// The version of a program; `None` if it is not there or does not tell.
+    #[must_use]
+    pub fn version(&self, program: Program) -> Option<String> {
+        let argument = program.version_argument()?;
+        // Some say it on standard error, and with an exit status of 1.
+        let output = Command::new(self.path(program)?)
+            .arg(argument)
+            .output()
+            .ok()?;
+        let text = [output.stdout, output.stderr].concat();
+        version_in(&String::from_utf8_lossy(&text))
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use loadgen::{Arrivals, Config, Error, Pace, Profile, Resolved, Target, WeightedTarget};
+use loadgen::{
+    Arrivals, Config, EngineKind, Error, Pace, Profile, Resolved, Target, WeightedTarget,
+};
 
 use super::cpus::{CpuList, cpu_list};
 use super::units::{rate, stages, time};
@@ -93,6 +95,19 @@ pub(super) struct LoadArgs {
     /// CPUs to bind the load threads to, such as 0,2-3
     #[arg(long, value_name = "LIST", value_parser = cpu_list)]
     pub(super) cpus: Option<CpuList>,
+
+    /// What moves the bytes: epoll, io-uring or hyper; by default what suits the case
+    /// and the kernel
+    #[arg(long, value_name = "NAME", value_parser = engine)]
+    pub(super) engine: Option<EngineKind>,
+}
+
+fn engine(text: &str) -> Result<EngineKind, String> {
+    let named = |engine: &EngineKind| engine.name() == text;
+    EngineKind::ALL.into_iter().find(named).ok_or_else(|| {
+        let names = EngineKind::ALL.map(EngineKind::name).join(", ");
+        format!("{text:?} is none of {names}")
+    })
 }
 
 /// How requests are distributed in time.
@@ -175,6 +190,7 @@ impl LoadArgs {
         config.sources.clone_from(&self.source);
         config.unix_socket.clone_from(&self.unix_socket);
         config.seed = self.seed;
+        config.engine = self.engine;
         config.cpus = self.cpus.clone().unwrap_or_default().0;
         config.threads = self.threads.unwrap_or(config.cpus.len().max(1));
         Ok(())
@@ -360,5 +376,13 @@ mod tests {
         ] {
             refusal(&format!("{bad} {URL}"));
         }
+    }
+
+    #[test]
+    fn engines_go_by_their_names() {
+        for kind in EngineKind::ALL {
+            assert_eq!(engine(kind.name()), Ok(kind));
+        }
+        assert!(engine("Epoll").expect_err("no engine").contains("io-uring"));
     }
 }

@@ -3,6 +3,7 @@
 //! They are subcommands and no benches of cargo, because httpd's guard and the client are this
 //! program's hidden subcommands too; and another executable would link all libraries once more.
 
+mod ab;
 mod collector;
 mod conservation;
 mod limits;
@@ -31,6 +32,8 @@ pub(super) struct BenchArguments {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// What ab, loadgen and the server count in the tutorial's commands, side by side
+    Ab(ab::AbArguments),
     /// What the collector takes, and whether it keeps up
     Collector(collector::CollectorArguments),
     /// Whether the time of every request adds up, every request is seen, every count is right
@@ -114,6 +117,7 @@ impl Common {
 /// Runs it.
 pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
     match &arguments.bench {
+        Bench::Ab(arguments) => ab::run(arguments),
         Bench::Collector(arguments) => collector::run(arguments),
         Bench::Conservation(arguments) => conservation::run(arguments),
         Bench::Limits(arguments) => limits::run(arguments),

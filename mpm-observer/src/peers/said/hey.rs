@@ -3,7 +3,8 @@
 use super::{Said, leading_number};
 
 /// The codes of answers and the errors, each with its number before or behind it:
-/// `  [200]	4999 responses` and `  [3]	Get "http://...": ... connection reset by peer`.
+/// `  [200] 4999 responses` and `  [3] Get "http://...": ... connection reset by peer`, with a tab
+/// behind the bracket.
 pub(super) fn read(output: &str) -> Option<Said> {
     let mut said = Said::default();
     let mut errors = false;
