@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Pace, Target};
+use crate::{Condition, Error, Pace, Target};
+
+/// Longest path of a unix socket (unix(7)).
+const UNIX_PATH_MAX_BYTES: usize = 107;
 
 /// The highest rate that is accepted: requests that could not be sent are counted one by one.
 const RATE_MAX: f64 = 1e7;
@@ -69,6 +72,10 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// PEM file with the certificate that the client shows, its chain and its key.
     pub client_certificate: Option<PathBuf>,
+    /// The run ends early when one of these holds for what has come so far; only those on
+    /// counts and shares of outcomes are known then.
+    #[serde(default)]
+    pub stop_if: Vec<Condition>,
     /// What chance begins with: the same seed draws the same URLs and distances.
     pub seed: u64,
 }
@@ -149,6 +156,7 @@ impl Config {
             insecure: false,
             ca_file: None,
             client_certificate: None,
+            stop_if: Vec::new(),
             seed: 1,
         }
     }
@@ -177,6 +185,9 @@ impl Config {
         if self.threads == 0 || self.threads > usize::from(u16::MAX) {
             return bad("the number of threads must be from 1 to 65535".into());
         }
+        if self.verify_body.is_some() && self.method == "HEAD" {
+            return bad("answers to HEAD have no body to verify".into());
+        }
         if self.timeout.is_zero() {
             return bad("the timeout must be longer than 0".into());
         }
@@ -198,6 +209,12 @@ impl Config {
         if self.connect_timeout.is_some_and(|limit| limit.is_zero()) {
             return bad("the time for connecting must be longer than 0".into());
         }
+        if let Some(condition) = self.stop_if.iter().find(|condition| !condition.is_live()) {
+            return bad(format!(
+                "{condition} is not known before the end: a run can be stopped by counts and \
+                 shares of failed requests or of an outcome"
+            ));
+        }
         if self
             .connect_timeout
             .is_some_and(|limit| limit > self.timeout)
@@ -206,6 +223,7 @@ impl Config {
         }
         self.check_pace()?;
         self.check_targets()?;
+        self.check_way()?;
         self.check_engine()
     }
 
@@ -277,14 +295,32 @@ impl Config {
                 return bad("the host must not be empty nor contain a space or line end".into());
             }
         }
+        Ok(())
+    }
+
+    /// From where to where connections lead.
+    fn check_way(&self) -> Result<(), Error> {
+        let bad = |text: String| Err(Error::BadConfig(text));
+        let addr = self.targets[0].target.addr;
+        if let Some(path) = &self.unix_socket {
+            if path.as_os_str().len() > UNIX_PATH_MAX_BYTES {
+                return bad(format!(
+                    "the path of a unix socket has at most {UNIX_PATH_MAX_BYTES} bytes, but {} has {}",
+                    path.display(),
+                    path.as_os_str().len()
+                ));
+            }
+            if !self.sources.is_empty() {
+                return bad("a unix socket has no source address: leave one of the two out".into());
+            }
+        }
         if let Some(source) = self
             .sources
             .iter()
-            .find(|source| source.is_ipv4() != first.target.addr.is_ipv4())
+            .find(|source| source.is_ipv4() != addr.is_ipv4())
         {
             return bad(format!(
-                "{source} cannot be the source of a connection to {}",
-                first.target.addr
+                "{source} cannot be the source of a connection to {addr}"
             ));
         }
         Ok(())
@@ -372,6 +408,24 @@ mod tests {
         fast.pace = open(1e7);
         fast.check().expect("the highest rate");
         refused(|c| c.targets[0].target.path = "/a b".into(), "path");
+        refused(
+            |c| c.unix_socket = Some("x".repeat(108).into()),
+            "at most 107 bytes",
+        );
+        refused(
+            |c| {
+                c.unix_socket = Some("/run/x".into());
+                c.sources = vec!["127.0.0.2".parse().expect("address")];
+            },
+            "no source address",
+        );
+        refused(
+            |c| {
+                c.method = "HEAD".into();
+                c.verify_body = Some(BodyCheck::First);
+            },
+            "no body",
+        );
         refused(|c| c.targets[0].target.path = String::new(), "path");
         refused(|c| c.targets[0].target.host = "a\r\nb".into(), "host");
     }

@@ -51,6 +51,16 @@ impl Histogram {
             .expect("all histograms have the same bounds");
     }
 
+    /// Forgets all durations.
+    pub(crate) fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    /// The histogram itself, for its own formats.
+    pub(crate) const fn inner(&self) -> &hdrhistogram::Histogram<u64> {
+        &self.0
+    }
+
     /// Number of durations.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -25,13 +25,16 @@
 
 pub mod clock;
 pub mod cluster;
+mod condition;
 mod config;
+mod early_end;
 mod engine;
 mod error;
 mod histogram;
 pub mod hold;
 mod limits;
 mod outcome;
+pub mod output;
 mod pace;
 mod part;
 mod progress;
@@ -44,7 +47,9 @@ mod run;
 mod sink;
 pub mod summary;
 mod target;
+mod tee;
 
+pub use condition::{Condition, ConditionError, Violation};
 pub use config::{BodyCheck, Config, EngineKind, WeightedTarget};
 pub use engine::available as available_engines;
 pub use error::Error;
@@ -57,6 +62,7 @@ pub use progress::Progress;
 pub use response::Malformed;
 pub use row::{Row, RowReader, TlsFailure};
 pub use run::{run, run_part};
-pub use sink::{RowSink, RowWriter, Tee};
+pub use sink::{RowSink, RowWriter};
 pub use summary::Summary;
 pub use target::{Resolved, Target};
+pub use tee::Tee;

@@ -2,15 +2,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::Outcome;
+use crate::summary::OutcomeCounts;
+
 /// Counters that the load threads bring up to date about ten times a second.
 #[derive(Debug, Default)]
 pub struct Progress {
     completed: AtomicU64,
     failed: AtomicU64,
+    outcomes: [AtomicU64; Outcome::ALL.len()],
 }
 
 impl Progress {
-    /// Both counters at zero.
+    /// All counters at zero.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -27,6 +31,24 @@ impl Progress {
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// How attempts have ended so far, without those of the warm-up.
+    #[must_use]
+    pub fn outcomes(&self) -> OutcomeCounts {
+        let mut counts = OutcomeCounts::default();
+        for (outcome, count) in Outcome::ALL.into_iter().zip(&self.outcomes) {
+            counts.add(outcome, count.load(Ordering::Relaxed));
+        }
+        counts
+    }
+
+    pub(crate) fn add_outcomes(&self, counts: &OutcomeCounts) {
+        for ((_, count), sum) in counts.iter().zip(&self.outcomes) {
+            if count > 0 {
+                sum.fetch_add(count, Ordering::Relaxed);
+            }
+        }
     }
 
     pub(crate) fn add(&self, completed: u64, failed: u64) {

@@ -1,5 +1,6 @@
 //! Counting: from rows to one thread's share of the summary.
 
+use crate::early_end::EarlyEnd;
 use crate::sink::RowPort;
 use crate::summary::{Latencies, OutcomeCounts, Summary};
 use crate::{Outcome, Progress, Row};
@@ -14,6 +15,8 @@ pub(crate) struct Recorder<'a> {
     progress: &'a Progress,
     /// Completed and failed since `progress` was told.
     untold: (u64, u64),
+    untold_outcomes: OutcomeCounts,
+    early_end: Option<&'a EarlyEnd<'a>>,
     rows_handed_over_ns: u64,
 }
 
@@ -61,8 +64,15 @@ impl<'a> Recorder<'a> {
             rows,
             progress,
             untold: (0, 0),
+            untold_outcomes: OutcomeCounts::default(),
+            early_end: None,
             rows_handed_over_ns: 0,
         }
+    }
+
+    /// From now on, each time that the progress is told, the conditions are looked at.
+    pub(crate) fn end_early_by(&mut self, early_end: &'a EarlyEnd<'a>) {
+        self.early_end = Some(early_end);
     }
 
     /// The counts that the engine keeps by itself.
@@ -73,6 +83,9 @@ impl<'a> Recorder<'a> {
     /// Takes the row of an attempt whose outcome is known.
     pub(crate) fn record(&mut self, row: &Row) {
         self.tally.count(row);
+        if !row.is_warm_up() {
+            self.untold_outcomes.add(row.outcome, 1);
+        }
         let ended = !matches!(row.outcome, Outcome::StaleKeepAlive | Outcome::Aborted);
         if ended && !row.is_warm_up() {
             self.untold.0 += 1;
@@ -87,6 +100,11 @@ impl<'a> Recorder<'a> {
     pub(crate) fn tick(&mut self, now_ns: u64) {
         let (completed, failed) = std::mem::take(&mut self.untold);
         self.progress.add(completed, failed);
+        let outcomes = std::mem::take(&mut self.untold_outcomes);
+        self.progress.add_outcomes(&outcomes);
+        if let Some(early_end) = self.early_end {
+            early_end.look(now_ns);
+        }
         if now_ns.saturating_sub(self.rows_handed_over_ns) >= ROWS_INTERVAL_NS {
             self.rows_handed_over_ns = now_ns;
             if let Some(rows) = &mut self.rows {
@@ -97,6 +115,7 @@ impl<'a> Recorder<'a> {
 
     /// Hands over what is left.
     pub(crate) fn finish(mut self) -> Tally {
+        self.early_end = None;
         self.tick(0);
         if let Some(rows) = self.rows.take() {
             self.tally.rows_recorded = rows.finish();

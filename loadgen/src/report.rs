@@ -25,6 +25,9 @@ pub struct JsonReport {
     pub concurrency: u32,
     /// Whether connections were used again.
     pub keep_alive: bool,
+    /// All of the [`Config`]; the body as its length `body_bytes`, and without credentials.
+    #[serde(default)]
+    pub config: serde_json::Value,
     /// Who did what, in a run on several machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<FleetReport>,
@@ -44,6 +47,7 @@ impl JsonReport {
             method: config.method.clone(),
             concurrency: config.concurrency,
             keep_alive: config.keep_alive,
+            config: crate::output::shown(config),
             workers: None,
             summary,
         }
@@ -92,7 +96,7 @@ fn figures(out: &mut String, config: &Config, summary: &Summary) -> fmt::Result 
                 Outcome::ResetInBody,
                 Outcome::ClosedEarly
             ]),
-            sum(&[Outcome::ShortBody]),
+            sum(&[Outcome::ShortBody, Outcome::WrongBody]),
             sum(&[Outcome::Malformed, Outcome::Timeout]),
         )?;
     }
@@ -269,13 +273,19 @@ fn conclusion(summary: &Summary) -> String {
             summary.busiest_thread_share() * 100.0
         );
     }
-    if let Some(error) = &summary.rows.error {
-        let _ = write!(
+    if let Some(reason) = &summary.stopped_by {
+        let _ = write!(text, "\nEnded early by --stop-if {reason}.");
+    }
+    let rows = &summary.rows;
+    let _ = match &rows.error {
+        Some(error) if rows.not_written > 0 => write!(
             text,
             "\nWarning: {} of {} rows were not written: {error}",
-            summary.rows.not_written, summary.rows.recorded
-        );
-    }
+            rows.not_written, rows.recorded
+        ),
+        Some(error) => write!(text, "\nWarning: a file is not complete: {error}"),
+        None => Ok(()),
+    };
     text
 }
 

@@ -1,5 +1,6 @@
 //! A run: its load threads, from their common start to the merged summary.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -8,6 +9,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::clock::{monotonic_ns, sleep_until, thread_cpu_ns, thread_run_delay_ns};
+use crate::early_end::EarlyEnd;
 use crate::engine::{HyperGround, Plan, Stop, nanos};
 use crate::limits::check_open_files;
 use crate::recorder::{Recorder, Tally};
@@ -59,6 +61,8 @@ pub fn run_part(
         None => (None, (0..threads).map(|_| None).collect::<Vec<_>>()),
     };
     let failed = AtomicBool::new(false);
+    let early_end = EarlyEnd::new(config, progress);
+    let rows_begin = pump.as_ref().map(RowPump::started_ns);
     let requests: Vec<Vec<u8>> = config
         .targets
         .iter()
@@ -71,9 +75,12 @@ pub fn run_part(
         part,
         hyper: hyper.as_ref(),
         progress,
+        early_end: &early_end,
+        rows_begin: rows_begin.as_deref(),
         stop: Stop {
             wished: stop,
             failed: &failed,
+            condition: early_end.met(),
         },
     };
     let worked = std::thread::scope(|scope| crew.work(scope, ports));
@@ -90,6 +97,7 @@ pub fn run_part(
         summary.threads.push(thread);
         tally.add_to(&mut summary);
     }
+    summary.stopped_by = early_end.into_reason();
     summary.wall_ns = summary.ended_ns - summary.started_ns;
     Ok(summary)
 }
@@ -113,6 +121,9 @@ struct Crew<'a> {
     part: &'a Part,
     hyper: Option<&'a HyperGround>,
     progress: &'a Progress,
+    early_end: &'a EarlyEnd<'a>,
+    /// Where the sink's thread looks for the begin of the measured part.
+    rows_begin: Option<&'a OnceLock<u64>>,
     stop: Stop<'a>,
 }
 
@@ -154,6 +165,11 @@ impl Crew<'_> {
             }));
         }
         if all_ready && trouble.is_none() {
+            let measured_from_ns = started_ns.saturating_add(nanos(self.config.warm_up));
+            self.early_end.begin(measured_from_ns);
+            if let Some(begin) = self.rows_begin {
+                let _ = begin.set(measured_from_ns);
+            }
             for gate in &gates {
                 // Fails only if the thread died, which joining will show.
                 let _ = gate.send(started_ns);
@@ -190,6 +206,7 @@ impl Crew<'_> {
             pin(cpu)?;
         }
         let mut recorder = Recorder::new(port, self.progress, config.pace.is_open());
+        recorder.end_early_by(self.early_end);
         let index_here = u16::try_from(index).unwrap_or(u16::MAX);
         let number = self.part.first_thread.saturating_add(index_here);
         // Fails only if the main thread died.
@@ -272,6 +289,7 @@ pub(crate) fn empty_summary(started_ns: u64, engine: EngineKind) -> Summary {
         latencies: Default::default(),
         threads: Vec::new(),
         rows: Default::default(),
+        stopped_by: None,
     }
 }
 

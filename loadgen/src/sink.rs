@@ -6,9 +6,9 @@
 //! dropped, and counted.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use crate::clock::thread_cpu_ns;
@@ -23,6 +23,16 @@ const BACKLOG_MAX_BATCHES: usize = 2048;
 
 /// Takes the rows of a run, in batches, on a thread of its own.
 pub trait RowSink: Send {
+    /// Called once before the first row: when the measured part of the run begins, in
+    /// nanoseconds of CLOCK_MONOTONIC. Rows of the warm-up lie before it.
+    ///
+    /// # Errors
+    /// Like those of [`RowSink::rows`].
+    fn begin(&mut self, started_ns: u64) -> io::Result<()> {
+        let _ = started_ns;
+        Ok(())
+    }
+
     /// Takes the next rows. Those of one load thread come in the order of their `end_ns`.
     /// A batch comes when it is full, or after about a second.
     ///
@@ -67,21 +77,6 @@ impl<W: Write + Send> RowSink for RowWriter<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.target.flush()
-    }
-}
-
-/// Gives the rows to several sinks, one after the other. The first error of any of them
-/// ends them all.
-#[derive(Default)]
-pub struct Tee(pub Vec<Box<dyn RowSink>>);
-
-impl RowSink for Tee {
-    fn rows(&mut self, rows: &[Row]) -> io::Result<()> {
-        self.0.iter_mut().try_for_each(|sink| sink.rows(rows))
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.0.iter_mut().try_for_each(|sink| sink.finish())
     }
 }
 
@@ -142,6 +137,7 @@ impl RowPort {
 pub(crate) struct RowPump {
     thread: JoinHandle<(Option<io::Error>, u64)>,
     written: Arc<AtomicU64>,
+    started_ns: Arc<OnceLock<u64>>,
 }
 
 impl RowPump {
@@ -168,11 +164,23 @@ impl RowPump {
             })
             .unzip();
         let counter = Arc::clone(&written);
+        let started_ns = Arc::new(OnceLock::new());
+        let begin_ns = Arc::clone(&started_ns);
         let thread = std::thread::Builder::new()
             .name("rows".to_owned())
-            .spawn(move || pump(sink, &batches, returns, &backlog, &counter))
+            .spawn(move || pump(sink, &begin_ns, &batches, returns, &backlog, &counter))
             .map_err(Error::Thread)?;
-        Ok((Self { thread, written }, ports))
+        let pump = Self {
+            thread,
+            written,
+            started_ns,
+        };
+        Ok((pump, ports))
+    }
+
+    /// Where the begin of the measured part is to be put, before the first row is made.
+    pub(crate) fn started_ns(&self) -> Arc<OnceLock<u64>> {
+        Arc::clone(&self.started_ns)
     }
 
     /// Waits for the last row; `recorded` is what the ports counted.
@@ -198,15 +206,22 @@ impl RowPump {
 
 fn pump(
     mut sink: Box<dyn RowSink>,
+    started_ns: &OnceLock<u64>,
     batches: &Receiver<Batch>,
     returns: Vec<Sender<Vec<Row>>>,
     backlog: &AtomicUsize,
     written: &AtomicU64,
 ) -> (Option<io::Error>, u64) {
     let mut failed = None;
+    let mut begun = false;
+    // Also without a row, as long as the run began.
+    let mut begin = |sink: &mut Box<dyn RowSink>| match started_ns.get() {
+        Some(started_ns) if !std::mem::replace(&mut begun, true) => sink.begin(*started_ns),
+        _ => Ok(()),
+    };
     for Batch { thread, mut rows } in batches {
         if failed.is_none() {
-            match sink.rows(&rows) {
+            match begin(&mut sink).and_then(|()| sink.rows(&rows)) {
                 Ok(()) => {
                     written.fetch_add(rows.len() as u64, Ordering::Relaxed);
                 }
@@ -219,7 +234,7 @@ fn pump(
         let _ = returns[thread].send(rows);
     }
     if failed.is_none() {
-        failed = sink.finish().err();
+        failed = begin(&mut sink).and_then(|()| sink.finish()).err();
     }
     (failed, thread_cpu_ns())
 }

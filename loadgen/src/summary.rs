@@ -34,6 +34,15 @@ impl OutcomeCounts {
             .sum()
     }
 
+    /// What has come since an `earlier` state of the same counts; `None` if they are not.
+    pub(crate) fn since(&self, earlier: &Self) -> Option<Self> {
+        let mut more = Self::default();
+        for ((count, earlier), more) in self.0.iter().zip(earlier.0).zip(&mut more.0) {
+            *more = count.checked_sub(earlier)?;
+        }
+        Some(more)
+    }
+
     pub(crate) fn add(&mut self, outcome: Outcome, count: u64) {
         self.0[outcome as usize] += count;
     }
@@ -201,6 +210,9 @@ pub struct Summary {
     pub threads: Vec<ThreadSummary>,
     /// What became of the rows.
     pub rows: RowsSummary,
+    /// The condition that ended the run early, with what was measured then.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
 }
 
 /// What moved the bytes before there was a choice.

@@ -247,6 +247,7 @@ fn an_answer_before_the_request_was_sent_whole_counts() {
         // Kept open and never read: the request cannot be sent whole.
         let unread = Mutex::new(Vec::new());
         let server = Server::start(move |mut connection| {
+            connection.count();
             connection.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
             unread.lock().expect("not poisoned").push(connection);
         });

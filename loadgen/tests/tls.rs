@@ -14,9 +14,14 @@ use std::time::Duration;
 
 use certificates::{Authority, Kind};
 use common::{Connection, OK, Server, config, outcomes, run};
-use loadgen::{Config, EngineKind, Outcome, Progress, Row, Summary, Target, TlsFailure};
+use loadgen::{BodyCheck, Config, EngineKind, Outcome, Progress, Row, Summary, Target, TlsFailure};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, version};
+
+const SHA256_OF_HELLO: [u8; 32] = [
+    0x2c, 0xf2, 0x4d, 0xba, 0x5f, 0xb0, 0xa3, 0x0e, 0x26, 0xe8, 0x3b, 0x2a, 0xc5, 0xb9, 0xe2, 0x9e,
+    0x1b, 0x16, 0x1e, 0x5c, 0x1f, 0xa7, 0x42, 0x5e, 0x73, 0x04, 0x33, 0x62, 0x93, 0x8b, 0x98, 0x24,
+];
 
 /// The server's side of a connection over TLS.
 struct Tls {
@@ -382,6 +387,47 @@ fn a_stale_keep_alive_connection_is_retried_and_no_failure() {
         assert_eq!((summary.connections_opened, server.requests()), (10, 39));
         assert_eq!(rows.iter().filter(|row| row.is_retry()).count(), 9);
     }
+}
+
+#[test]
+fn a_connection_closed_right_after_its_answer_fails_nobody() {
+    for end in [drop as fn(Tls), Tls::say_goodbye] {
+        let authority = Authority::new();
+        let server = TlsServer::start(authority.server(&Kind::GOOD, &[]), move |mut connection| {
+            if connection.request() {
+                connection.send(OK);
+                end(connection);
+            }
+        });
+        let mut config = config(server.tcp.addr, 100, 10);
+        authority.trust(&mut config);
+        config.keep_alive = true;
+        let (summary, _) = run(&config);
+        assert_eq!(summary.outcomes.get(Outcome::Ok), 100);
+        assert_eq!((summary.failed(), summary.surplus), (0, 0));
+        assert_eq!(summary.connections_opened, 100);
+    }
+}
+
+#[test]
+fn a_body_is_held_against_its_hash() {
+    let (summary, _) = good(
+        |mut connection| {
+            while connection.request() {
+                let body = match connection.number {
+                    0 => "hallo",
+                    _ => "hello",
+                };
+                let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+                connection.send(format!("{head}{body}").as_bytes());
+            }
+        },
+        |config| config.verify_body = Some(BodyCheck::Sha256(SHA256_OF_HELLO)),
+    );
+    assert_eq!(
+        outcomes(&summary),
+        [(Outcome::Ok, 99), (Outcome::WrongBody, 1)]
+    );
 }
 
 #[test]

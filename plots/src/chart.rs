@@ -62,6 +62,21 @@ pub trait Chart: Paint {
 
 impl<T: Paint + ?Sized> Chart for T {}
 
+/// Draws charts below each other and returns the bytes of one PNG file.
+///
+/// # Errors
+/// As [`Chart::png`]; [`PlotError::Column`] when there is no chart, or when one has another
+/// width or scale than the first.
+pub fn png_in_column(charts: &[&dyn Chart]) -> Result<Vec<u8>, PlotError> {
+    let sizes = |chart: &&dyn Chart| (chart.frame().width, chart.frame().scale);
+    let first = charts.first().map(sizes).ok_or(PlotError::Column)?;
+    if charts.iter().any(|chart| sizes(chart) != first) {
+        return Err(PlotError::Column);
+    }
+    let scenes: Result<Vec<Scene>, PlotError> = charts.iter().map(|chart| scene(*chart)).collect();
+    raster::png_in_column(&scenes?, first.1)
+}
+
 /// The picture of a chart before it becomes pixels.
 pub(crate) fn scene<T: Paint + ?Sized>(chart: &T) -> Result<Scene, PlotError> {
     let frame = chart.frame();

@@ -44,6 +44,9 @@ pub enum PlotError {
         /// The quantile.
         quantile: f64,
     },
+    /// Charts cannot be put below each other.
+    #[error("charts in a column need one width and one scale, and there must be one at least")]
+    Column,
     /// The low end of an interval is above its high end.
     #[error("series \"{series}\": the interval's low end {low} is above its high end {high}")]
     Interval {

@@ -64,7 +64,7 @@ mod timeline;
 mod unit;
 
 pub use bars::{BarGroup, BarPanel, Bars};
-pub use chart::Chart;
+pub use chart::{Chart, png_in_column};
 pub use curves::{CurveMark, CurvePoint, CurveSeries, Curves};
 pub use data::{Estimate, Interval, Series};
 pub use distribution::{Distribution, DistributionSeries};

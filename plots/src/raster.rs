@@ -29,6 +29,24 @@ mod plotters_color {
 
 /// Draws the scene with `scale` pixels per point.
 pub(crate) fn png(scene: &Scene, scale: u32) -> Result<Vec<u8>, PlotError> {
+    let (pixels, width, height) = pixels(scene, scale)?;
+    encode(&pixels, width, height)
+}
+
+/// Draws the scenes below each other; they must be of one width.
+pub(crate) fn png_in_column(scenes: &[Scene], scale: u32) -> Result<Vec<u8>, PlotError> {
+    let (mut all, mut width, mut height) = (Vec::new(), 0, 0);
+    for scene in scenes {
+        let (pixels, its_width, its_height) = pixels(scene, scale)?;
+        all.extend(pixels);
+        width = its_width;
+        height += its_height;
+    }
+    encode(&all, width, height)
+}
+
+/// The pixels of a scene, their width and height.
+fn pixels(scene: &Scene, scale: u32) -> Result<(Vec<u8>, u32, u32), PlotError> {
     let width = scene.width as u32 * scale;
     let height = scene.height as u32 * scale;
     // About 16 samples a pixel at scale 1; dense pixels need fewer.
@@ -59,7 +77,7 @@ pub(crate) fn png(scene: &Scene, scale: u32) -> Result<Vec<u8>, PlotError> {
         top += rows;
     }
     draw_texts(scene, scale, &mut pixels, (width, height))?;
-    encode(&pixels, width, height)
+    Ok((pixels, width, height))
 }
 
 type Drawn = Result<(), PlotError>;

@@ -167,6 +167,30 @@ fn a_dense_screen_gets_the_same_picture_with_four_times_the_pixels() {
 }
 
 #[test]
+fn charts_in_a_column_keep_their_sizes_and_colours() {
+    let mut first = samples::percentiles();
+    shrink(&mut first.frame);
+    let mut second = samples::timeline();
+    shrink(&mut second.frame);
+    let column = Picture::decode(&plots::png_in_column(&[&first, &second]).unwrap());
+    let (above, below) = (Picture::of(&first), Picture::of(&second));
+    assert_eq!(
+        (column.width, column.height),
+        (above.width, above.height + below.height)
+    );
+    let color = SeriesStyle::new(0).color;
+    assert_eq!(column.count(color), above.count(color) + below.count(color));
+
+    second.frame.width += 1;
+    for charts in [&[&first as &dyn Chart, &second][..], &[]] {
+        assert!(matches!(
+            plots::png_in_column(charts),
+            Err(PlotError::Column)
+        ));
+    }
+}
+
+#[test]
 fn the_picture_is_the_same_every_time() {
     let mut chart = samples::stacked(true);
     shrink(&mut chart.frame);

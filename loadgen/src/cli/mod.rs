@@ -2,20 +2,20 @@
 
 mod args;
 mod fleet;
+mod outputs;
 mod progress_line;
 mod signals;
 
-use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use loadgen::report::{self, JsonReport};
-use loadgen::{Error, Outcome, Progress, RowSink, RowWriter, Summary, Tee};
+use loadgen::{Condition, Error, Outcome, Progress, Summary, Violation, report};
 
 use args::Args;
 use args::cluster::WorkerArgs;
+use outputs::Outputs;
 
 /// All requests were answered with a status below 400.
 const EXIT_OK: u8 = 0;
@@ -25,6 +25,8 @@ const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 /// The run could not be carried out.
 const EXIT_NO_RUN: u8 = 3;
+/// A condition of `--fail-if` or `--stop-if` held.
+const EXIT_CONDITION: u8 = 4;
 /// Ended by Ctrl-C or SIGTERM; what was measured until then was printed.
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -36,7 +38,7 @@ pub fn main() -> ExitCode {
         run(&Args::parse())
     };
     ExitCode::from(code.unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "loadgen: {error:#}");
+        tell(&format!("{error:#}"));
         match error.downcast_ref::<Error>() {
             Some(
                 Error::BadUrl { .. }
@@ -53,14 +55,7 @@ pub fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<u8> {
     let config = args.config()?;
     loadgen::raise_open_file_limit().context("cannot raise the limit of open files")?;
-    // Before the run: a bad path fails in the first second, not after the last.
-    let json = args.output.json.as_deref().map(create).transpose()?;
-    let rows = args.output.rows.as_deref().map(create).transpose()?;
-    let mut sinks: Vec<Box<dyn RowSink>> = Vec::new();
-    if let Some(file) = rows {
-        sinks.push(Box::new(RowWriter::new(file)));
-    }
-    let sink = (!sinks.is_empty()).then(|| Box::new(Tee(sinks)) as Box<dyn RowSink>);
+    let (outputs, sink) = Outputs::create(&args.output, &config)?;
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();
@@ -79,51 +74,48 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     })?;
 
     let mut text = report::text(&config, &summary);
-    let mut code = exit_code(&summary, signals::was_interrupted());
+    let mut code = exit_code(&args.output.fail_if, &summary);
+    for violation in violations(&args.output.fail_if, &summary) {
+        tell(&format!("--fail-if {violation}"));
+    }
     if let Some(workers) = &workers {
         text.push_str(&workers.text());
         if !workers.is_complete() {
             code = code.max(EXIT_FAILED);
         }
     }
-    if let (Some(file), Some(path)) = (json, &args.output.json) {
-        let report = JsonReport {
-            workers,
-            ..JsonReport::new(&config, summary)
-        };
-        if let Err(error) = write_json(file, &report) {
-            let _ = writeln!(
-                io::stderr(),
-                "loadgen: cannot write {}: {error}",
-                path.display()
-            );
-            code = code.max(EXIT_FAILED);
-        }
+    for error in outputs.complete(&config, &summary, workers) {
+        tell(&format!("{error:#}"));
+        code = code.max(EXIT_FAILED);
     }
     print(&text)?;
     Ok(code)
 }
 
-fn exit_code(summary: &Summary, interrupted: bool) -> u8 {
+fn exit_code(fail_if: &[Condition], summary: &Summary) -> u8 {
     let bad = summary.failed() + summary.outcomes.get(Outcome::Non2xx);
-    if interrupted {
+    // Who names conditions says by them what is bad.
+    let is_bad = fail_if.is_empty() && bad > 0;
+    if signals::was_interrupted() {
         EXIT_INTERRUPTED
-    } else if bad > 0 || summary.rows.error.is_some() {
+    } else if violations(fail_if, summary).next().is_some() || summary.stopped_by.is_some() {
+        EXIT_CONDITION
+    } else if is_bad || summary.rows.error.is_some() {
         EXIT_FAILED
     } else {
         EXIT_OK
     }
 }
 
-fn create(path: &std::path::Path) -> anyhow::Result<File> {
-    File::create(path).with_context(|| format!("cannot create {}", path.display()))
+fn violations(fail_if: &[Condition], summary: &Summary) -> impl Iterator<Item = Violation> {
+    fail_if
+        .iter()
+        .filter_map(|condition| condition.check(summary))
 }
 
-fn write_json(file: File, report: &JsonReport) -> io::Result<()> {
-    let mut file = io::BufWriter::new(file);
-    serde_json::to_writer_pretty(&mut file, report)?;
-    file.write_all(b"\n")?;
-    file.flush()
+/// A line to standard error; that nobody reads it is no error.
+fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "loadgen: {text}");
 }
 
 /// Prints to standard output; that nobody reads it any more is no error.

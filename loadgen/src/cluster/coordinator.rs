@@ -18,6 +18,7 @@ use super::row_pool::RowPool;
 use super::share::divide;
 use super::{ALIVE_EVERY, ENDING, Key};
 use crate::clock::monotonic_ns;
+use crate::early_end::EarlyEnd;
 use crate::engine::nanos;
 use crate::summary::RowsSummary;
 use crate::{Config, Part, Progress, RowSink, Summary};
@@ -67,14 +68,17 @@ pub fn run(
     let pool = RowPool::new(sink);
     let crew = prepare(config, fleet, pool.has_sink(), stop)?;
     let at_ns = monotonic_ns().saturating_add(nanos(LEAD));
+    let measured_from_ns = at_ns.saturating_add(nanos(config.warm_up));
+    pool.begin(measured_from_ns);
+    let early_end = EarlyEnd::new(config, progress);
+    early_end.begin(measured_from_ns);
     for member in &crew {
         let at_ns = member.clock.to_worker(at_ns);
         // A worker that cannot be reached any more shows when it is followed.
         let _ = member.link.writer.message(&Message::Start { at_ns });
     }
     let overdue_ns = config.duration.map_or(u64::MAX, |duration| {
-        at_ns
-            .saturating_add(nanos(config.warm_up))
+        measured_from_ns
             .saturating_add(nanos(duration))
             .saturating_add(nanos(ENDING))
     });
@@ -83,8 +87,14 @@ pub fn run(
         progress,
         overdue_ns: &AtomicU64::new(overdue_ns),
     };
-    let ends = follow_all(crew, &watch, stop, notice);
-    settle(ends, pool, notice)
+    let is_to_stop = || {
+        early_end.look(monotonic_ns());
+        stop.load(Ordering::Relaxed) || early_end.met().load(Ordering::Relaxed)
+    };
+    let ends = follow_all(crew, &watch, &is_to_stop, notice);
+    let mut run = settle(ends, pool, notice)?;
+    run.summary.stopped_by = early_end.into_reason();
+    Ok(run)
 }
 
 /// A worker with its part.
@@ -125,7 +135,11 @@ fn prepare(
         .map(|((address, link), part)| (address, (link, part)))
         .collect();
     let ready = at_once(links, stop, |_, (mut link, part)| {
-        let config = config.clone();
+        // Conditions are held against what all of them have counted, here.
+        let config = Config {
+            stop_if: Vec::new(),
+            ..config.clone()
+        };
         let order = Order {
             config,
             part,
@@ -190,7 +204,7 @@ fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
 fn follow_all(
     crew: Vec<Member>,
     watch: &Watch<'_>,
-    stop: &AtomicBool,
+    is_to_stop: &dyn Fn() -> bool,
     notice: &(dyn Fn(&str) + Sync),
 ) -> Vec<End> {
     std::thread::scope(|scope| {
@@ -219,7 +233,7 @@ fn follow_all(
             }));
         }
         drop(running);
-        keep_up(&writers, &over, stop, watch.overdue_ns);
+        keep_up(&writers, &over, is_to_stop, watch.overdue_ns);
         handles.into_iter().map(joined).collect()
     })
 }
@@ -229,7 +243,7 @@ fn follow_all(
 fn keep_up(
     writers: &[Arc<FrameWriter>],
     over: &Receiver<()>,
-    stop: &AtomicBool,
+    is_to_stop: &dyn Fn() -> bool,
     overdue_ns: &AtomicU64,
 ) {
     // Those that have ended do not hear it any more, which is all right.
@@ -241,7 +255,7 @@ fn keep_up(
     let mut is_stopping = false;
     let mut told = Instant::now();
     while over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-        if !is_stopping && stop.load(Ordering::Relaxed) {
+        if !is_stopping && is_to_stop() {
             is_stopping = true;
             tell(&Message::Stop);
             let end_ns = monotonic_ns().saturating_add(nanos(ENDING));

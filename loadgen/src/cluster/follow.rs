@@ -10,6 +10,7 @@ use super::row_pool::RowPool;
 use super::{ENDING, SILENCE, merge};
 use crate::clock::monotonic_ns;
 use crate::engine::nanos;
+use crate::summary::OutcomeCounts;
 use crate::{Part, Progress, Row, Summary};
 
 /// What a worker delivered.
@@ -41,6 +42,7 @@ pub(super) struct Follower<'a> {
     rows_taken_ns: u64,
     completed: u64,
     failed: u64,
+    outcomes: OutcomeCounts,
 }
 
 impl<'a> Follower<'a> {
@@ -53,6 +55,7 @@ impl<'a> Follower<'a> {
             rows_taken_ns: 0,
             completed: 0,
             failed: 0,
+            outcomes: OutcomeCounts::default(),
         }
     }
 
@@ -70,8 +73,12 @@ impl<'a> Follower<'a> {
         let (mut summary, stopped_there) = loop {
             match reader.next(SILENCE, FRAME_MAX_BYTES, None)? {
                 Frame::Rows(rows) => self.take(rows)?,
-                Frame::Message(Message::Progress { completed, failed }) => {
-                    self.progress(completed, failed)?;
+                Frame::Message(Message::Progress {
+                    completed,
+                    failed,
+                    outcomes,
+                }) => {
+                    self.progress(completed, failed, &outcomes)?;
                     if self.is_overdue() {
                         return Err(Trouble::Overdue);
                     }
@@ -125,14 +132,23 @@ impl<'a> Follower<'a> {
         monotonic_ns() > overdue_ns.max(sending_until_ns)
     }
 
-    fn progress(&mut self, completed: u64, failed: u64) -> Result<(), Trouble> {
+    fn progress(
+        &mut self,
+        completed: u64,
+        failed: u64,
+        outcomes: &OutcomeCounts,
+    ) -> Result<(), Trouble> {
         let more = completed.checked_sub(self.completed);
         let more_failed = failed.checked_sub(self.failed);
-        let (Some(more), Some(more_failed)) = (more, more_failed) else {
+        let more_outcomes = outcomes.since(&self.outcomes);
+        let (Some(more), Some(more_failed), Some(more_outcomes)) =
+            (more, more_failed, more_outcomes)
+        else {
             return Err(Trouble::Contradiction("its progress went back".to_owned()));
         };
-        (self.completed, self.failed) = (completed, failed);
+        (self.completed, self.failed, self.outcomes) = (completed, failed, *outcomes);
         self.watch.progress.add(more, more_failed);
+        self.watch.progress.add_outcomes(&more_outcomes);
         Ok(())
     }
 }

@@ -36,6 +36,8 @@ pub(super) fn merge(into: &mut Summary, other: Summary) {
         latencies,
         threads,
         rows: _,
+        // The coordinator knows it.
+        stopped_by: _,
     } = other;
     into.started_ns = into.started_ns.min(started_ns);
     into.ended_ns = into.ended_ns.max(ended_ns);

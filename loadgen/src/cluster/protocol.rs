@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::summary::OutcomeCounts;
 use serde::{Deserialize, Serialize};
 
 use crate::{Config, Part, Row, Summary};
@@ -68,7 +69,11 @@ pub(super) enum Message {
     /// The coordinator is there.
     Alive,
     /// How far the run is.
-    Progress { completed: u64, failed: u64 },
+    Progress {
+        completed: u64,
+        failed: u64,
+        outcomes: OutcomeCounts,
+    },
     /// End the run now.
     Stop,
     /// The run has ended; all its rows were sent before.

@@ -30,6 +30,15 @@ impl RowPool {
         self.lock().sink.is_some()
     }
 
+    /// Tells the sink when the measured part begins.
+    pub(super) fn begin(&self, started_ns: u64) {
+        let mut state = self.lock();
+        if let Some(sink) = &mut state.sink {
+            let begun = sink.begin(started_ns);
+            state.error = begun.err().map(|error| error.to_string());
+        }
+    }
+
     /// Gives rows to the sink, unless it has failed.
     pub(super) fn take(&self, rows: &[Row]) {
         let mut state = self.lock();

@@ -228,9 +228,13 @@ fn tell_progress(run: &Run, writer: &FrameWriter, stop: &AtomicBool, over: Recei
         if stop.load(Ordering::Relaxed) {
             run.halt.store(true, Ordering::Relaxed);
         }
-        let (completed, failed) = (run.progress.completed(), run.progress.failed());
+        let progress = &run.progress;
         // When it cannot be sent, listening notices.
-        let _ = writer.message(&Message::Progress { completed, failed });
+        let _ = writer.message(&Message::Progress {
+            completed: progress.completed(),
+            failed: progress.failed(),
+            outcomes: progress.outcomes(),
+        });
         if is_over {
             return;
         }

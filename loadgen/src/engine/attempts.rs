@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::body::BodyRules;
 use super::deadlines::Deadlines;
 use super::dispatch::{Dispatcher, Next, Start, StartKind};
 use super::exchange::{Exchange, Stage, Trouble};
@@ -59,13 +60,23 @@ impl<'a, 'b> Attempts<'a, 'b> {
     pub(super) fn new(plan: &'a Plan<'a>, recorder: &'a mut Recorder<'b>) -> Self {
         let remote = plan.config.target().addr;
         let head = plan.is_head_request();
+        let rules = BodyRules::of(plan.config);
+        let exchange = |slot| {
+            let mut exchange = Exchange::new(plan.thread, slot, remote, head);
+            if let Some(rules) = &rules {
+                exchange.verify_bodies(rules);
+            }
+            if plan.config.unix_socket.is_some() {
+                // Only TCP drops bytes unseen.
+                exchange.reader.look_at_bodies();
+            }
+            exchange
+        };
         let woke_ns = monotonic_ns();
         Self {
             plan,
             recorder,
-            exchanges: (0..plan.slots)
-                .map(|slot| Exchange::new(plan.thread, slot, remote, head))
-                .collect(),
+            exchanges: (0..plan.slots).map(exchange).collect(),
             dispatcher: Dispatcher::new(plan),
             deadlines: Deadlines::new(plan.slots),
             connect_deadlines: Deadlines::new(plan.slots),
@@ -189,7 +200,7 @@ impl<'a, 'b> Attempts<'a, 'b> {
             }
         }
         let fed = match came {
-            Came::Bytes(bytes) => exchange.reader.feed(bytes),
+            Came::Bytes(bytes) => exchange.feed(bytes),
             Came::Dropped(bytes) => {
                 let known = exchange.reader.unseen().map_or(0, |unseen| unseen.bytes);
                 let body = known.min(bytes as u64);

@@ -32,8 +32,8 @@ pub(super) enum StartKind {
 /// A request of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fresh {
-    /// When it was due.
-    pub(super) intended_ns: u64,
+    /// When it was due; `None`: when it begins.
+    pub(super) due_ns: Option<u64>,
     /// Which of the URLs it asks for.
     pub(super) url: u16,
     /// [`Row::WARM_UP`] and [`Row::WAITED`].
@@ -70,9 +70,8 @@ enum Loop<'a> {
 pub(super) struct Dispatcher<'a> {
     pace: Loop<'a>,
     mix: Mix,
-    origin_ns: u64,
+    share: Share,
     measured_from_ns: u64,
-    crew: Crew,
     /// Slots that may start, and since when.
     free: VecDeque<(u32, u64)>,
     retries: VecDeque<u32>,
@@ -111,12 +110,12 @@ impl<'a> Dispatcher<'a> {
         Self {
             pace,
             mix: Mix::new(config, plan.thread),
-            origin_ns: plan.origin_ns,
-            measured_from_ns: plan.measured_from_ns,
-            crew: Crew {
+            share: Share {
+                origin_ns: plan.origin_ns,
                 thread: u32::from(plan.thread),
                 threads: u32::from(plan.threads),
             },
+            measured_from_ns: plan.measured_from_ns,
             free,
             retries: VecDeque::new(),
             left: plan.requests,
@@ -146,6 +145,7 @@ impl<'a> Dispatcher<'a> {
         if self.is_exhausted() {
             return Next::Leave;
         }
+        let share = self.share;
         if let Loop::Closed {
             think_ns,
             thinking,
@@ -154,7 +154,7 @@ impl<'a> Dispatcher<'a> {
         } = &mut self.pace
         {
             if let Some(profile) = connections
-                && slot >= self.crew.wanted(profile, now_ns - self.origin_ns)
+                && slot >= share.of(profile, now_ns)
             {
                 parked.push(slot);
                 parked.sort_unstable_by(|a, b| b.cmp(a));
@@ -215,10 +215,16 @@ impl<'a> Dispatcher<'a> {
 
     /// Requests that were due by `end_ns` and never began.
     pub(super) fn unsent(&mut self, end_ns: u64) -> u64 {
-        if let Loop::Closed { .. } = self.pace {
-            return 0;
+        match &mut self.pace {
+            Loop::Open {
+                schedule,
+                due_ns: Some(due_ns),
+            } if *due_ns <= end_ns => {
+                let due = 1 + schedule.take_until(end_ns);
+                self.left.map_or(due, |left| left.min(due))
+            }
+            _ => 0,
         }
-        std::iter::from_fn(|| self.take(end_ns, end_ns)).count() as u64
     }
 
     fn start(&mut self, slot: u32, fresh: Fresh) -> Start {
@@ -244,24 +250,24 @@ impl<'a> Dispatcher<'a> {
             return None;
         }
         let mut flags = 0;
-        let intended_ns = match &mut self.pace {
-            Loop::Closed { .. } => now_ns,
+        let due_ns = match &mut self.pace {
+            Loop::Closed { .. } => None,
             Loop::Open { schedule, due_ns } => {
-                let intended_ns = due_ns.filter(|due_ns| *due_ns <= now_ns)?;
+                let was_due_ns = due_ns.filter(|due_ns| *due_ns <= now_ns)?;
                 *due_ns = schedule.next_ns();
-                if freed_ns > intended_ns {
+                if freed_ns > was_due_ns {
                     flags |= Row::WAITED;
                 }
-                intended_ns
+                Some(was_due_ns)
             }
         };
-        if intended_ns < self.measured_from_ns {
+        if due_ns.unwrap_or(now_ns) < self.measured_from_ns {
             flags |= Row::WARM_UP;
         } else if let Some(left) = &mut self.left {
             *left -= 1;
         }
         Some(Fresh {
-            intended_ns,
+            due_ns,
             url: self.mix.draw(),
             flags,
         })
@@ -269,6 +275,7 @@ impl<'a> Dispatcher<'a> {
 
     /// Lets slots go whose pause is over, or that are wanted now.
     fn wake_slots(&mut self, now_ns: u64) {
+        let share = self.share;
         let Loop::Closed {
             thinking,
             connections,
@@ -284,7 +291,7 @@ impl<'a> Dispatcher<'a> {
         if let Some(profile) = connections
             && !parked.is_empty()
         {
-            let wanted = self.crew.wanted(profile, now_ns - self.origin_ns);
+            let wanted = share.of(profile, now_ns);
             while let Some(slot) = parked.pop_if(|slot| *slot < wanted) {
                 self.free.push_back((slot, now_ns));
             }
@@ -292,18 +299,20 @@ impl<'a> Dispatcher<'a> {
     }
 }
 
-/// The place of a thread among those that share the run.
-struct Crew {
+/// Which part of the connections is a thread's own.
+#[derive(Clone, Copy)]
+struct Share {
+    origin_ns: u64,
     thread: u32,
     threads: u32,
 }
 
-impl Crew {
-    /// The thread's part of the connections wanted `at_ns` after the begin; the parts of
-    /// all threads add up to their number, as those of the slots do.
-    fn wanted(&self, profile: &Profile, at_ns: u64) -> u32 {
-        let connections = profile.value_at(at_ns as f64 / 1e9).round() as u32;
-        connections / self.threads + u32::from(self.thread < connections % self.threads)
+impl Share {
+    /// Connections of this thread that are wanted at a time; all threads' add up.
+    fn of(self, profile: &Profile, now_ns: u64) -> u32 {
+        let at_s = now_ns.saturating_sub(self.origin_ns) as f64 / 1e9;
+        let all = profile.value_at(at_s).round() as u32;
+        all / self.threads + u32::from(self.thread < all % self.threads)
     }
 }
 
@@ -342,19 +351,4 @@ impl Mix {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_connections_wanted_of_the_threads_add_up() {
-        for threads in 1..5 {
-            for connections in [0, 1, 2, 3, 10, 1001] {
-                let profile = Profile::constant(f64::from(connections));
-                let sum: u32 = (0..threads)
-                    .map(|thread| Crew { thread, threads }.wanted(&profile, 5))
-                    .sum();
-                assert_eq!(sum, connections);
-            }
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 //! kernel without being copied.
 
 use std::io::{self, ErrorKind, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -117,17 +118,7 @@ impl Epoll<'_, '_> {
         exchange.read_closed |= event.is_read_closed() || event.is_error();
         match exchange.stage {
             Stage::Idle => {
-                let connection = &mut self.connections[slot as usize];
-                let has_bytes = connection
-                    .as_ref()
-                    .is_some_and(|connection| socket::has_unasked_bytes(&connection.socket));
-                // The server closes a connection that nothing is asked on, or says
-                // something that nobody has asked for.
-                if exchange.read_closed || has_bytes {
-                    *connection = None;
-                    self.attempts.unasked(has_bytes);
-                }
-                return;
+                return self.on_idle_event(slot);
             }
             Stage::Connecting | Stage::Sending => self.send(slot, monotonic_ns()),
             Stage::Receiving => {}
@@ -138,6 +129,20 @@ impl Epoll<'_, '_> {
         {
             self.read(slot);
         }
+    }
+
+    /// The server closes a connection that nothing is asked on, or sends what nobody asked
+    /// for: the next request must not take that for its answer.
+    fn on_idle_event(&mut self, slot: u32) {
+        let Some(connection) = &self.connections[slot as usize] else {
+            return;
+        };
+        match connection.socket.peek(&mut [MaybeUninit::uninit()]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Ok(bytes) => self.attempts.unasked(bytes > 0),
+            _ => {}
+        }
+        self.connections[slot as usize] = None;
     }
 
     /// Begins an attempt: on the connection that the slot has, or on a new one.

@@ -1,7 +1,9 @@
 //! One attempt at a request, from its start to its outcome, without I/O.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
+use super::body::{BodyRules, BodyVerifier};
 use super::dispatch::{Fresh, StartKind};
 use crate::response::{EndOfStream, Malformed, ResponseReader};
 use crate::row::TlsFailure;
@@ -69,6 +71,8 @@ impl Answer for ResponseReader {
 pub(super) struct Exchange<A = ResponseReader> {
     row: Row,
     pub(super) reader: A,
+    /// Boxed, as it is larger than the rest and mostly absent.
+    verifier: Option<Box<BodyVerifier>>,
     pub(super) stage: Stage,
     /// The server has closed its side of the connection, or the socket has an error.
     pub(super) read_closed: bool,
@@ -79,6 +83,20 @@ pub(super) struct Exchange<A = ResponseReader> {
 impl Exchange {
     pub(super) fn new(thread: u16, slot: u32, remote: SocketAddr, is_head_request: bool) -> Self {
         Self::with_reader(thread, slot, remote, ResponseReader::new(is_head_request))
+    }
+
+    /// Holds the bodies of all answers to come against the rules.
+    pub(super) fn verify_bodies(&mut self, rules: &Rc<BodyRules>) {
+        self.reader.look_at_bodies();
+        self.verify_pieces(rules);
+    }
+
+    /// Gives the reader the next bytes; the result is that of [`ResponseReader::feed`].
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        match &mut self.verifier {
+            None => self.reader.feed(bytes),
+            Some(verifier) => self.reader.feed_with(bytes, |piece| verifier.take(piece)),
+        }
     }
 
     /// What the end of the stream means: trouble, or `None` for a complete answer.
@@ -102,9 +120,23 @@ impl<A: Answer> Exchange<A> {
         Self {
             row,
             reader,
+            verifier: None,
             stage: Stage::Idle,
             read_closed: false,
             write_errno: None,
+        }
+    }
+
+    /// Holds the bodies of all answers to come against the rules; their pieces are given
+    /// to [`Exchange::verify_piece`].
+    pub(super) fn verify_pieces(&mut self, rules: &Rc<BodyRules>) {
+        self.verifier = Some(Box::new(BodyVerifier::new(rules)));
+    }
+
+    /// Gives the next piece of the body to whoever verifies it.
+    pub(super) fn verify_piece(&mut self, piece: &[u8]) {
+        if let Some(verifier) = &mut self.verifier {
+            verifier.take(piece);
         }
     }
 
@@ -129,7 +161,7 @@ impl<A: Answer> Exchange<A> {
             connect_start_ns: now_ns,
             ..began
         };
-        self.reader.reset();
+        self.reset_reader();
         self.stage = Stage::Connecting;
         self.read_closed = false;
         self.write_errno = None;
@@ -169,7 +201,7 @@ impl<A: Answer> Exchange<A> {
             flags: fresh.flags | Row::REUSED,
             ..begun(fresh, now_ns)
         };
-        self.reader.reset();
+        self.reset_reader();
         self.stage = Stage::Sending;
     }
 
@@ -222,10 +254,13 @@ impl<A: Answer> Exchange<A> {
     /// Ends the attempt with a complete answer whose end was seen at `now_ns`.
     pub(super) fn answered(&mut self, now_ns: u64) -> &Row {
         self.row.last_byte_ns = now_ns;
-        let outcome = if self.reader.status() < 400 {
+        let is_right = |verifier: &BodyVerifier| verifier.is_right(self.row.url);
+        let outcome = if self.reader.status() >= 400 {
+            Outcome::Non2xx
+        } else if self.verifier.as_deref().is_none_or(is_right) {
             Outcome::Ok
         } else {
-            Outcome::Non2xx
+            Outcome::WrongBody
         };
         self.end(outcome, now_ns)
     }
@@ -245,6 +280,13 @@ impl<A: Answer> Exchange<A> {
     /// Ends the attempt from outside: [`Outcome::Timeout`] or [`Outcome::Aborted`].
     pub(super) fn cut_off(&mut self, outcome: Outcome, now_ns: u64) -> &Row {
         self.end(outcome, now_ns)
+    }
+
+    fn reset_reader(&mut self) {
+        self.reader.reset();
+        if let Some(verifier) = &mut self.verifier {
+            verifier.reset();
+        }
     }
 
     fn outcome_of(&self, trouble: Trouble) -> Outcome {
@@ -282,7 +324,7 @@ impl<A: Answer> Exchange<A> {
 /// A row in which a request has begun and nothing else.
 fn begun(fresh: Fresh, now_ns: u64) -> Row {
     Row {
-        intended_ns: fresh.intended_ns,
+        intended_ns: fresh.due_ns.unwrap_or(now_ns),
         start_ns: now_ns,
         url: fresh.url,
         flags: fresh.flags,
@@ -301,7 +343,7 @@ mod tests {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
 
     const FRESH: Fresh = Fresh {
-        intended_ns: 90,
+        due_ns: Some(90),
         url: 3,
         flags: Row::WAITED,
     };

@@ -6,6 +6,7 @@
 //! differ only in how they wait and how they move bytes.
 
 mod attempts;
+mod body;
 mod deadlines;
 mod dispatch;
 mod epoll;
@@ -174,17 +175,21 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The two reasons to end early.
+/// The reasons to end early.
 #[derive(Clone, Copy)]
 pub(crate) struct Stop<'a> {
     /// The caller's wish.
     pub(crate) wished: &'a AtomicBool,
     /// Another load thread has failed.
     pub(crate) failed: &'a AtomicBool,
+    /// A condition of the config's `stop_if` holds.
+    pub(crate) condition: &'a AtomicBool,
 }
 
 impl Stop<'_> {
     pub(crate) fn is_set(self) -> bool {
-        self.wished.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed)
+        [self.wished, self.failed, self.condition]
+            .iter()
+            .any(|reason| reason.load(Ordering::Relaxed))
     }
 }

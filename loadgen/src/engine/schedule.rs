@@ -37,6 +37,19 @@ impl<'a> Schedule<'a> {
         Some(self.origin_ns.saturating_add((at_s * 1e9) as u64))
     }
 
+    /// Takes all requests that are due by `end_ns` and says how many. Much faster than one by
+    /// one: a rate that nobody could keep leaves many.
+    pub(super) fn take_until(&mut self, end_ns: u64) -> u64 {
+        let until_s = end_ns.saturating_sub(self.origin_ns) as f64 / 1e9;
+        let due = self.rate.area_to(until_s);
+        let mut count = 0;
+        while self.before <= due {
+            self.before += self.distance();
+            count += 1;
+        }
+        count
+    }
+
     /// The distance to the thread's next request, in requests of all threads.
     fn distance(&mut self) -> f64 {
         match self.arrivals {

@@ -100,11 +100,6 @@ pub(super) fn droppable_bytes(
     Some(usize::try_from(wanted).map_or(at_most, |wanted| wanted.min(at_most)))
 }
 
-/// Whether bytes wait to be read though nothing was asked.
-pub(super) fn has_unasked_bytes(mut socket: &Socket) -> bool {
-    matches!(socket.read(&mut [0]), Ok(1))
-}
-
 /// Takes up to `bytes` out of the socket without copying them anywhere.
 fn drop_bytes(stream: &Socket, bytes: usize) -> io::Result<usize> {
     // SAFETY: the descriptor is open as long as `stream` is borrowed. With MSG_TRUNC, a

@@ -98,6 +98,7 @@ enum State {
 pub struct ResponseReader {
     state: State,
     to_head_request: bool,
+    looks_at_bodies: bool,
     /// The pieces of a head that is not whole yet.
     partial_head: Vec<u8>,
     status: u16,
@@ -115,6 +116,7 @@ impl ResponseReader {
         Self {
             state: State::Head,
             to_head_request,
+            looks_at_bodies: false,
             partial_head: Vec::new(),
             status: 0,
             keep_alive: false,
@@ -123,6 +125,11 @@ impl ResponseReader {
             want_server: false,
             server: None,
         }
+    }
+
+    /// From now on no part of a body is [`ResponseReader::unseen`].
+    pub fn look_at_bodies(&mut self) {
+        self.looks_at_bodies = true;
     }
 
     /// Forgets the last answer.
@@ -204,6 +211,9 @@ impl ResponseReader {
     /// How much of the body comes next that need not be looked at, if any.
     #[must_use]
     pub fn unseen(&self) -> Option<Unseen> {
+        if self.looks_at_bodies {
+            return None;
+        }
         let (bytes, then_complete) = match &self.state {
             State::Length { remaining } => (*remaining, true),
             State::Chunked(chunked) => (chunked.data_remaining()?, false),

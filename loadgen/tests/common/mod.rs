@@ -3,10 +3,12 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+mod reconcile;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -45,6 +47,17 @@ impl Connection {
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
             }
         }
+    }
+
+    /// Counts a request that is not read whole.
+    pub fn count(&self) {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Closes in order, although the client may still be sending.
+    pub fn finish(self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.stall();
     }
 
     /// Sends bytes; the client may be gone.
@@ -93,6 +106,10 @@ impl Server {
         let addr = listener.local_addr().expect("bound");
         let (requests, ports, ended) =
             <(Arc<AtomicU64>, Arc<Mutex<Vec<u16>>>, Arc<AtomicBool>)>::default();
+        COUNTERS
+            .lock()
+            .expect("not poisoned")
+            .insert(addr, requests.clone());
         let behaviour = Arc::new(behaviour);
         let accepting = {
             let (requests, ports, ended) = (requests.clone(), ports.clone(), ended.clone());
@@ -163,6 +180,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        COUNTERS.lock().expect("not poisoned").remove(&self.addr);
         self.ended.store(true, Ordering::SeqCst);
         // Wakes the accepting thread.
         let _ = TcpStream::connect(self.addr);
@@ -189,7 +207,19 @@ thread_local! {
 
 /// Runs a test once with every engine that this machine can run: [`config`] asks for it.
 pub fn each_engine(test: impl Fn()) {
+    with_engines(|_| true, test);
+}
+
+/// The same without hyper, whose own parser is stricter in places and says less.
+pub fn each_exact_engine(test: impl Fn()) {
+    with_engines(|engine| engine != EngineKind::Hyper, test);
+}
+
+fn with_engines(wanted: impl Fn(EngineKind) -> bool, test: impl Fn()) {
     for engine in loadgen::available_engines() {
+        if !wanted(engine) {
+            continue;
+        }
         let _named = NameOnPanic(engine);
         ENGINE.set(Some(engine));
         test();
@@ -211,6 +241,13 @@ impl Drop for NameOnPanic {
             eprintln!("the test failed with the engine {}", self.0.name());
         }
     }
+}
+
+/// The requests counted so far by the servers of this program.
+static COUNTERS: Mutex<BTreeMap<SocketAddr, Arc<AtomicU64>>> = Mutex::new(BTreeMap::new());
+
+fn counter(addr: SocketAddr) -> Option<Arc<AtomicU64>> {
+    COUNTERS.lock().expect("not poisoned").get(&addr).cloned()
 }
 
 /// Writes to memory that the test can look into.
@@ -251,76 +288,17 @@ pub fn run_until(config: &Config, stop: &AtomicBool) -> (Summary, Vec<Row>) {
     let memory = Memory::default();
     let sink = Box::new(RowWriter::new(memory.clone()));
     let progress = Progress::new();
+    let counter = counter(config.target().addr);
+    let before = counter
+        .as_ref()
+        .map(|counter| counter.load(Ordering::SeqCst));
     let summary = loadgen::run(config, Some(sink), &progress, stop).expect("a run");
     let rows = memory.rows();
-    reconcile(config, &summary, &rows, &progress);
+    let counted = counter
+        .zip(before)
+        .map(|(counter, before)| counter.load(Ordering::SeqCst) - before);
+    reconcile::reconcile(config, &summary, &rows, &progress, counted);
     (summary, rows)
-}
-
-fn reconcile(config: &Config, summary: &Summary, rows: &[Row], progress: &Progress) {
-    if let Some(engine) = config.engine {
-        assert_eq!(summary.engine, engine);
-    }
-    let of_rows = |condition: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| condition(r)).count();
-    for (outcome, count) in summary.outcomes.iter() {
-        assert_eq!(
-            of_rows(&|r| r.outcome == outcome) as u64,
-            count,
-            "{outcome:?}"
-        );
-    }
-    let not_stale = |outcome| outcome != Outcome::StaleKeepAlive;
-    assert_eq!(summary.requests, summary.outcomes.sum_where(not_stale));
-    if let Some(requests) = config.requests
-        && summary.outcomes.get(Outcome::Aborted) == 0
-        && config.duration.is_none()
-    {
-        assert_eq!(summary.requests, requests, "every request has one outcome");
-    }
-    let stale = summary.outcomes.get(Outcome::StaleKeepAlive);
-    assert_eq!(summary.stale_retries, stale);
-    assert_eq!(of_rows(&Row::is_retry) as u64, stale);
-    assert_eq!(summary.answered(), summary.latencies.total.count());
-    let aborted = summary.outcomes.get(Outcome::Aborted);
-    assert_eq!(progress.completed(), summary.requests - aborted);
-    assert_eq!(summary.rows.written, rows.len() as u64);
-    assert_eq!((summary.rows.not_written, &summary.rows.error), (0, &None));
-    let threads: u64 = summary.threads.iter().map(|t| t.requests).sum();
-    assert_eq!(threads, summary.requests);
-    let bodies: u64 = rows.iter().map(|r| r.body_bytes).sum();
-    assert_eq!(summary.bytes_body, bodies);
-    let opened = of_rows(&|r| r.connected_ns != 0 && !r.is_reused()) as u64;
-    assert_eq!(summary.connections_opened, opened);
-    // The next ordinal by connection; a port may serve several connections in turn.
-    let mut ordinals = BTreeMap::new();
-    for row in rows {
-        check_times(summary, row);
-        let connection = (row.local_port, row.connect_start_ns);
-        let next = ordinals.entry(connection).or_insert(0);
-        assert_eq!(
-            row.ordinal, *next,
-            "ordinals count the requests of a connection"
-        );
-        assert_eq!(row.is_reused(), row.ordinal > 0);
-        *next += 1;
-    }
-}
-
-/// Times that happened are in their order and within the run.
-fn check_times(summary: &Summary, row: &Row) {
-    let mut order = vec![summary.started_ns];
-    if !row.is_reused() {
-        order.extend([row.connect_start_ns, row.connected_ns]);
-    }
-    order.extend([row.sent_ns, row.first_byte_ns, row.last_byte_ns, row.end_ns]);
-    order.push(summary.ended_ns);
-    order.retain(|ns| *ns != 0);
-    assert!(order.is_sorted(), "{row:?}");
-    assert!(row.start_ns != 0 && row.end_ns != 0, "{row:?}");
-    assert!(row.loop_wake_ns <= row.first_byte_ns, "{row:?}");
-    assert_eq!(row.first_byte_ns == 0, row.loop_wake_ns == 0, "{row:?}");
-    assert_eq!(row.outcome.is_answered(), row.last_byte_ns != 0, "{row:?}");
-    assert_eq!(row.sent_ns != 0, row.request_bytes > 0, "{row:?}");
 }
 
 /// The outcomes that occurred.

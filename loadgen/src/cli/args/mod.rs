@@ -1,6 +1,7 @@
 //! The arguments, and the run they ask for.
 
 mod ab;
+mod check;
 pub(super) mod cluster;
 mod cpus;
 mod load;
@@ -13,17 +14,20 @@ use clap::Parser;
 use loadgen::Config;
 
 use ab::AbArgs;
+use check::CheckArgs;
 use cluster::ClusterArgs;
 use load::{LoadArgs, Size};
-use output::OutputArgs;
+pub(super) use output::OutputArgs;
 use tls::TlsArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    every request was answered with a status below 400
+  0    every request was answered with a status below 400; with --fail-if: none of the
+       conditions held
   1    some were not, an output file could not be written in full, or a worker was lost
   2    bad usage: arguments, URL, or a concurrency above the limit of open files
   3    the run could not be carried out
+  4    a condition of --fail-if or --stop-if held
   130  ended by Ctrl-C or SIGTERM; what was measured until then was printed
 
 The figures are printed to standard output, progress and errors to standard error.
@@ -43,6 +47,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     tls: TlsArgs,
+
+    #[command(flatten)]
+    check: CheckArgs,
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -97,6 +104,8 @@ impl Args {
             config.method.clone_from(method);
         }
         self.tls.apply(&mut config);
+        config.stop_if.clone_from(&self.output.stop_if);
+        config.verify_body = self.check.verify_body;
         config.check()?;
         Ok(config)
     }
@@ -156,6 +165,8 @@ mod tests {
             "-i -m GET http://127.0.0.1/",
             "ftp://127.0.0.1/",
             "-p /nonexistent/body http://127.0.0.1/",
+            "--fail-if p99>200 http://127.0.0.1/",
+            "--stop-if p99>200ms http://127.0.0.1/",
         ] {
             assert!(config(bad).is_err(), "{bad:?}");
         }

@@ -36,6 +36,7 @@ use tokio::time::Instant;
 pub(crate) use ground::Ground;
 
 use self::slot::{Post, Seen};
+use super::body::BodyRules;
 use super::deadlines::Deadlines;
 use super::dispatch::{Dispatcher, StartKind};
 use super::exchange::{Exchange, Stage};
@@ -81,6 +82,7 @@ pub(crate) fn run(
         .build()?;
     let now_ns = monotonic_ns();
     let remote = plan.config.target().addr;
+    let rules = BodyRules::of(plan.config);
     let work = Work {
         plan,
         ground,
@@ -92,7 +94,8 @@ pub(crate) fn run(
         posts: (0..plan.slots)
             .map(|slot| {
                 let reader = Seen::default();
-                let exchange = Exchange::with_reader(plan.thread, slot, remote, reader);
+                let mut exchange = Exchange::with_reader(plan.thread, slot, remote, reader);
+                rules.iter().for_each(|rules| exchange.verify_pieces(rules));
                 Post::new(slot, exchange)
             })
             .collect(),

@@ -140,12 +140,26 @@ impl Work<'_, '_> {
     pub(super) async fn slot(&self, post: &Post) {
         let mut connection = None;
         loop {
-            let mut start = Some(wait(post, &mut connection).await);
+            let mut start = Some(self.wait(post, &mut connection).await);
             while let Some(kind) = start {
                 let ended = self.attempt(post, kind, &mut connection).await;
                 start = self.conclude(post, ended, &mut connection);
             }
         }
+    }
+
+    /// Waits for the next attempt; meanwhile, a connection that the server closes, or
+    /// says something on that nobody has asked for, goes.
+    async fn wait(&self, post: &Post, connection: &mut Option<Connection>) -> StartKind {
+        poll_fn(|cx| {
+            if let Some(gone) = connection.take_if(|connection| !connection.is_usable(cx)) {
+                let surplus = u64::from(gone.is_out_of_step());
+                self.recorder.borrow_mut().events().surplus += surplus;
+            }
+            post.listen(cx);
+            post.start.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     async fn attempt(
@@ -195,12 +209,15 @@ impl Work<'_, '_> {
         let (head, body) = connection.send(request).await?.into_parts();
         let server_keeps = self.on_head(post, &head, body.is_end_stream())?;
         let on_piece = |piece: &hyper::body::Bytes| {
-            post.exchange.borrow_mut().reader.body_bytes += piece.len() as u64;
+            let mut exchange = post.exchange.borrow_mut();
+            exchange.reader.body_bytes += piece.len() as u64;
+            exchange.verify_piece(piece);
         };
         if !body.is_end_stream() {
             connection.read(body, on_piece).await?;
         }
-        let (usable, surplus) = connection.settle().await;
+        let usable = connection.settle().await;
+        let surplus = connection.is_out_of_step();
         let ordinal = post.exchange.borrow().row().ordinal;
         let mut recorder = self.recorder.borrow_mut();
         let events = recorder.events();
@@ -332,16 +349,6 @@ impl Work<'_, '_> {
         }
         None
     }
-}
-
-/// Waits for the next attempt; meanwhile, a connection that the server closes goes.
-async fn wait(post: &Post, connection: &mut Option<Connection>) -> StartKind {
-    poll_fn(|cx| {
-        connection.take_if(|connection| !connection.is_usable(cx));
-        post.listen(cx);
-        post.start.take().map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
 }
 
 /// Whether the server keeps the connection after the answer with this head.
