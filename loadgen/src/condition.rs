@@ -306,7 +306,6 @@ fn limit(measure: Measure, text: &str) -> Result<Limit, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::empty_summary;
 
     fn condition(text: &str) -> Condition {
         text.parse().expect(text)
@@ -314,7 +313,7 @@ mod tests {
 
     /// 990 answers of 10 ms each and 10 time-outs in 2 s, with 5 requests that never began.
     fn summary() -> Summary {
-        let mut summary = empty_summary(0, crate::EngineKind::Epoll);
+        let mut summary = Summary::empty(0, crate::EngineKind::Epoll);
         summary.requests = 1000;
         summary.unsent = 5;
         summary.wall_ns = 2_000_000_000;
@@ -369,7 +368,7 @@ mod tests {
 
     #[test]
     fn without_an_answer_no_latency_is_good_enough() {
-        let nothing = empty_summary(0, crate::EngineKind::Epoll);
+        let nothing = Summary::empty(0, crate::EngineKind::Epoll);
         let violation = condition("p99>200ms").check(&nothing).expect("holds");
         assert_eq!(violation.to_string(), "p99>200ms: no request was answered");
         assert_eq!(condition("failed>0%").check(&nothing), None);

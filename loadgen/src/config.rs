@@ -1,6 +1,6 @@
 //! What a run is to do.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +23,11 @@ pub struct Config {
     pub targets: Vec<WeightedTarget>,
     /// Connect to this socket of the file system instead of the targets' address.
     pub unix_socket: Option<PathBuf>,
+    /// Connect to this proxy and ask it for the whole URL. For plain HTTP only.
+    pub proxy: Option<SocketAddr>,
+    /// Size of the kernel's send buffer and receive buffer of each connection; `None`: the
+    /// system's choice.
+    pub socket_buffer_bytes: Option<u32>,
     /// Local addresses to connect from, in turn; empty: the system's choice.
     pub sources: Vec<IpAddr>,
     /// What makes requests start.
@@ -134,6 +139,8 @@ impl Config {
         Self {
             targets: vec![WeightedTarget { target, weight: 1 }],
             unix_socket: None,
+            proxy: None,
+            socket_buffer_bytes: None,
             sources: Vec::new(),
             pace: Pace::CLOSED,
             requests: None,
@@ -168,6 +175,12 @@ impl Config {
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.targets[0].target
+    }
+
+    /// What is sent for the first of the targets: head and body.
+    #[must_use]
+    pub fn request_bytes(&self) -> Vec<u8> {
+        crate::request::serialise(self, self.target())
     }
 
     /// Finds settings that make no sense.
@@ -301,7 +314,11 @@ impl Config {
     /// From where to where connections lead.
     fn check_way(&self) -> Result<(), Error> {
         let bad = |text: String| Err(Error::BadConfig(text));
-        let addr = self.targets[0].target.addr;
+        let first = &self.targets[0].target;
+        if self.proxy.is_some() && (first.tls || self.http2) {
+            return bad("https and HTTP/2 through a proxy are not supported".into());
+        }
+        let remote = self.proxy.unwrap_or(first.addr);
         if let Some(path) = &self.unix_socket {
             if path.as_os_str().len() > UNIX_PATH_MAX_BYTES {
                 return bad(format!(
@@ -317,10 +334,10 @@ impl Config {
         if let Some(source) = self
             .sources
             .iter()
-            .find(|source| source.is_ipv4() != addr.is_ipv4())
+            .find(|source| source.is_ipv4() != remote.is_ipv4())
         {
             return bad(format!(
-                "{source} cannot be the source of a connection to {addr}"
+                "{source} cannot be the source of a connection to {remote}"
             ));
         }
         Ok(())
@@ -397,6 +414,13 @@ mod tests {
         refused(
             |c| c.connect_timeout = Some(Duration::from_secs(31)),
             "connecting",
+        );
+        refused(
+            |c| {
+                c.proxy = Some(c.target().addr);
+                c.targets[0].target.tls = true;
+            },
+            "proxy",
         );
         let open = |rate| Pace::Open {
             arrivals: crate::Arrivals::Constant,

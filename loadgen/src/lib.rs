@@ -23,6 +23,8 @@
 //! # Ok::<(), loadgen::Error>(())
 //! ```
 
+mod ab_counts;
+mod brake;
 pub mod clock;
 pub mod cluster;
 mod condition;
@@ -49,6 +51,8 @@ pub mod summary;
 mod target;
 mod tee;
 
+pub use ab_counts::{AbCounter, AbCounts, AbEnd, AbFold, AbRules};
+pub use brake::Brake;
 pub use condition::{Condition, ConditionError, Violation};
 pub use config::{BodyCheck, Config, EngineKind, WeightedTarget};
 pub use engine::available as available_engines;

@@ -2,7 +2,7 @@
 
 use crate::early_end::EarlyEnd;
 use crate::sink::RowPort;
-use crate::summary::{Latencies, OutcomeCounts, Summary};
+use crate::summary::{Latencies, OutcomeCounts, Summary, UrlCounts};
 use crate::{Outcome, Progress, Row};
 
 /// How often rows that do not fill a batch are handed over.
@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     is_open_loop: bool,
     outcomes: OutcomeCounts,
     latencies: Latencies,
+    /// Empty when there is only one URL.
+    urls: Vec<UrlCounts>,
     retries: u64,
     warm_up: u64,
     bytes_body: u64,
@@ -55,10 +57,19 @@ pub(crate) struct EngineCounts {
 }
 
 impl<'a> Recorder<'a> {
-    pub(crate) fn new(rows: Option<RowPort>, progress: &'a Progress, is_open_loop: bool) -> Self {
+    pub(crate) fn new(
+        rows: Option<RowPort>,
+        progress: &'a Progress,
+        is_open_loop: bool,
+        urls: usize,
+    ) -> Self {
         Self {
             tally: Tally {
                 is_open_loop,
+                urls: match urls {
+                    1 => Vec::new(),
+                    _ => vec![UrlCounts::default(); urls],
+                },
                 ..Tally::default()
             },
             rows,
@@ -158,6 +169,15 @@ impl Tally {
         self.bytes_body += row.body_bytes;
         self.bytes_sent += u64::from(row.request_bytes);
         self.ended_ns = self.ended_ns.max(row.end_ns);
+        if let Some(url) = self.urls.get_mut(usize::from(row.url)) {
+            let answered = row.outcome.is_answered();
+            url.add(UrlCounts {
+                answered: u64::from(answered),
+                non2xx: u64::from(row.outcome == Outcome::Non2xx),
+                failed: u64::from(row.outcome.is_failure()),
+                bytes_body: if answered { row.body_bytes } else { 0 },
+            });
+        }
         if !row.outcome.is_answered() {
             return;
         }
@@ -207,6 +227,7 @@ impl Tally {
             summary.outcomes.add(outcome, count);
         }
         summary.latencies.merge(&self.latencies);
+        summary.add_urls(&self.urls);
         summary.stale_retries += self.retries;
         summary.warm_up_attempts += self.warm_up;
         summary.bytes_body += self.bytes_body;
@@ -260,7 +281,7 @@ mod tests {
     #[test]
     fn an_answer_is_counted_in_every_duration() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress, false);
+        let mut recorder = Recorder::new(None, &progress, false, 1);
         recorder.record(&answered(5000));
         let tally = recorder.finish();
         let expected = [
@@ -283,7 +304,7 @@ mod tests {
     #[test]
     fn a_reused_connection_adds_no_connect_time() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress, false);
+        let mut recorder = Recorder::new(None, &progress, false, 1);
         recorder.record(&Row {
             flags: Row::REUSED,
             ..answered(1)
@@ -296,7 +317,7 @@ mod tests {
     #[test]
     fn stale_and_aborted_attempts_are_no_progress_and_failures_no_latency() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress, false);
+        let mut recorder = Recorder::new(None, &progress, false, 1);
         for outcome in Outcome::ALL {
             recorder.record(&Row {
                 outcome,
@@ -311,7 +332,7 @@ mod tests {
     #[test]
     fn a_retried_request_is_one_request() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress, false);
+        let mut recorder = Recorder::new(None, &progress, false, 1);
         let stale = Outcome::StaleKeepAlive;
         for (outcome, flags) in [
             (stale, Row::REUSED),
@@ -332,7 +353,7 @@ mod tests {
     fn the_first_requests_lateness_is_told() {
         let progress = Progress::new();
         for (is_open_loop, late_ns) in [(false, 1000), (true, 300)] {
-            let mut recorder = Recorder::new(None, &progress, is_open_loop);
+            let mut recorder = Recorder::new(None, &progress, is_open_loop, 1);
             for start_ns in [7000, 5000, 6000] {
                 recorder.record(&Row {
                     intended_ns: start_ns - 300,
@@ -341,14 +362,14 @@ mod tests {
             }
             assert_eq!(recorder.finish().begin_late_ns(4000), Some(late_ns));
         }
-        let idle = Recorder::new(None, &progress, false);
+        let idle = Recorder::new(None, &progress, false, 1);
         assert_eq!(idle.finish().begin_late_ns(4000), None);
     }
 
     #[test]
     fn what_was_due_while_warming_up_is_in_no_figure() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress, true);
+        let mut recorder = Recorder::new(None, &progress, true, 1);
         recorder.record(&Row {
             flags: Row::WARM_UP,
             ..answered(1)
@@ -360,9 +381,37 @@ mod tests {
     }
 
     #[test]
+    fn several_urls_are_counted_apart() {
+        let progress = Progress::new();
+        let mut summary = Summary::empty(0, crate::EngineKind::Epoll);
+        for _ in 0..2 {
+            let mut recorder = Recorder::new(None, &progress, false, 2);
+            for (url, outcome) in [
+                (0, Outcome::Ok),
+                (1, Outcome::Non2xx),
+                (1, Outcome::ShortBody),
+            ] {
+                recorder.record(&Row {
+                    url,
+                    outcome,
+                    ..answered(1)
+                });
+            }
+            recorder.finish().add_to(&mut summary);
+        }
+        let counts = |answered, non2xx, failed| UrlCounts {
+            answered,
+            non2xx,
+            failed,
+            bytes_body: 10 * answered,
+        };
+        assert_eq!(summary.urls, [counts(2, 0, 0), counts(2, 2, 2)]);
+    }
+
+    #[test]
     fn an_open_loop_counts_from_the_intended_start_and_tells_whose_delay_it_was() {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress, true);
+        let mut recorder = Recorder::new(None, &progress, true, 1);
         for (flags, late_ns) in [(0, 20), (Row::WAITED, 500)] {
             recorder.record(&Row {
                 flags,

@@ -4,7 +4,11 @@ use crate::{Config, Target};
 
 /// The bytes that are sent for every request for `target`.
 pub(crate) fn serialise(config: &Config, target: &Target) -> Vec<u8> {
-    let mut head = format!("{} {} HTTP/1.1\r\n", config.method, target.path);
+    let asked_for = match config.proxy {
+        Some(_) => target.url(),
+        None => target.path.clone(),
+    };
+    let mut head = format!("{} {asked_for} HTTP/1.1\r\n", config.method);
     let mut line = |name: &str, value: &str| {
         head.push_str(name);
         head.push_str(": ");
@@ -63,6 +67,12 @@ mod tests {
             )
         );
         assert!(!text(|c| c.keep_alive = true).contains("Connection"));
+    }
+
+    #[test]
+    fn a_proxy_is_asked_for_the_whole_url() {
+        let text = text(|c| c.proxy = Some("127.0.0.9:3128".parse().expect("address")));
+        assert!(text.starts_with("GET http://127.0.0.1:81/x?y HTTP/1.1\r\nHost: 127.0.0.1:81\r\n"));
     }
 
     #[test]

@@ -90,7 +90,8 @@ pub struct Row {
     pub errno: u16,
     /// How it ended.
     pub outcome: Outcome,
-    /// [`Row::RETRIED`], [`Row::REUSED`], [`Row::WARM_UP`] and [`Row::WAITED`].
+    /// [`Row::RETRIED`], [`Row::REUSED`], [`Row::WARM_UP`], [`Row::WAITED`] and
+    /// [`Row::KEPT`].
     pub flags: u8,
     /// For [`Outcome::Malformed`]: the number of the [`Malformed`](crate::Malformed); for
     /// [`Outcome::ConnectFailed`] because of TLS: that of the [`TlsFailure`]; else 0.
@@ -132,6 +133,8 @@ impl Row {
     pub const WARM_UP: u8 = 4;
     /// Flag: it began later than it was due, as no slot was free (open loop only).
     pub const WAITED: u8 = 8;
+    /// Flag: a complete answer after which the server keeps the connection open.
+    pub const KEPT: u8 = 16;
 
     /// A row in which nothing has happened yet.
     pub(crate) const EMPTY: Self = Self {
@@ -190,6 +193,12 @@ impl Row {
     #[must_use]
     pub const fn is_warm_up(&self) -> bool {
         self.flags & Self::WARM_UP != 0
+    }
+
+    /// Whether the server keeps the connection open after this answer.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.flags & Self::KEPT != 0
     }
 
     /// Whether it waited for a free slot.

@@ -91,7 +91,7 @@ pub fn run_part(
     let rows = pump.map(|pump| pump.finish(rows_recorded));
     let (origin_ns, results) = worked?;
     let started_ns = origin_ns.saturating_add(nanos(config.warm_up));
-    let mut summary = empty_summary(started_ns, engine);
+    let mut summary = Summary::empty(started_ns, engine);
     summary.rows = rows.unwrap_or_default();
     for (tally, thread) in results {
         summary.threads.push(thread);
@@ -205,7 +205,12 @@ impl Crew<'_> {
         if let Some(cpu) = cpu {
             pin(cpu)?;
         }
-        let mut recorder = Recorder::new(port, self.progress, config.pace.is_open());
+        let mut recorder = Recorder::new(
+            port,
+            self.progress,
+            config.pace.is_open(),
+            config.targets.len(),
+        );
         recorder.end_early_by(self.early_end);
         let index_here = u16::try_from(index).unwrap_or(u16::MAX);
         let number = self.part.first_thread.saturating_add(index_here);
@@ -262,34 +267,6 @@ fn idle_thread(thread: u16, cpu: Option<usize>) -> ThreadSummary {
         run_delay_ns: None,
         requests: 0,
         begin_late_ns: None,
-    }
-}
-
-pub(crate) fn empty_summary(started_ns: u64, engine: EngineKind) -> Summary {
-    Summary {
-        started_ns,
-        ended_ns: started_ns,
-        wall_ns: 0,
-        engine,
-        requests: 0,
-        warm_up_attempts: 0,
-        unsent: 0,
-        outcomes: Default::default(),
-        stale_retries: 0,
-        surplus: 0,
-        keep_alive_answers: 0,
-        connections_opened: 0,
-        bytes_received: 0,
-        bytes_body: 0,
-        bytes_sent: 0,
-        body_min_bytes: None,
-        body_max_bytes: None,
-        server_software: None,
-        tls_failure: None,
-        latencies: Default::default(),
-        threads: Vec::new(),
-        rows: Default::default(),
-        stopped_by: None,
     }
 }
 

@@ -142,6 +142,32 @@ impl ThreadSummary {
     }
 }
 
+/// What came of one of several URLs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UrlCounts {
+    /// Complete answers, whatever their status.
+    pub answered: u64,
+    /// Those of them with a status of 400 or above.
+    pub non2xx: u64,
+    /// Failed attempts.
+    pub failed: u64,
+    /// Bytes of the bodies of the complete answers.
+    pub bytes_body: u64,
+}
+
+impl UrlCounts {
+    pub(crate) fn add(&mut self, other: Self) {
+        for (sum, more) in [
+            (&mut self.answered, other.answered),
+            (&mut self.non2xx, other.non2xx),
+            (&mut self.failed, other.failed),
+            (&mut self.bytes_body, other.bytes_body),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
 /// What became of the rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsSummary {
@@ -206,6 +232,9 @@ pub struct Summary {
     pub tls_failure: Option<String>,
     /// Durations of the answered requests.
     pub latencies: Latencies,
+    /// The URLs in their order, when there are several.
+    #[serde(default)]
+    pub urls: Vec<UrlCounts>,
     /// What each load thread used.
     pub threads: Vec<ThreadSummary>,
     /// What became of the rows.
@@ -221,6 +250,45 @@ const fn epoll() -> EngineKind {
 }
 
 impl Summary {
+    /// The summary of a run that ended when it began.
+    pub(crate) fn empty(started_ns: u64, engine: EngineKind) -> Self {
+        Self {
+            started_ns,
+            ended_ns: started_ns,
+            wall_ns: 0,
+            engine,
+            requests: 0,
+            warm_up_attempts: 0,
+            unsent: 0,
+            outcomes: Default::default(),
+            stale_retries: 0,
+            surplus: 0,
+            keep_alive_answers: 0,
+            connections_opened: 0,
+            bytes_received: 0,
+            bytes_body: 0,
+            bytes_sent: 0,
+            body_min_bytes: None,
+            body_max_bytes: None,
+            server_software: None,
+            tls_failure: None,
+            latencies: Default::default(),
+            urls: Vec::new(),
+            threads: Vec::new(),
+            rows: Default::default(),
+            stopped_by: None,
+        }
+    }
+
+    /// Adds the counts of each URL.
+    pub(crate) fn add_urls(&mut self, urls: &[UrlCounts]) {
+        let known = self.urls.len().max(urls.len());
+        self.urls.resize(known, UrlCounts::default());
+        for (sum, more) in self.urls.iter_mut().zip(urls) {
+            sum.add(*more);
+        }
+    }
+
     /// Requests with a complete answer, whatever its status.
     #[must_use]
     pub fn answered(&self) -> u64 {

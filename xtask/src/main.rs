@@ -47,7 +47,7 @@ enum Command {
         /// Run only the tests whose names contain one of these
         filters: Vec<String>,
     },
-    /// Set up, build, and measure the observer itself
+    /// Set up, build, and measure the observer and the load generator
     Bench {
         /// What to measure
         name: bench::Bench,

@@ -22,7 +22,7 @@ pub(super) fn serve() -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot listen")?;
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
     say(&format!(
-        "worker listening on {address}, {} threads",
+        "worker listening on {address}, load threads: {}",
         worker.threads
     ));
     if worker.key.is_none() && !is_loopback(address) {

@@ -5,13 +5,16 @@ mod fleet;
 mod outputs;
 mod progress_line;
 mod signals;
+mod verbose;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use loadgen::{Condition, Error, Outcome, Progress, Summary, Violation, report};
+use loadgen::{
+    AbCounter, Condition, Config, Error, Outcome, Progress, RowSink, Summary, Violation, report,
+};
 
 use args::Args;
 use args::cluster::WorkerArgs;
@@ -55,12 +58,24 @@ pub fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<u8> {
     let config = args.config()?;
     loadgen::raise_open_file_limit().context("cannot raise the limit of open files")?;
-    let (outputs, sink) = Outputs::create(&args.output, &config)?;
+    let ab_counter = args.ab.rules(&config).map(AbCounter::new);
+    let mut sinks: Vec<Box<dyn RowSink>> = Vec::new();
+    if let Some(counter) = &ab_counter {
+        sinks.push(Box::new(counter.clone()));
+    }
+    let level = args.ab.verbosity;
+    if level >= 1 {
+        sinks.push(Box::new(verbose::Verbose { level }));
+    }
+    let (outputs, sink) = Outputs::create(args, &config, sinks)?;
+    if level >= 2 {
+        print(&verbose::request(&config))?;
+    }
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
     let progress = Progress::new();
     let (summary, workers) = std::thread::scope(|scope| {
-        let drawn = (!args.is_quiet()).then(|| progress_line::draw(scope, &config, &progress));
+        let drawn = (!args.ab.quiet).then(|| progress_line::draw(scope, &config, &progress));
         let run = if args.cluster.workers.is_empty() {
             let summary = loadgen::run(&config, sink, &progress, stop);
             summary.map(|summary| (summary, None)).map_err(Into::into)
@@ -73,7 +88,7 @@ fn run(args: &Args) -> anyhow::Result<u8> {
         run
     })?;
 
-    let mut text = report::text(&config, &summary);
+    let mut text = figures(args, &config, &summary, ab_counter.as_ref());
     let mut code = exit_code(&args.output.fail_if, &summary);
     for violation in violations(&args.output.fail_if, &summary) {
         tell(&format!("--fail-if {violation}"));
@@ -90,6 +105,21 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     }
     print(&text)?;
     Ok(code)
+}
+
+fn figures(args: &Args, config: &Config, summary: &Summary, ab: Option<&AbCounter>) -> String {
+    let ab_table = ab.map(|ab| report::ab_table(&ab.counts(), summary));
+    let ab_table = ab_table.unwrap_or_default();
+    match args.ab.html() {
+        Some(attributes) => {
+            let table = report::html(config, summary, &attributes);
+            match ab_table.is_empty() {
+                true => table,
+                false => format!("{table}<pre>{ab_table}</pre>\n"),
+            }
+        }
+        None => report::text(config, summary, args.ab.layout()) + &ab_table,
+    }
 }
 
 fn exit_code(fail_if: &[Condition], summary: &Summary) -> u8 {

@@ -9,26 +9,29 @@ use loadgen::cluster::FleetReport;
 use loadgen::output::{
     About, BySecond, HdrLog, RowFormat, Series, SeriesFormat, SharedCourse, picture,
 };
-use loadgen::report::JsonReport;
+use loadgen::report::{Gnuplot, JsonReport, percentages_csv};
 use loadgen::{Config, Row, RowSink, Summary, Tee};
 
-use super::args::OutputArgs;
+use super::args::Args;
 
 /// Files that are written when the run is over.
 pub(super) struct Outputs {
     json: Option<(PathBuf, File)>,
+    csv: Option<(PathBuf, File)>,
     plot: Option<(PathBuf, File, SharedCourse)>,
 }
 
 impl Outputs {
     /// Creates all files, so that a bad path fails in the first second and not after the
-    /// last. The sink writes those that are written while the run goes on.
+    /// last. The sink writes those that are written while the run goes on, and passes the
+    /// rows on to `sinks`.
     pub(super) fn create(
-        args: &OutputArgs,
+        args: &Args,
         config: &Config,
+        mut sinks: Vec<Box<dyn RowSink>>,
     ) -> anyhow::Result<(Self, Option<Box<dyn RowSink>>)> {
+        let (args, ab) = (&args.output, &args.ab);
         let about = About::new(config);
-        let mut sinks: Vec<Box<dyn RowSink>> = Vec::new();
         for path in &args.rows {
             let sink = RowFormat::of(path).sink(create(path)?, &about);
             let sink = sink.with_context(|| format!("cannot write {}", path.display()))?;
@@ -43,12 +46,20 @@ impl Outputs {
             let sink = BySecond::new(HdrLog::new(create(path)?), config, about);
             sinks.push(Named::boxed(path, Box::new(sink)));
         }
+        if let Some(path) = &ab.gnuplot {
+            let sink = Gnuplot::new(create(path)?);
+            sinks.push(Named::boxed(path, Box::new(sink)));
+        }
         let mut outputs = Self {
             json: None,
+            csv: None,
             plot: None,
         };
         if let Some(path) = &args.json {
             outputs.json = Some((path.clone(), create(path)?));
+        }
+        if let Some(path) = &ab.csv {
+            outputs.csv = Some((path.clone(), create(path)?));
         }
         if let Some(path) = &args.plot {
             let course = SharedCourse::default();
@@ -77,6 +88,10 @@ impl Outputs {
                 ..JsonReport::new(config, summary.clone())
             };
             written(&path, write_json(file, &report).map_err(Into::into));
+        }
+        if let Some((path, mut file)) = self.csv {
+            let text = percentages_csv(&summary.latencies.total);
+            written(&path, file.write_all(text.as_bytes()).map_err(Into::into));
         }
         if let Some((path, mut file, course)) = self.plot {
             let png = picture(config, summary, course.take());

@@ -69,14 +69,15 @@ pub fn run(
     let crew = prepare(config, fleet, pool.has_sink(), stop)?;
     let at_ns = monotonic_ns().saturating_add(nanos(LEAD));
     let measured_from_ns = at_ns.saturating_add(nanos(config.warm_up));
-    pool.begin(measured_from_ns);
-    let early_end = EarlyEnd::new(config, progress);
-    early_end.begin(measured_from_ns);
     for member in &crew {
         let at_ns = member.clock.to_worker(at_ns);
         // A worker that cannot be reached any more shows when it is followed.
         let _ = member.link.writer.message(&Message::Start { at_ns });
     }
+    // Only now, as the sink may take its time; rows are read later still.
+    pool.begin(measured_from_ns);
+    let early_end = EarlyEnd::new(config, progress);
+    early_end.begin(measured_from_ns);
     let overdue_ns = config.duration.map_or(u64::MAX, |duration| {
         measured_from_ns
             .saturating_add(nanos(duration))

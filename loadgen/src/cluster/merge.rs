@@ -34,6 +34,7 @@ pub(super) fn merge(into: &mut Summary, other: Summary) {
         server_software,
         tls_failure,
         latencies,
+        urls,
         threads,
         rows: _,
         // The coordinator knows it.
@@ -64,6 +65,7 @@ pub(super) fn merge(into: &mut Summary, other: Summary) {
     into.server_software = into.server_software.take().or(server_software);
     into.tls_failure = into.tls_failure.take().or(tls_failure);
     into.latencies.merge(&latencies);
+    into.add_urls(&urls);
     into.threads.extend(threads);
 }
 
@@ -119,7 +121,6 @@ pub(super) fn check(summary: &Summary, part: &Part) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::recorder::Recorder;
-    use crate::run::empty_summary;
     use crate::summary::ThreadSummary;
     use crate::{EngineKind, Progress, Row};
 
@@ -155,14 +156,14 @@ mod tests {
 
     fn recorded<'a>(rows: impl Iterator<Item = &'a Row>) -> Summary {
         let progress = Progress::new();
-        let mut recorder = Recorder::new(None, &progress, true);
+        let mut recorder = Recorder::new(None, &progress, true, 2);
         for row in rows {
             recorder.record(row);
         }
         let events = recorder.events();
         events.bytes_received = 5;
         events.surplus = 2;
-        let mut summary = empty_summary(1_000_000, EngineKind::Epoll);
+        let mut summary = Summary::empty(1_000_000, EngineKind::Epoll);
         recorder.finish().add_to(&mut summary);
         summary.wall_ns = summary.ended_ns - summary.started_ns;
         summary

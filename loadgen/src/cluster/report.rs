@@ -54,9 +54,7 @@ impl FleetReport {
         let width = self.workers.iter().map(|worker| worker.address.len());
         let width = width.max().unwrap_or_default();
         for worker in &self.workers {
-            let last = worker
-                .first_thread
-                .saturating_add(worker.threads.saturating_sub(1));
+            let threads = worker.numbers();
             let requests = match worker.requests {
                 Some(requests) => format!("{requests} requests"),
                 None => format!("no figures, {} rows", worker.rows),
@@ -65,8 +63,8 @@ impl FleetReport {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 out,
-                "{:>width$}  threads {} to {last}  {requests}, clock known to {clock} ms",
-                worker.address, worker.first_thread
+                "{:>width$}  {threads}  {requests}, clock known to {clock} ms",
+                worker.address
             );
         }
         if let Some(spread_ns) = self.start_spread_ns {
@@ -84,6 +82,19 @@ impl FleetReport {
             }
         }
         out
+    }
+}
+
+impl WorkerReport {
+    /// The numbers of its threads, in words.
+    fn numbers(&self) -> String {
+        match self.threads {
+            1 => format!("thread {}", self.first_thread),
+            more => {
+                let last = self.first_thread.saturating_add(more.saturating_sub(1));
+                format!("threads {} to {last}", self.first_thread)
+            }
+        }
     }
 }
 
@@ -128,6 +139,8 @@ mod tests {
              INCOMPLETE: worker long:22: it is gone\n"
         );
         report.workers.pop();
+        report.workers[0].threads = 1;
+        assert!(report.text().contains("a:1  thread 0  500"));
         assert!(report.is_complete() && !report.text().contains("INCOMPLETE"));
     }
 }

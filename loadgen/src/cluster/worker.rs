@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::key::Key;
+use super::protocol::FrameError;
 use super::session::Session;
 
 /// Connections served at once; all but one of them only learn that the worker is busy.
@@ -116,12 +117,11 @@ impl Post<'_> {
         let session = stream
             .set_nonblocking(false)
             .and_then(|()| Session::new(self, stream, peer));
-        let ended = match session {
-            Ok(session) => session.hold().map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(reason) = ended {
-            (self.notice)(&format!("coordinator {peer}: {reason}"));
+        let ended = session.map_err(FrameError::from).and_then(Session::hold);
+        match ended {
+            // Ended from this side.
+            Ok(()) | Err(FrameError::Cancelled) => {}
+            Err(error) => (self.notice)(&format!("coordinator {peer}: {error}")),
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) struct Attempts<'a, 'b> {
 
 impl<'a, 'b> Attempts<'a, 'b> {
     pub(super) fn new(plan: &'a Plan<'a>, recorder: &'a mut Recorder<'b>) -> Self {
-        let remote = plan.config.target().addr;
+        let remote = plan.remote();
         let head = plan.is_head_request();
         let rules = BodyRules::of(plan.config);
         let exchange = |slot| {

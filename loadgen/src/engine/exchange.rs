@@ -43,6 +43,8 @@ pub(super) trait Answer {
     fn reset(&mut self);
     /// Status of the final answer, 0 while there is none.
     fn status(&self) -> u16;
+    /// Whether the server will keep the connection open after this answer.
+    fn keep_alive(&self) -> bool;
     /// Bytes of all heads so far, 0 where nobody knows.
     fn header_bytes(&self) -> u64;
     /// Bytes of the body so far, without framing.
@@ -56,6 +58,10 @@ impl Answer for ResponseReader {
 
     fn status(&self) -> u16 {
         ResponseReader::status(self)
+    }
+
+    fn keep_alive(&self) -> bool {
+        ResponseReader::keep_alive(self)
     }
 
     fn header_bytes(&self) -> u64 {
@@ -254,6 +260,9 @@ impl<A: Answer> Exchange<A> {
     /// Ends the attempt with a complete answer whose end was seen at `now_ns`.
     pub(super) fn answered(&mut self, now_ns: u64) -> &Row {
         self.row.last_byte_ns = now_ns;
+        if self.reader.keep_alive() {
+            self.row.flags |= Row::KEPT;
+        }
         let is_right = |verifier: &BodyVerifier| verifier.is_right(self.row.url);
         let outcome = if self.reader.status() >= 400 {
             Outcome::Non2xx
@@ -429,7 +438,10 @@ mod tests {
         );
         assert_eq!(times_ns, (119, 120, 130, 130));
         assert_eq!((row.thread, row.slot, row.ordinal), (1, 2, 0));
-        assert_eq!((row.intended_ns, row.url, row.flags), (90, 3, Row::WAITED));
+        assert_eq!(
+            (row.intended_ns, row.url, row.flags),
+            (90, 3, Row::WAITED | Row::KEPT)
+        );
         assert_eq!(
             (row.status, row.body_bytes, row.request_bytes),
             (200, 1, 10)

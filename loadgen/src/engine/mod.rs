@@ -17,7 +17,7 @@ mod socket;
 mod uring;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -65,8 +65,13 @@ impl Plan<'_> {
     fn address(&self) -> io::Result<SockAddr> {
         match &self.config.unix_socket {
             Some(path) => SockAddr::unix(path),
-            None => Ok(self.config.target().addr.into()),
+            None => Ok(self.remote().into()),
         }
+    }
+
+    /// The far end of the connections, as the rows name it.
+    fn remote(&self) -> SocketAddr {
+        self.config.proxy.unwrap_or(self.config.target().addr)
     }
 
     /// The local address that a slot connects from; `None`: the system's choice.

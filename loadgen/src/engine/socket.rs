@@ -35,6 +35,11 @@ pub(super) fn connect(
     slot: u32,
 ) -> io::Result<(Socket, Option<SocketAddr>)> {
     let socket = Socket::new(address.domain(), Type::STREAM.nonblocking(), None)?;
+    if let Some(bytes) = plan.config.socket_buffer_bytes {
+        // Before the connect, which is when the window's scale is agreed.
+        socket.set_send_buffer_size(bytes as usize)?;
+        socket.set_recv_buffer_size(bytes as usize)?;
+    }
     if let Some(source) = plan.source_of(slot) {
         // The port is chosen by the connect, so that every remote address has all of them.
         bind_address_no_port(&socket)?;

@@ -144,11 +144,11 @@ fn timeline(config: &Config, summary: &Summary, mut course: Course) -> Timeline 
     );
     remark(
         aborted > 0,
-        format!("{} more were under way at the end.", grouped(aborted)),
+        format!("Under way at the end: {}.", grouped(aborted)),
     );
     remark(
         summary.unsent > 0,
-        format!("{} were due and never began.", grouped(summary.unsent)),
+        format!("Due and never begun: {}.", grouped(summary.unsent)),
     );
     if let Some(reason) = &summary.stopped_by {
         remark(true, format!("Ended early by {reason}."));
@@ -275,7 +275,6 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::empty_summary;
     use crate::{EngineKind, Row, Target};
 
     fn config() -> Config {
@@ -284,7 +283,7 @@ mod tests {
 
     /// A second of 1000 requests, every tenth of them a time-out.
     fn run() -> (Summary, Course) {
-        let mut summary = empty_summary(0, EngineKind::Epoll);
+        let mut summary = Summary::empty(0, EngineKind::Epoll);
         let mut course = Course::new();
         for i in 0..1000 {
             let outcome = match i % 10 {
@@ -344,7 +343,7 @@ mod tests {
             arrivals: crate::Arrivals::Constant,
             rate: crate::Profile::constant(1000.0),
         };
-        let nothing = empty_summary(0, EngineKind::Epoll);
+        let nothing = Summary::empty(0, EngineKind::Epoll);
         for (config, summary, course) in [
             (&config(), &summary, course.clone()),
             (&open, &summary, course),

@@ -3,7 +3,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
-mod reconcile;
+pub mod reconcile;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -102,7 +102,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(behaviour: impl Fn(Connection) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_on("127.0.0.1", behaviour)
+    }
+
+    /// Listens on another address.
+    pub fn start_on(ip: &str, behaviour: impl Fn(Connection) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let (requests, ports, ended) =
             <(Arc<AtomicU64>, Arc<Mutex<Vec<u16>>>, Arc<AtomicBool>)>::default();

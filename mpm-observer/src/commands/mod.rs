@@ -39,7 +39,7 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Tell what this kernel and this machine give
     Doctor(doctor::DoctorArguments),
-    /// Measure the observer itself; `cargo xtask bench` sets up for it
+    /// Measure the observer and the load generator; `cargo xtask bench` sets up for it
     #[command(name = "__bench", hide = true)]
     Bench(bench::BenchArguments),
     #[command(name = "__guard", hide = true)]

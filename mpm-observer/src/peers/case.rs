@@ -11,6 +11,8 @@ use super::Client;
 pub enum Document {
     /// A file of 1000 bytes.
     Small,
+    /// The same; the server notes when it was asked for.
+    Timed,
     /// The tutorial's 10 MB.
     Large,
 }
@@ -20,7 +22,7 @@ impl Document {
     #[must_use]
     pub const fn bytes(self) -> u64 {
         match self {
-            Self::Small => 1000,
+            Self::Small | Self::Timed => 1000,
             Self::Large => 10 * 1024 * 1024,
         }
     }
@@ -195,7 +197,7 @@ pub const CASES: &[Case] = &[
         load: Load {
             connections: 50,
             keep_alive: true,
-            document: Document::Small,
+            document: Document::Timed,
             rate_per_s: Some(5000),
         },
         cost: Cost::PerRequest,
@@ -255,6 +257,7 @@ mod tests {
         for case in CASES {
             if let Some(rate) = case.load.rate_per_s {
                 assert_eq!(rate % case.load.connections, 0, "{}", case.name);
+                assert_eq!(case.load.document, Document::Timed, "{}", case.name);
             }
         }
     }

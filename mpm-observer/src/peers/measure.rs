@@ -12,7 +12,7 @@ use super::{
     most::{ASKED, LOW_LIMIT, MostResult},
     nginx::{Nginx, Served},
     process::{self, Order, Ran},
-    result::{CaseResult, MEMORY_CONNECTIONS, MemoryResult},
+    result::{CaseResult, MEMORY_CONNECTIONS, MemoryResult, burstiness},
 };
 use crate::{
     httpd::{RuntimeDir, clean_up_stale, user},
@@ -71,7 +71,7 @@ pub fn measure_clients(
             .ok_or(LabError::Missing(program.name()))
     };
     let nginx = needed(Program::Nginx)?;
-    let loadgen = needed(Program::Loadgen)?;
+    needed(Program::Loadgen)?;
     let allowed = allowed_cpus().map_err(system("the CPUs of this process cannot be read"))?;
     let cpus = CpuSplit::choose(&allowed, None, None)?;
     let (server_cpu, client_cpu) = (cpus.server[0], cpus.client[0]);
@@ -81,12 +81,11 @@ pub fn measure_clients(
     }
     let runtime = RuntimeDir::create()?;
     let mut left_out = Vec::new();
-    let offered = Offers::of(loadgen);
     let cases: Vec<(Case, Vec<super::Peer>)> = plan
         .cases
         .iter()
         .filter_map(|case| {
-            if let Err(why) = offered.allows(case) {
+            if let Err(why) = can(case, |flag| programs.loadgen_has(flag)) {
                 left_out.push(format!("{}: {why}", case.name));
                 return None;
             }
@@ -169,39 +168,27 @@ fn memory_runs(plan: &ClientPlan, programs: &Programs) -> Vec<(Client, u32)> {
     runs
 }
 
-/// What this loadgen can do.
-struct Offers(String);
-
-impl Offers {
-    fn of(loadgen: &std::path::Path) -> Self {
-        let output = std::process::Command::new(loadgen).arg("--help").output();
-        Self(output.map_or_else(
-            |_| String::new(),
-            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-        ))
+/// Whether a loadgen with some flags can do a case here, and if not, why.
+fn can(case: &Case, has_flag: impl Fn(&str) -> bool) -> Result<(), String> {
+    let has = |flag: &str| {
+        if has_flag(flag) {
+            return Ok(());
+        }
+        Err(format!("this loadgen has no {flag}"))
+    };
+    if let Client::Loadgen {
+        engine: Some(engine),
+        ..
+    } = case.ours
+    {
+        has("--engine")?;
+        if !loadgen::available_engines().contains(&engine) {
+            return Err(format!("this kernel has no {}", engine.name()));
+        }
     }
-
-    fn allows(&self, case: &Case) -> Result<(), String> {
-        let has = |flag: &str| {
-            if self.0.contains(flag) {
-                return Ok(());
-            }
-            Err(format!("this loadgen has no {flag}"))
-        };
-        if let Client::Loadgen {
-            engine: Some(engine),
-            ..
-        } = case.ours
-        {
-            has("--engine")?;
-            if !loadgen::available_engines().contains(&engine) {
-                return Err(format!("this kernel has no {}", engine.name()));
-            }
-        }
-        match case.load.rate_per_s {
-            Some(_) => has("--rate"),
-            None => Ok(()),
-        }
+    match case.load.rate_per_s {
+        Some(_) => has("--rate"),
+        None => Ok(()),
     }
 }
 
@@ -315,6 +302,10 @@ impl Ground<'_> {
             wall_ns: u64::try_from(ran.wall.as_nanos()).unwrap_or(u64::MAX),
             requests: served.requests,
             large_bytes: served.large_bytes,
+            burstiness: match load.document {
+                Document::Timed => burstiness(&self.nginx.times_ms()[before.timed..]),
+                Document::Small | Document::Large => None,
+            },
             said: Said::read(client, &ran.output),
             peak_rss_bytes: ran.peak_rss_bytes,
             others_cpu_share: (others_ns / all_ns).clamp(0.0, 1.0),
@@ -418,6 +409,7 @@ fn since(after: Served, before: Served) -> Served {
     Served {
         requests: after.requests.saturating_sub(before.requests),
         large_bytes: after.large_bytes.saturating_sub(before.large_bytes),
+        timed: after.timed.saturating_sub(before.timed),
     }
 }
 
@@ -438,13 +430,17 @@ fn pair_line(case: &Case, theirs: Client, pair: &Pair) -> String {
     };
     let others = Spread::of([pair.ours, pair.theirs].map(|half| half.others_cpu_share));
     format!(
-        "{} {} to {}'s {} {} (others {:.0} %)",
+        "{} {} to {}'s {} {} (others {:.0} %){}",
         case.ours.name(),
         cost(&pair.ours),
         theirs.name(),
         cost(&pair.theirs),
         super::table::unit(case.cost),
-        others.map_or(0.0, |others| others.median * 100.0)
+        others.map_or(0.0, |others| others.median * 100.0),
+        match (pair.ours.burstiness, pair.theirs.burstiness) {
+            (Some(ours), Some(theirs)) => format!(", burstiness {ours:.1} to {theirs:.1}"),
+            _ => String::new(),
+        }
     )
 }
 
@@ -464,18 +460,18 @@ mod tests {
     #[test]
     fn a_case_is_left_out_with_the_flag_that_is_missing() {
         let case = |name: &str| *CASES.iter().find(|case| case.name == name).unwrap();
-        let old = Offers("-k -c --rows".into());
-        assert_eq!(old.allows(&case("keep-alive-64")), Ok(()));
+        let old = |_: &str| false;
+        assert_eq!(can(&case("keep-alive-64"), old), Ok(()));
         assert_eq!(
-            old.allows(&case("rate")),
+            can(&case("rate"), old),
             Err("this loadgen has no --rate".into())
         );
         assert_eq!(
-            old.allows(&case("connections-epoll")),
+            can(&case("connections-epoll"), old),
             Err("this loadgen has no --engine".into())
         );
-        let new = Offers("--engine --rate".into());
-        assert_eq!(new.allows(&case("connections-epoll")), Ok(()));
-        assert_eq!(new.allows(&case("rate")), Ok(()));
+        let new = |flag: &str| ["--engine", "--rate"].contains(&flag);
+        assert_eq!(can(&case("connections-epoll"), new), Ok(()));
+        assert_eq!(can(&case("rate"), new), Ok(()));
     }
 }

@@ -24,7 +24,7 @@ pub use measure::{ClientPlan, measure_clients};
 pub use nginx::StubStatus;
 pub use programs::{Program, Programs};
 pub use result::{CaseResult, ClientResults, Comparison, Half, Pair};
-pub use said::{AbReport, AbSaid, Said};
+pub use said::{AbAccount, AbReport, AbSaid, Said};
 pub use table::{markdown, text};
 pub use tutorial::{
     COMMANDS, Command, LoadgenSaid, Served, Side, SideResults, Tool, ToolSaid, TutorialPlan,

@@ -27,6 +27,7 @@ use crate::{
 };
 
 const STATUS_PATH: &str = "/nginx_status";
+const TIMED_PATH: &str = "/timed.bin";
 /// How long nginx may take to serve, to notice that connections are closed, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -67,6 +68,8 @@ pub(super) struct Served {
     pub(super) requests: u64,
     /// Of the large document: heads and bodies, as far as they were sent.
     pub(super) large_bytes: u64,
+    /// Requests for the timed document.
+    pub(super) timed: usize,
 }
 
 /// A running nginx. Dropping it ends it.
@@ -75,6 +78,8 @@ pub(super) struct Nginx {
     addr: SocketAddr,
     /// What each answer with the large document came to, a line each.
     bytes_log: PathBuf,
+    /// When the timed document was asked for, a line each.
+    times_log: PathBuf,
     /// How often its status was asked for.
     asked: Cell<u64>,
 }
@@ -116,6 +121,7 @@ impl Nginx {
             child,
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             bytes_log: dir.join("bytes.log"),
+            times_log: dir.join("times.log"),
             asked: Cell::new(0),
         };
         let deadline = Instant::now() + PATIENCE;
@@ -139,7 +145,10 @@ impl Nginx {
 
     /// The URL of a document.
     pub(super) fn url(&self, document: Document) -> String {
-        format!("http://{}/body-{}.bin", self.addr, document.bytes())
+        match document {
+            Document::Timed => format!("http://{}{TIMED_PATH}", self.addr),
+            _ => format!("http://{}/body-{}.bin", self.addr, document.bytes()),
+        }
     }
 
     /// Connections at this moment, without the question's.
@@ -165,6 +174,12 @@ impl Nginx {
             .ok_or_else(|| unknown()(std::io::Error::other("it is not that of stub_status")))
     }
 
+    /// When the timed document was asked for, milliseconds since 1970, in the order of the answers.
+    pub(super) fn times_ms(&self) -> Vec<u64> {
+        let log = fs::read_to_string(&self.times_log).unwrap_or_default();
+        log.lines().filter_map(milliseconds).collect()
+    }
+
     /// Waits until all connections are closed, and tells what was served until then.
     pub(super) fn at_rest(&self) -> Result<Served, LabError> {
         let deadline = Instant::now() + PATIENCE;
@@ -175,6 +190,7 @@ impl Nginx {
                 return Ok(Served {
                     requests: status.requests.saturating_sub(self.asked.get()),
                     large_bytes: sum_of_lines(&log),
+                    timed: self.times_ms().len(),
                 });
             }
             if Instant::now() >= deadline {
@@ -206,6 +222,12 @@ impl Drop for Nginx {
             thread::sleep(PAUSE);
         }
     }
+}
+
+/// nginx writes seconds with three decimals.
+fn milliseconds(line: &str) -> Option<u64> {
+    let (seconds, thousandths) = line.trim().split_once('.')?;
+    Some(seconds.parse::<u64>().ok()? * 1000 + thousandths.parse::<u64>().ok()?)
 }
 
 fn sum_of_lines(log: &str) -> u64 {
@@ -245,15 +267,21 @@ http {{
     uwsgi_temp_path \"{dir}/uwsgi\";
     scgi_temp_path \"{dir}/scgi\";
     log_format bytes $bytes_sent;
+    log_format times $msec;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         root \"{docroot}\";
         location = {STATUS_PATH} {{ stub_status; }}
         location = {large} {{ access_log \"{dir}/bytes.log\" bytes; }}
+        location = {TIMED_PATH} {{
+            alias \"{docroot}/body-{timed_bytes}.bin\";
+            access_log \"{dir}/times.log\" times;
+        }}
     }}
 }}
 ",
-        docroot = docroot.display()
+        docroot = docroot.display(),
+        timed_bytes = Document::Timed.bytes()
     )
 }
 
@@ -282,6 +310,8 @@ mod tests {
     #[test]
     fn served_bytes_are_those_of_all_whole_lines() {
         assert_eq!(sum_of_lines("100\n20\n\n-\n"), 120);
+        assert_eq!(milliseconds("1763883241.007"), Some(1_763_883_241_007));
+        assert_eq!(milliseconds("17638"), None);
     }
 
     #[test]

@@ -123,6 +123,14 @@ impl Programs {
             .collect()
     }
 
+    /// Whether loadgen's help has a flag; without loadgen, no.
+    #[must_use]
+    pub fn loadgen_has(&self, flag: &str) -> bool {
+        self.path(Program::Loadgen)
+            .and_then(|path| Command::new(path).arg("--help").output().ok())
+            .is_some_and(|output| String::from_utf8_lossy(&output.stdout).contains(flag))
+    }
+
     /// Name and version of each that is there, such as `wrk 4.1.0-3+b2`.
     #[must_use]
     pub fn versions(&self) -> Vec<String> {

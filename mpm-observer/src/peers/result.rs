@@ -19,6 +19,8 @@ pub struct Half {
     pub requests: u64,
     /// Bytes of the large document that the server sent.
     pub large_bytes: u64,
+    /// How unevenly the requests for the timed document came, see [`burstiness`].
+    pub burstiness: Option<f64>,
     /// The client's own count; `None` if its output was not understood.
     pub said: Option<Said>,
     /// The most memory of the client that was resident.
@@ -39,6 +41,35 @@ impl Half {
             Cost::PerGigabyte => per(self.large_bytes),
         }
     }
+}
+
+/// Length of the windows in which arrivals are counted, ms.
+const WINDOW_MS: u64 = 2;
+
+/// Variance of the number of arrivals in 2 ms, divided by its mean: 0 if all windows have as many,
+/// 1 for arrivals by chance (Poisson), n where they always come n at a time. `None` for fewer than
+/// two windows.
+#[must_use]
+pub fn burstiness(times_ms: &[u64]) -> Option<f64> {
+    let (&first, &last) = (times_ms.iter().min()?, times_ms.iter().max()?);
+    let windows = usize::try_from((last - first) / WINDOW_MS).ok()?;
+    if windows < 2 {
+        return None;
+    }
+    // The last one is not a whole one.
+    let mut counts = vec![0_u32; windows];
+    for time_ms in times_ms {
+        let window = (time_ms - first) / WINDOW_MS;
+        if let Some(count) = usize::try_from(window).ok().and_then(|w| counts.get_mut(w)) {
+            *count += 1;
+        }
+    }
+    let n = windows as f64;
+    let mean = counts.iter().map(|&count| f64::from(count)).sum::<f64>() / n;
+    let squares = counts
+        .iter()
+        .map(|&count| (f64::from(count) - mean).powi(2));
+    (mean > 0.0).then(|| squares.sum::<f64>() / n / mean)
 }
 
 /// Two halves, one right after the other.
@@ -106,6 +137,17 @@ impl Comparison {
     #[must_use]
     pub fn their_cost(&self, cost: Cost) -> Option<Spread> {
         Spread::of(self.pairs.iter().filter_map(|pair| pair.theirs.cost(cost)))
+    }
+
+    /// How unevenly loadgen's and the other's requests came: the medians. `None` where the times
+    /// were not noted.
+    #[must_use]
+    pub fn burstiness(&self) -> Option<[f64; 2]> {
+        let of = |half: fn(&Pair) -> &Half| {
+            let halves = self.pairs.iter().filter_map(|pair| half(pair).burstiness);
+            Spread::of(halves).map(|spread| spread.median)
+        };
+        Some([of(|pair| &pair.ours)?, of(|pair| &pair.theirs)?])
     }
 
     /// What the rest of the machine took meanwhile: median and range of the halves' shares.
@@ -253,6 +295,7 @@ pub(super) mod tests {
             wall_ns: 2_000_000_000,
             requests,
             large_bytes: requests * 10_000,
+            burstiness: None,
             said: Some(Said {
                 requests,
                 failed: 0,
@@ -295,6 +338,17 @@ pub(super) mod tests {
         assert_eq!(verdict(0.81, 7), Verdict::NotReached);
         // Too few pairs tell nothing.
         assert_eq!(verdict(0.5, 5), Verdict::Undecided);
+    }
+
+    #[test]
+    fn burstiness_tells_an_even_stream_from_bursts() {
+        let even: Vec<u64> = (0..1000).map(|i| 5000 + i / 5).collect();
+        assert!(burstiness(&even).unwrap() < 0.1);
+        // Fifty at once, each 10 ms: a window of five has them all.
+        let bursts: Vec<u64> = (0..1000).map(|i| 5000 + i / 50 * 10).collect();
+        assert!((burstiness(&bursts).unwrap() - 40.0).abs() < 1.0);
+        assert_eq!(burstiness(&[7, 7, 8]), None);
+        assert_eq!(burstiness(&[]), None);
     }
 
     #[test]

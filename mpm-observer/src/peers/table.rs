@@ -114,11 +114,14 @@ fn comparison_row(case: &CaseResult, with: &Comparison) -> [String; 8] {
         || NONE.to_owned(),
         |limit| format!("≤ {limit:.2} × {}", with.client.name()),
     );
-    let verdict = if with.kept_rate == Some(false) {
+    let mut verdict = if with.kept_rate == Some(false) {
         "does not keep the rate".to_owned()
     } else {
         judged(with.verdict())
     };
+    if let Some([ours, theirs]) = with.burstiness() {
+        verdict += &format!(" (burstiness {ours:.1}, its {theirs:.1})");
+    }
     [
         case.title.clone(),
         our_cost(case),
@@ -223,6 +226,14 @@ fn notes(results: &ClientResults) -> Vec<String> {
             "the same under a limit of {} open files: {}",
             most.low_limit, most.low_limit_line
         ));
+    }
+    if results.cases.iter().any(|case| case.rate_per_s.is_some()) {
+        notes.push(
+            "burstiness: variance of the arrivals at the server in 2 ms divided by their mean; \
+             0 is an even stream, 1 chance, the number of connections all of them at once. Who \
+             sends in bursts wakes up less often, and needs less CPU for it"
+                .to_owned(),
+        );
     }
     for case in &results.cases {
         for with in &case.comparisons {

@@ -71,6 +71,7 @@ pub fn ensure(paths: &Paths, extent: Extent) -> Result<Tools> {
 struct Found {
     has_httpd: bool,
     has_httpd_headers: bool,
+    has_ip: bool,
     toolchain: Option<Toolchain>,
     linker: Option<PathBuf>,
 }
@@ -82,6 +83,7 @@ impl Found {
         let mut found = Self {
             has_httpd: httpd::find().is_some(),
             has_httpd_headers: httpd::has_headers(),
+            has_ip: search::programs("ip").next().is_some(),
             toolchain: None,
             linker: None,
         };
@@ -106,6 +108,11 @@ impl Found {
             && self.linker.is_some()
             && !self.lacks_clippy(extent)
             && !self.lacks_headers(extent)
+            && !self.lacks_ip(extent)
+    }
+
+    fn lacks_ip(&self, extent: Extent) -> bool {
+        extent == Extent::Test && !self.has_ip
     }
 
     fn lacks_headers(&self, extent: Extent) -> bool {
@@ -135,6 +142,9 @@ impl Found {
         if self.lacks_headers(extent) {
             missing.push(httpd::how_to_get_headers(host));
         }
+        if self.lacks_ip(extent) {
+            missing.push(how_to_get_ip(host));
+        }
         if let (Some(toolchain), true) = (&self.toolchain, self.lacks_clippy(extent)) {
             missing.push(toolchain.how_to_get_clippy());
         }
@@ -155,6 +165,18 @@ impl Found {
     }
 }
 
+/// One line that says how to get what joins network namespaces.
+fn how_to_get_ip(host: &Host) -> String {
+    let sudo = host.sudo();
+    let command = match host.family {
+        Family::Debian => format!("{sudo}apt-get install --no-install-recommends iproute2"),
+        Family::Fedora => format!("{sudo}dnf install iproute"),
+        Family::Arch => format!("{sudo}pacman -S iproute2"),
+        Family::Other => "install iproute2 with the system's package manager".to_owned(),
+    };
+    format!("ip, with which the tests join network namespaces: {command}")
+}
+
 /// Installs what Debian's packages offer; a toolchain that they do not have comes from rustup.
 fn install_packages(paths: &Paths, found: &mut Found, extent: Extent) -> Result<()> {
     let mut apt = Apt::new(paths);
@@ -166,6 +188,9 @@ fn install_packages(paths: &Paths, found: &mut Found, extent: Extent) -> Result<
             "apache2-dev",
             "the tests build a module of their own for it",
         );
+    }
+    if found.lacks_ip(extent) {
+        apt.want("iproute2", "the tests join network namespaces with it");
     }
     // A toolchain is of no use when no linker can be had for its LLVM.
     let usable = match &found.toolchain {

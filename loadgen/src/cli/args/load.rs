@@ -129,7 +129,11 @@ pub(super) struct Size {
 
 impl LoadArgs {
     /// The targets, in the order of the URLs.
-    pub(super) fn targets(&self, urls: &[String]) -> Result<Vec<WeightedTarget>, Error> {
+    pub(super) fn targets(
+        &self,
+        urls: &[String],
+        has_proxy: bool,
+    ) -> Result<Vec<WeightedTarget>, Error> {
         if !self.weights.is_empty() && self.weights.len() != urls.len() {
             return Err(Error::BadConfig(format!(
                 "--weights has {} values for {} URLs: give one for each",
@@ -146,9 +150,10 @@ impl LoadArgs {
                     true => url.clone(),
                     false => format!("http://{url}"),
                 };
-                let target = match self.unix_socket {
-                    Some(_) => Target::parse_unresolved(&url),
-                    None => Target::parse_with(&url, &self.resolve),
+                let target = if has_proxy || self.unix_socket.is_some() {
+                    Target::parse_unresolved(&url)
+                } else {
+                    Target::parse_with(&url, &self.resolve)
                 };
                 Ok(WeightedTarget {
                     target: target?,

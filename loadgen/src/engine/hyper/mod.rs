@@ -81,7 +81,7 @@ pub(crate) fn run(
         .enable_time()
         .build()?;
     let now_ns = monotonic_ns();
-    let remote = plan.config.target().addr;
+    let remote = plan.remote();
     let rules = BodyRules::of(plan.config);
     let work = Work {
         plan,

@@ -29,6 +29,7 @@ use crate::row::TlsFailure;
 #[derive(Default)]
 pub(super) struct Seen {
     status: u16,
+    keep_alive: bool,
     body_bytes: u64,
 }
 
@@ -39,6 +40,10 @@ impl Answer for Seen {
 
     fn status(&self) -> u16 {
         self.status
+    }
+
+    fn keep_alive(&self) -> bool {
+        self.keep_alive
     }
 
     /// hyper does not tell.
@@ -244,7 +249,8 @@ impl Work<'_, '_> {
             self.recorder.borrow_mut().events().server_software =
                 server.map(|server| String::from_utf8_lossy(server.as_bytes()).into_owned());
         }
-        Ok(keeps_connection(head, is_empty))
+        exchange.reader.keep_alive = keeps_connection(head, is_empty);
+        Ok(exchange.reader.keep_alive)
     }
 
     /// Connects, with TLS if that is wanted, up to where a request can be sent.

@@ -184,6 +184,8 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
+        // Sockets that wait to be closed are nobody else's any more.
+        let _ = self.submit();
         // Nothing that is under way may outlive what it points to. Fails only if there
         // is nothing.
         let _ = self

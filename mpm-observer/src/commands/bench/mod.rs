@@ -1,4 +1,4 @@
-//! `mpm-observer __bench`: measurements of the observer itself, one file each.
+//! `mpm-observer __bench`: measurements of the observer and the load generator, one file each.
 //!
 //! They are subcommands and no benches of cargo, because httpd's guard and the client are this
 //! program's hidden subcommands too; and another executable would link all libraries once more.

@@ -6,7 +6,7 @@ mod hey;
 mod oha;
 mod wrk;
 
-pub use ab::{AbReport, AbSaid};
+pub use ab::{AbAccount, AbReport, AbSaid};
 use serde::{Deserialize, Serialize};
 
 use super::Client;

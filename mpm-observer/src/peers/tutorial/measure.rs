@@ -14,7 +14,7 @@ use crate::{
     lab::{LabError, Progress},
     overhead::Ground,
     peers::{
-        AbSaid, Program, Programs,
+        AbAccount, AbSaid, Program, Programs,
         process::{self, Order, Ran},
     },
     recording::FORMAT,
@@ -25,6 +25,9 @@ use crate::{
 const AT_MOST: Duration = Duration::from_secs(300);
 /// How often the server's memory is looked at.
 const MEMORY_EVERY: Duration = Duration::from_millis(250);
+
+/// Makes loadgen tell what ab would have counted.
+const AB_COUNTS: &str = "--ab-counts";
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -127,6 +130,9 @@ fn run(
     let json = stand.dir().join("loadgen.json");
     if tool == Tool::Loadgen {
         arguments.extend(["--json".to_owned(), json.display().to_string()]);
+        if programs.loadgen_has(AB_COUNTS) {
+            arguments.push(AB_COUNTS.to_owned());
+        }
     }
     arguments.push(stand.url());
     let order = Order {
@@ -175,5 +181,8 @@ fn loadgen_said(json: &std::path::Path, ran: &Ran) -> Result<LoadgenSaid, LabErr
     };
     let text = fs::read_to_string(json).map_err(|error| failed(&error))?;
     let report: JsonReport = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-    Ok(LoadgenSaid::from(&report.summary))
+    Ok(LoadgenSaid::new(
+        &report.summary,
+        AbAccount::read(&ran.output),
+    ))
 }

@@ -4,7 +4,10 @@ use loadgen::{Summary, summary::OutcomeCounts};
 use serde::{Deserialize, Serialize};
 
 use super::{Served, Tool};
-use crate::{peers::AbSaid, scenario::Mpm};
+use crate::{
+    peers::{AbAccount, AbSaid},
+    scenario::Mpm,
+};
 
 /// loadgen's own count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,10 +26,14 @@ pub struct LoadgenSaid {
     pub seconds: f64,
     /// Complete answers per second.
     pub per_second: f64,
+    /// What it says that ab would have counted.
+    pub of_ab: Option<AbAccount>,
 }
 
-impl From<&Summary> for LoadgenSaid {
-    fn from(summary: &Summary) -> Self {
+impl LoadgenSaid {
+    /// Of its summary and of its account of ab.
+    #[must_use]
+    pub fn new(summary: &Summary, of_ab: Option<AbAccount>) -> Self {
         Self {
             requests: summary.requests,
             answered: summary.answered(),
@@ -35,6 +42,7 @@ impl From<&Summary> for LoadgenSaid {
             outcomes: summary.outcomes,
             seconds: summary.wall_seconds(),
             per_second: summary.answers_per_second(),
+            of_ab,
         }
     }
 }
@@ -179,6 +187,12 @@ pub(super) mod tests {
             outcomes: outcomes.into(),
             seconds: 0.6,
             per_second: 8333.3,
+            of_ab: Some(AbAccount {
+                complete: 5000,
+                failed: 40,
+                failures: [0, 0, 40, 0],
+                ended: None,
+            }),
         })
     }
 

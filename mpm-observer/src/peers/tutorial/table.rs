@@ -1,7 +1,10 @@
 //! The result as a table, in plain text and in Markdown.
 
-use super::{COMMANDS, Side, SideResults, Tool, ToolSaid};
-use crate::{peers::AbSaid, text_table};
+use super::{COMMANDS, LoadgenSaid, Side, SideResults, Tool, ToolSaid};
+use crate::{
+    peers::{AbAccount, AbSaid},
+    text_table,
+};
 
 const NONE: &str = "–";
 
@@ -55,7 +58,8 @@ fn about(results: &SideResults) -> String {
         "Each line is a run on a {} of its own (CPUs {:?}), with ab {} or loadgen {} on CPUs {:?}; \
          Linux {}. What a tool said is as it printed it; the server's own count is the number of \
          requests in its access log (in brackets: those whose connection broke before the answer \
-         was out), and the growth of mod_status's \"Total Accesses\".",
+         was out), and the growth of mod_status's \"Total Accesses\". `--ab-counts`: what loadgen \
+         says that ab would have counted of the answers of loadgen's run above it.",
         results.httpd,
         results.server_cpus,
         results.ab,
@@ -80,8 +84,37 @@ fn rows(results: &SideResults) -> Vec<[String; 11]> {
         "mod_status",
     ];
     let mut rows = vec![head.map(str::to_owned)];
-    rows.extend(results.sides.iter().map(row));
+    for side in &results.sides {
+        rows.push(row(side));
+        if let ToolSaid::Loadgen(LoadgenSaid {
+            of_ab: Some(account),
+            ..
+        }) = &side.said
+        {
+            rows.push(account_row(side, account));
+        }
+    }
     rows
+}
+
+/// What loadgen says that ab would have counted in loadgen's own run.
+fn account_row(side: &Side, account: &AbAccount) -> [String; 11] {
+    let mut cells = [const { String::new() }; 11];
+    cells[0] = side.command.to_string();
+    cells[1] = side.mpm.to_string();
+    cells[2] = "--ab-counts".into();
+    cells[3] = account.complete.to_string();
+    cells[4] = account.failed.to_string();
+    cells[5] = kinds(account.failures);
+    if let Some(ended) = &account.ended {
+        cells[5] = format!("ended: {ended}");
+    }
+    cells
+}
+
+/// ab's kinds of failures.
+fn kinds([connect, receive, length, exceptions]: [u64; 4]) -> String {
+    format!("Connect {connect}, Receive {receive}, Length {length}, Exceptions {exceptions}")
 }
 
 fn row(side: &Side) -> [String; 11] {
@@ -112,15 +145,7 @@ fn numbers(said: &ToolSaid) -> [String; 6] {
         ToolSaid::Ab(AbSaid::Report(report)) => [
             report.complete.to_string(),
             report.failed.to_string(),
-            report.failures.map_or_else(
-                || NONE.to_owned(),
-                |[connect, receive, length, exceptions]| {
-                    format!(
-                        "Connect {connect}, Receive {receive}, Length {length}, Exceptions \
-                         {exceptions}"
-                    )
-                },
-            ),
+            report.failures.map_or_else(|| NONE.to_owned(), kinds),
             report.non_2xx.to_string(),
             format!("{:.3}", report.seconds),
             format!("{:.2}", report.per_second),
@@ -251,6 +276,7 @@ mod tests {
              | 0.500 | 10000.00 | 4400 (3) | 4400 |",
             "| 2 | event | loadgen | 5000 | 0 | ok 5000, stale_keep_alive 40 (40 sent again) | 0 \
              | 0.600 | 8333.30 | 5000 (3) | 5000 |",
+            "| 2 | event | --ab-counts | 5000 | 40 | Connect 0, Receive 0, Length 40, Exceptions 0 |",
             "- 2, event, ab: it calls 5000 requests complete, and the server logged 4400: at least \
              600 of them were never answered",
             "- 2: `ab -n 5000 -c 500 -k http://localhost/`",
