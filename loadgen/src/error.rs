@@ -43,6 +43,26 @@ pub enum Error {
         /// The hard limit.
         hard: u64,
     },
+    /// More connections were asked for than there are local ports for one remote address.
+    #[error(
+        "{connections} connections to one address need as many local ports, but {sources} source \
+         address(es) with the ports {first} to {last} give {ports}: lower the concurrency, give \
+         {needed} source addresses with --source, or widen net.ipv4.ip_local_port_range"
+    )]
+    TooFewPorts {
+        /// Connections asked for.
+        connections: u32,
+        /// Ports that there are.
+        ports: u64,
+        /// First of the range.
+        first: u16,
+        /// Last of the range.
+        last: u16,
+        /// Source addresses, at least one.
+        sources: u64,
+        /// Source addresses that would be enough.
+        needed: u64,
+    },
     /// The engine asked for cannot run on this machine.
     #[error("the engine {} cannot run here: {reason}; leave --engine out", engine.name())]
     EngineUnavailable {

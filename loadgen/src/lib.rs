@@ -58,7 +58,7 @@ pub use config::{BodyCheck, Config, EngineKind, WeightedTarget};
 pub use engine::available as available_engines;
 pub use error::Error;
 pub use histogram::Histogram;
-pub use limits::raise_open_file_limit;
+pub use limits::{check_limits, raise_open_file_limit};
 pub use outcome::Outcome;
 pub use pace::{Arrivals, Pace, Profile, Stage};
 pub use part::Part;

@@ -54,7 +54,8 @@ pub struct Row {
     pub connect_start_ns: u64,
     /// When the connection was known to be usable.
     pub connected_ns: u64,
-    /// When the successful write of the request began.
+    /// When the successful write of the request began; with io_uring, when the queue with
+    /// this write and at most 3 others was handed to the kernel.
     pub sent_ns: u64,
     /// When the first byte of the answer was read, interim answers included.
     pub first_byte_ns: u64,
@@ -64,7 +65,8 @@ pub struct Row {
     /// When the outcome was known. Never 0.
     pub end_ns: u64,
     /// When the event loop woke for the batch in which the first byte was read:
-    /// `first_byte_ns - loop_wake_ns` is the client's own delay.
+    /// `first_byte_ns - loop_wake_ns` is the client's own delay. With io_uring the kernel
+    /// has read the batch by then, which is a delay of the client's that is not in it.
     pub loop_wake_ns: u64,
     /// Bytes of the body, without chunk framing.
     pub body_bytes: u64,

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::clock::{monotonic_ns, sleep_until, thread_cpu_ns, thread_run_delay_ns};
 use crate::early_end::EarlyEnd;
 use crate::engine::{HyperGround, Plan, Stop, nanos};
-use crate::limits::check_open_files;
+use crate::limits::{check_open_files, check_ports};
 use crate::recorder::{Recorder, Tally};
 use crate::request::serialise;
 use crate::sink::{RowPort, RowPump};
@@ -107,7 +107,11 @@ pub(crate) fn check_part(config: &Config, part: &Part) -> Result<(), Error> {
     config.check()?;
     part.check(config)?;
     let slots = part.share_of_all(u64::from(config.slots()));
-    check_open_files(slots as u32, usize::from(part.threads))
+    check_open_files(slots as u32, usize::from(part.threads))?;
+    if config.unix_socket.is_some() {
+        return Ok(());
+    }
+    check_ports(slots as u32, config.sources.len())
 }
 
 type ThreadResult = (Tally, ThreadSummary);

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use crate::environment;
 use crate::paths::Paths;
-use crate::setup::{self, Package};
+use crate::setup::{self, AB, Package};
 use crate::test;
 
 /// What the overhead is compared with.
@@ -19,11 +19,6 @@ const TRACERS: [Package; 2] = [
     Package::of_its_name("bpftrace"),
     Package::of_its_name("strace"),
 ];
-/// ab is a part of httpd, but not of httpd's own package.
-const AB: Package = Package {
-    program: "ab",
-    package: "apache2-utils",
-};
 /// What loadgen is compared with, beside what set-up builds.
 const CLIENTS: [Package; 4] = [
     AB,

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::build;
 use crate::environment;
 use crate::paths::Paths;
+use crate::setup::{self, AB};
 use crate::step::{self, Step};
 use crate::tally::Tally;
 
@@ -27,6 +28,10 @@ const PHASES: [(&[&str], &[&str]); 3] = [
 /// Builds and runs all tests, or those whose names contain one of `filters`. The last line on
 /// standard output is "N passed, N failed, N skipped".
 pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
+    // Without it the tests that need it are skipped, which only CI forbids.
+    if let Err(error) = setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against") {
+        eprintln!("{error:#}");
+    }
     // The lab's binaries as well: integration tests run them.
     build::release(paths)?;
     let mut compile = environment::workspace_cargo(paths);

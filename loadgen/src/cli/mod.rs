@@ -5,6 +5,7 @@ mod fleet;
 mod outputs;
 mod progress_line;
 mod signals;
+mod slow_clients;
 mod verbose;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -19,10 +20,12 @@ use loadgen::{
 use args::Args;
 use args::cluster::WorkerArgs;
 use outputs::Outputs;
+use slow_clients::SlowClients;
 
 /// All requests were answered with a status below 400.
 const EXIT_OK: u8 = 0;
-/// Some were not, an output file is not complete, or a worker was lost.
+/// Some were not, an output file is not complete, a worker was lost, or a slow client was
+/// not held.
 const EXIT_FAILED: u8 = 1;
 /// Bad usage.
 const EXIT_USAGE: u8 = 2;
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
                 Error::BadUrl { .. }
                 | Error::BadConfig(_)
                 | Error::TooFewFiles { .. }
+                | Error::TooFewPorts { .. }
                 | Error::EngineUnavailable { .. },
             ) => EXIT_USAGE,
             _ if signals::was_interrupted() => EXIT_INTERRUPTED,
@@ -73,6 +77,18 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let stop = signals::stop_at_interrupt().context("cannot catch Ctrl-C")?;
 
+    let slow = SlowClients::start(&args.hold, &config, args.ab.quiet, stop)?;
+    if let Some(duration) = args.hold.alone(&config) {
+        slow.wait(duration, args.ab.quiet, stop);
+        let (text, all_held) = slow.finish()?;
+        print(&text)?;
+        return Ok(match all_held {
+            _ if signals::was_interrupted() => EXIT_INTERRUPTED,
+            true => EXIT_OK,
+            false => EXIT_FAILED,
+        });
+    }
+
     let progress = Progress::new();
     let (summary, workers) = std::thread::scope(|scope| {
         let drawn = (!args.ab.quiet).then(|| progress_line::draw(scope, &config, &progress));
@@ -92,6 +108,11 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     let mut code = exit_code(&args.output.fail_if, &summary);
     for violation in violations(&args.output.fail_if, &summary) {
         tell(&format!("--fail-if {violation}"));
+    }
+    let (slow_text, all_held) = slow.finish()?;
+    text.push_str(&slow_text);
+    if !all_held {
+        code = code.max(EXIT_FAILED);
     }
     if let Some(workers) = &workers {
         text.push_str(&workers.text());

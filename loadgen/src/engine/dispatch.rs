@@ -72,6 +72,8 @@ pub(super) struct Dispatcher<'a> {
     mix: Mix,
     share: Share,
     measured_from_ns: u64,
+    /// The last moment at which a request may be due.
+    last_due_ns: u64,
     /// Slots that may start, and since when.
     free: VecDeque<(u32, u64)>,
     retries: VecDeque<u32>,
@@ -110,6 +112,9 @@ impl<'a> Dispatcher<'a> {
         Self {
             pace,
             mix: Mix::new(config, plan.thread),
+            last_due_ns: plan
+                .until_ns
+                .map_or(u64::MAX, |end_ns| end_ns.saturating_sub(1)),
             share: Share {
                 origin_ns: plan.origin_ns,
                 thread: u32::from(plan.thread),
@@ -213,8 +218,10 @@ impl<'a> Dispatcher<'a> {
         std::mem::take(&mut self.retries)
     }
 
-    /// Requests that were due by `end_ns` and never began.
+    /// Requests that were due by `end_ns` and never began. What is due at the end of the
+    /// duration, or between it and the last look at the clock, is not of this run.
     pub(super) fn unsent(&mut self, end_ns: u64) -> u64 {
+        let end_ns = end_ns.min(self.last_due_ns);
         match &mut self.pace {
             Loop::Open {
                 schedule,

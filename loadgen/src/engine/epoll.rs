@@ -249,7 +249,6 @@ impl Epoll<'_, '_> {
             }
             let piece = match socket::read(
                 &connection.socket,
-                self.plan,
                 &exchange.reader,
                 &mut self.scratch,
                 turn_left,

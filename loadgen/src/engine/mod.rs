@@ -123,8 +123,8 @@ pub(crate) fn choose(config: &Config) -> Result<EngineKind, Error> {
         },
         Some(engine) => Ok(engine),
         None if config.target().tls || config.http2 => Ok(EngineKind::Hyper),
-        // Opening and closing many connections is what io_uring spares most of.
-        None if !config.keep_alive && uring::hindrance().is_none() => Ok(EngineKind::IoUring),
+        // Measured cheaper than epoll, or as cheap, in every case.
+        None if uring::hindrance().is_none() => Ok(EngineKind::IoUring),
         None => Ok(EngineKind::Epoll),
     }
 }

@@ -61,12 +61,11 @@ pub(super) fn connect(
 /// nowhere, up to `at_most` bytes.
 pub(super) fn read(
     mut socket: &Socket,
-    plan: &Plan<'_>,
     reader: &ResponseReader,
     buffer: &mut [u8],
     at_most: usize,
 ) -> io::Result<Piece> {
-    if let Some(possible) = droppable_bytes(plan, reader, at_most) {
+    if let Some(possible) = droppable_bytes(reader, at_most) {
         return Ok(Piece {
             bytes: drop_bytes(socket, possible)?,
             possible,
@@ -86,15 +85,7 @@ pub(super) fn read(
 }
 
 /// How many bytes the kernel may drop, as they can only be of the body, up to `at_most`.
-pub(super) fn droppable_bytes(
-    plan: &Plan<'_>,
-    reader: &ResponseReader,
-    at_most: usize,
-) -> Option<usize> {
-    // Only TCP knows how to.
-    if plan.config.unix_socket.is_some() {
-        return None;
-    }
+pub(super) fn droppable_bytes(reader: &ResponseReader, at_most: usize) -> Option<usize> {
     let unseen = reader.unseen()?;
     // A chunk that is shorter comes with the next chunk's line in one read.
     if !unseen.then_complete && unseen.bytes < READ_BYTES as u64 {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::limits::check_open_files;
+use crate::limits::{check_open_files, check_ports};
 use crate::{Error, Row, Target};
 
 /// How often [`Holder::settle`] looks.
@@ -123,6 +123,7 @@ impl Holder {
             ));
         }
         check_open_files(config.connections, 1)?;
+        check_ports(config.connections, 1)?;
         let shared = Arc::new(Shared::default());
         let (config, told) = (config.clone(), Arc::clone(&shared));
         let connections = config.connections;

@@ -25,6 +25,8 @@ pub struct Connection {
     pub stream: TcpStream,
     /// The how-manieth connection it is, from 0.
     pub number: u64,
+    /// The bytes of the last whole request.
+    pub last_request: Vec<u8>,
     requests: Arc<AtomicU64>,
 }
 
@@ -40,6 +42,7 @@ impl Connection {
             {
                 assert_eq!(bytes.len(), length, "the client must not pipeline");
                 self.requests.fetch_add(1, Ordering::SeqCst);
+                self.last_request = bytes;
                 return Some(length);
             }
             match self.stream.read(&mut piece) {
@@ -130,6 +133,7 @@ impl Server {
                     let connection = Connection {
                         stream,
                         number,
+                        last_request: Vec::new(),
                         requests: requests.clone(),
                     };
                     let behaviour = behaviour.clone();

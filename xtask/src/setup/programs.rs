@@ -37,6 +37,12 @@ impl Package {
     }
 }
 
+/// ab is a part of httpd, but not of httpd's own package.
+pub const AB: Package = Package {
+    program: "ab",
+    package: "apache2-utils",
+};
+
 /// Sets up programs from Debian's packages.
 pub fn ensure_programs(paths: &Paths, programs: &[Package], purpose: &'static str) -> Result<()> {
     let is_missing = |program: &Package| search::programs(program.program).next().is_none();

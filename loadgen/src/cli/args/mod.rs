@@ -4,6 +4,7 @@ mod ab;
 mod check;
 pub(super) mod cluster;
 mod cpus;
+pub(super) mod hold;
 mod load;
 mod output;
 mod tls;
@@ -16,6 +17,7 @@ use loadgen::Config;
 use ab::AbArgs;
 use check::CheckArgs;
 use cluster::ClusterArgs;
+use hold::HoldArgs;
 use load::{LoadArgs, Size};
 pub(super) use output::OutputArgs;
 use tls::TlsArgs;
@@ -24,8 +26,9 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    every request was answered with a status below 400; with --fail-if: none of the
        conditions held
-  1    some were not, an output file could not be written in full, or a worker was lost
-  2    bad usage: arguments, URL, or a concurrency above the limit of open files
+  1    some were not, an output file could not be written in full, a worker was lost, or
+       a slow client did not come into its state
+  2    bad usage: arguments, URL, or more connections than open files or local ports allow
   3    the run could not be carried out
   4    a condition of --fail-if or --stop-if held
   130  ended by Ctrl-C or SIGTERM; what was measured until then was printed
@@ -51,6 +54,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     check: CheckArgs,
+
+    #[command(flatten)]
+    pub(super) hold: HoldArgs,
 
     #[command(flatten)]
     pub(super) output: OutputArgs,

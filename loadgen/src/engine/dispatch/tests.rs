@@ -333,3 +333,17 @@ fn urls_are_drawn_by_their_weights_and_alike_for_the_same_seed() {
     config.seed += 1;
     assert_ne!(drawn, draw(&config, 0));
 }
+
+#[test]
+fn a_request_due_at_the_end_of_the_run_is_not_missed() {
+    let config = config(open(), None);
+    let mut plan = plan(&config, 1);
+    plan.until_ns = Some(5 * MS);
+    let mut dispatcher = Dispatcher::new(&plan);
+    for due_ms in 0..4 {
+        let slot = dispatcher.next(due_ms * MS).expect("due").slot;
+        assert_eq!(dispatcher.freed(slot, due_ms * MS, true), Next::Wait);
+    }
+    // Due at 4 ms, and at 5 ms, which is the end.
+    assert_eq!(dispatcher.unsent(5 * MS + 200_000), 1);
+}

@@ -362,9 +362,10 @@ fn keeps_connection(head: &Parts, is_empty: bool) -> bool {
     if head.version == Version::HTTP_2 {
         return true;
     }
+    // With both, nobody knows which of them the server meant.
     let framed = is_empty
         || head.headers.contains_key(CONTENT_LENGTH)
-        || head.headers.contains_key(TRANSFER_ENCODING);
+            != head.headers.contains_key(TRANSFER_ENCODING);
     let keeps = match head.version {
         Version::HTTP_10 => has_connection_option(&head.headers, "keep-alive"),
         _ => true,

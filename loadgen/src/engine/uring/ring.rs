@@ -184,14 +184,16 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // Sockets that wait to be closed are nobody else's any more.
+        // Closes may still be in the queue. Nothing that is under way may outlive what it
+        // points to, nor hold a connection open. There is nobody to tell about errors,
+        // and the second call fails when there is nothing to cancel.
         let _ = self.submit();
-        // Nothing that is under way may outlive what it points to. Fails only if there
-        // is nothing.
         let _ = self
             .ring
             .submitter()
             .register_sync_cancel(None, CancelBuilder::any());
+        // Lets go of what was cancelled.
+        let _ = self.submit_and_wait(0);
     }
 }
 

@@ -201,6 +201,7 @@ fn summary(figures: &Figures) -> loadgen::Summary {
     ]);
     loadgen::Summary {
         engine: loadgen::EngineKind::Epoll,
+        urls: Vec::new(),
         warm_up_attempts: 0,
         unsent: 0,
         started_ns: BEGIN_NS,
@@ -229,6 +230,7 @@ fn summary(figures: &Figures) -> loadgen::Summary {
             begin_late_ns: Some(0),
         }],
         rows: loadgen::summary::RowsSummary::default(),
+        stopped_by: None,
     }
 }
 
