@@ -73,14 +73,14 @@ pub struct Config {
     pub http2: bool,
     /// Accept any certificate of the server.
     pub insecure: bool,
-    /// PEM file with the certificates of the issuers that are trusted; `None`: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM file with the certificate that the client shows, its chain and its key.
-    pub client_certificate: Option<PathBuf>,
     /// The run ends early when one of these holds for what has come so far; only those on
     /// counts and shares of outcomes are known then.
     #[serde(default)]
     pub stop_if: Vec<Condition>,
+    /// PEM file with the certificates of the issuers that are trusted; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with the certificate that the client shows, its chain and its key.
+    pub client_certificate: Option<PathBuf>,
     /// What chance begins with: the same seed draws the same URLs and distances.
     pub seed: u64,
 }
@@ -161,9 +161,9 @@ impl Config {
             engine: None,
             http2: false,
             insecure: false,
+            stop_if: Vec::new(),
             ca_file: None,
             client_certificate: None,
-            stop_if: Vec::new(),
             seed: 1,
         }
     }

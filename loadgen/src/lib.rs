@@ -35,6 +35,7 @@ mod error;
 mod histogram;
 pub mod hold;
 mod limits;
+pub mod live;
 mod outcome;
 pub mod output;
 mod pace;

@@ -15,6 +15,9 @@ pub const BUSY_SHARE: f64 = 0.9;
 pub struct OutcomeCounts([u64; Outcome::ALL.len()]);
 
 impl OutcomeCounts {
+    /// None of any.
+    pub(crate) const ZERO: Self = Self([0; Outcome::ALL.len()]);
+
     /// Attempts with this outcome.
     #[must_use]
     pub fn get(&self, outcome: Outcome) -> u64 {

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use certificates::{Authority, Kind};
@@ -27,7 +27,8 @@ const SHA256_OF_HELLO: [u8; 32] = [
 struct Tls {
     stream: StreamOwned<ServerConnection, TcpStream>,
     number: u64,
-    requests: Arc<AtomicU64>,
+    /// What counts the requests; it has the socket, too.
+    plain: Connection,
 }
 
 impl Tls {
@@ -41,7 +42,7 @@ impl Tls {
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
             }
         }
-        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.plain.count();
         true
     }
 
@@ -75,22 +76,22 @@ impl Tls {
 /// A server that behaves over TLS as it is told.
 struct TlsServer {
     tcp: Server,
-    requests: Arc<AtomicU64>,
 }
 
 impl TlsServer {
     fn start(tls: Arc<ServerConfig>, behaviour: impl Fn(Tls) + Send + Sync + 'static) -> Self {
-        let requests = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&requests);
         let tcp = Server::start(move |connection| {
             let session = ServerConnection::new(Arc::clone(&tls)).expect("a session");
             behaviour(Tls {
                 number: connection.number,
-                stream: StreamOwned::new(session, connection.stream),
-                requests: Arc::clone(&counter),
+                stream: StreamOwned::new(
+                    session,
+                    connection.stream.try_clone().expect("a second handle"),
+                ),
+                plain: connection,
             });
         });
-        Self { tcp, requests }
+        Self { tcp }
     }
 
     fn answering(tls: Arc<ServerConfig>) -> Self {
@@ -102,7 +103,7 @@ impl TlsServer {
     }
 
     fn requests(&self) -> u64 {
-        self.requests.load(Ordering::SeqCst)
+        self.tcp.requests()
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use common::{PROGRAM, wait_until};
 use mpm_observer::{
-    correlate::{KernelOnly, RunAnalysis, load_run},
+    correlate::{KernelOnly, Phase, RateKept, RunAnalysis, load_run},
     overhead::Overhead,
     recording::{Experiment, RunDir, Status},
     scenario::Mpm,
@@ -220,6 +220,50 @@ fn keep_alive_requests_are_joined_by_their_place_in_the_connection() {
         assert_ne!(run.manifest.plan.mpm, Mpm::Worker);
         assert!(run.kernel.iter().any(|row| row.ordinal > 0));
     }
+}
+
+/// 300 requests due at 200/s, after half as many for warming up.
+const OPEN: &str = "[load]\nwarm_up_s = 1\n\
+    [size]\nfull = { requests = 300, concurrency = 20, requests_per_s = 200 }\n\
+    quick = { requests = 300, concurrency = 20, requests_per_s = 200 }\n\
+    [server]\nmax_request_workers = 10\n\
+    worker.threads_per_child = 5\nevent.threads_per_child = 5\n";
+
+#[test]
+fn the_requests_of_an_open_loop_keep_their_schedule_and_their_phases_add_up() {
+    let Some(bench) = Bench::new() else { return };
+    let scenario = bench.scenario("open", OPEN);
+    let (_, output) = run(&mut bench.lab(&scenario));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for run in bench.runs() {
+        check_complete(&run, 300);
+        let mut due: Vec<u64> = run
+            .client
+            .iter()
+            .filter(|row| row.measured)
+            .map(|row| row.intended_ns)
+            .collect();
+        due.sort_unstable();
+        for pair in due.windows(2) {
+            // 5 ms, but for the rounding of each.
+            assert!((pair[1] - pair[0]).abs_diff(5_000_000) <= 1, "{pair:?}");
+        }
+        // The time of warming up is in the record and in no figure.
+        let began_ns = run.manifest.load.as_ref().unwrap().began_ns;
+        assert!(due[0].abs_diff(began_ns) <= 1);
+        let summary = &run.manifest.load.as_ref().unwrap().summary;
+        assert_eq!(summary.warm_up_attempts, 200);
+        assert_eq!(run.phases().len(), 300);
+        // The wait from when it was due to its begin is a part of each request's time.
+        let late: u64 = run.phases().iter().map(|p| p.get(Phase::LateStart)).sum();
+        let rows = run.client.iter().filter(|row| row.measured);
+        let expected: u64 = rows.map(|row| row.start_ns - row.intended_ns).sum();
+        assert_eq!(late, expected);
+        let rate = RateKept::of(&run).expect("an open loop");
+        assert_eq!((rate.asked_per_s, rate.unsent), (200.0, 0));
+    }
+    let report = fs::read_to_string(bench.out().join("report/report.md")).unwrap();
+    assert!(report.contains("requests due per second"), "{report}");
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 mod args;
 mod fleet;
+mod live;
 mod outputs;
-mod progress_line;
 mod signals;
 mod slow_clients;
 mod verbose;
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -19,6 +19,7 @@ use loadgen::{
 
 use args::Args;
 use args::cluster::WorkerArgs;
+use live::Live;
 use outputs::Outputs;
 use slow_clients::SlowClients;
 
@@ -71,6 +72,10 @@ fn run(args: &Args) -> anyhow::Result<u8> {
     if level >= 1 {
         sinks.push(Box::new(verbose::Verbose { level }));
     }
+    // The rows of workers on other machines come after the run: nothing to draw of them.
+    let is_local = args.cluster.workers.is_empty();
+    let live = (!args.ab.quiet).then(|| Live::new(args.view.plain || !is_local));
+    sinks.extend(live.iter().filter(|_| is_local).map(Live::sink));
     let (outputs, sink) = Outputs::create(args, &config, sinks)?;
     if level >= 2 {
         print(&verbose::request(&config))?;
@@ -91,8 +96,10 @@ fn run(args: &Args) -> anyhow::Result<u8> {
 
     let progress = Progress::new();
     let (summary, workers) = std::thread::scope(|scope| {
-        let drawn = (!args.ab.quiet).then(|| progress_line::draw(scope, &config, &progress));
-        let run = if args.cluster.workers.is_empty() {
+        let shown = live
+            .as_ref()
+            .map(|live| live.show(scope, &config, &progress));
+        let run = if is_local {
             let summary = loadgen::run(&config, sink, &progress, stop);
             summary.map(|summary| (summary, None)).map_err(Into::into)
         } else {
@@ -100,7 +107,7 @@ fn run(args: &Args) -> anyhow::Result<u8> {
             fleet::run(&args.cluster, threads_each, &config, sink, &progress, stop)
                 .map(|(summary, report)| (summary, Some(report)))
         };
-        drop(drawn);
+        drop(shown);
         run
     })?;
 
@@ -181,9 +188,4 @@ fn print(text: &str) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Whether progress can be drawn in place.
-fn draws_in_place() -> bool {
-    io::stderr().is_terminal()
 }

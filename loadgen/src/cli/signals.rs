@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -23,6 +23,12 @@ pub(super) fn stop_at_interrupt() -> nix::Result<&'static AtomicBool> {
         unsafe { sigaction(signal, &action) }?;
     }
     Ok(&INTERRUPTED)
+}
+
+/// Ends the run as Ctrl-C does.
+pub(super) fn interrupt() {
+    // Fails only for a signal that does not exist.
+    let _ = raise(Signal::SIGINT);
 }
 
 /// Whether that has happened.

@@ -43,12 +43,12 @@ pub(super) trait Answer {
     fn reset(&mut self);
     /// Status of the final answer, 0 while there is none.
     fn status(&self) -> u16;
-    /// Whether the server will keep the connection open after this answer.
-    fn keep_alive(&self) -> bool;
     /// Bytes of all heads so far, 0 where nobody knows.
     fn header_bytes(&self) -> u64;
     /// Bytes of the body so far, without framing.
     fn body_bytes(&self) -> u64;
+    /// Whether the server keeps the connection after it.
+    fn keep_alive(&self) -> bool;
 }
 
 impl Answer for ResponseReader {
@@ -60,16 +60,16 @@ impl Answer for ResponseReader {
         ResponseReader::status(self)
     }
 
-    fn keep_alive(&self) -> bool {
-        ResponseReader::keep_alive(self)
-    }
-
     fn header_bytes(&self) -> u64 {
         ResponseReader::header_bytes(self)
     }
 
     fn body_bytes(&self) -> u64 {
         ResponseReader::body_bytes(self)
+    }
+
+    fn keep_alive(&self) -> bool {
+        ResponseReader::keep_alive(self)
     }
 }
 

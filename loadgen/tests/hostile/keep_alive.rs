@@ -106,7 +106,8 @@ fn a_second_answer_that_nobody_asked_for_is_a_surplus_and_answers_no_request() {
         // After the last answer the run is over, whatever follows.
         assert!((2..=3).contains(&summary.surplus), "{}", summary.surplus);
         assert!(rows.iter().all(|row| row.body_bytes == 5));
-        assert!((0..3).all(|_| told.recv().expect("an end")));
+        let wait = Duration::from_secs(20);
+        assert!((0..3).all(|_| told.recv_timeout(wait).expect("a close")));
     });
 }
 

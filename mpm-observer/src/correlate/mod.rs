@@ -4,6 +4,7 @@
 mod conservation;
 mod join;
 mod phases;
+mod rate;
 mod run;
 mod tasks;
 
@@ -12,5 +13,6 @@ pub use conservation::{
 };
 pub use join::{Join, KernelOnly, Missing, Pair, join};
 pub use phases::{Phase, Phases, phases};
+pub use rate::RateKept;
 pub use run::{RunAnalysis, SampleSummary, analyse, load_run};
 pub use tasks::{RoleTotals, TaskDeltas, task_deltas};

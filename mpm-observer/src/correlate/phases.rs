@@ -1,10 +1,10 @@
-//! Where a request's time went, from the client's begin to its last byte.
+//! Where a request's time went, from when it was due at the client to its last byte.
 //!
 //! ```text
-//! client   start ─ connected ─ sent                                            last byte
-//! kernel                          arrival ─ accept ─ pick-up ─ … ─ last send
-//! phase    connect│client     │to server│accept   │slot     │serving  │to client
-//!                                         queue     wait
+//! client   due ─ start ─ connected ─ sent                                            last byte
+//! kernel                                arrival ─ accept ─ pick-up ─ … ─ last send
+//! phase    late │connect│client     │to server│accept   │slot     │serving  │to client
+//!          start                                queue     wait
 //! ```
 //!
 //! Slot wait and serving are split further by what the task that serves it did. A request that met
@@ -15,6 +15,9 @@ use crate::recording::{ClientRow, KernelRow};
 /// A part of a request's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
+    /// Due by the schedule of an open loop and not yet begun: no connection was free, or the
+    /// client's loop was late.
+    LateStart,
     /// An attempt on a kept connection that the server had closed (retries).
     StaleAttempt,
     /// The client connects (first request of a connection).
@@ -74,7 +77,8 @@ pub enum Phase {
 
 impl Phase {
     /// All phases in the order of time.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
+        Self::LateStart,
         Self::StaleAttempt,
         Self::Connect,
         Self::ClientDelay,
@@ -107,6 +111,7 @@ impl Phase {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::LateStart => "late start",
             Self::StaleAttempt => "stale attempt",
             Self::Connect => "connect",
             Self::ClientDelay => "client delay",
@@ -142,6 +147,9 @@ impl Phase {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
+            Self::LateStart => {
+                "due, and not yet begun: no connection of the client was free, or it was late"
+            }
             Self::StaleAttempt => "an attempt on a kept connection that the server had closed",
             Self::Connect => "the client connects",
             Self::ClientDelay => "connected, and the request not yet written",
@@ -178,7 +186,7 @@ impl Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
     by_phase: [u64; Phase::ALL.len()],
-    /// From begin to last byte.
+    /// From when it was due to its last byte.
     pub wall_ns: u64,
     /// Phases whose end lies before their begin; each counts as no time.
     pub negative: u32,
@@ -255,6 +263,7 @@ pub fn phases(client: &ClientRow, kernel: &KernelRow) -> Phases {
 }
 
 fn before_the_server(phases: &mut Phases, client: &ClientRow, kernel: &KernelRow) {
+    phases.set_between(Phase::LateStart, client.due_ns(), client.start_ns);
     if client.reused {
         phases.set_between(Phase::ClientDelay, client.start_ns, client.sent_ns);
     } else {

@@ -48,6 +48,20 @@ fn lengths(phases: &Phases) -> Vec<(Phase, u64)> {
 }
 
 #[test]
+fn the_time_from_due_to_begin_is_a_phase_of_its_own_and_part_of_the_wall_time() {
+    let due = ClientRow {
+        intended_ns: 30,
+        ..client()
+    };
+    let (late, punctual) = (phases(&due, &kernel()), phases(&client(), &kernel()));
+    assert_eq!(late.get(Phase::LateStart), 70);
+    assert_eq!((late.wall_ns, late.residual_ns()), (970, 0));
+    // A row without a time at which it was due was due when it began.
+    assert_eq!(punctual.get(Phase::LateStart), 0);
+    assert_eq!(punctual.wall_ns, 900);
+}
+
+#[test]
 fn the_phases_of_a_first_request_sum_to_its_wall_time() {
     let phases = phases(&client(), &kernel());
     assert_eq!(

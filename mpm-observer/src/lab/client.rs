@@ -17,13 +17,16 @@ use std::{
 };
 
 use loadgen::{
-    Config, Progress, Row, RowSink, Summary, Target,
+    Config, Pace, Profile, Progress, Row, RowSink, Summary, Target,
     hold::{HeldRow, Holder},
 };
 use serde::{Deserialize, Serialize};
 
 use super::held::{self, HoldOrder};
-use crate::httpd::{THIS_PROGRAM, user::ServerUser};
+use crate::{
+    httpd::{THIS_PROGRAM, user::ServerUser},
+    scenario::OpenLoop,
+};
 
 /// How often the progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -43,7 +46,11 @@ pub struct ClientOrder {
     pub keep_alive: bool,
     /// Longest time of a request, seconds.
     pub timeout_s: u32,
-    /// Longest time of the load, milliseconds.
+    /// By which schedule requests are due; `None`: a closed loop.
+    pub open: Option<OpenLoop>,
+    /// Requests of this time at the begin are left out of the summary, seconds.
+    pub warm_up_s: u32,
+    /// Longest time of the load after that, milliseconds.
     pub max_duration_ms: u64,
     /// CPUs, one thread each.
     pub cpus: Vec<usize>,
@@ -131,6 +138,13 @@ fn load(out: &Arc<Mutex<io::Stdout>>) -> Result<(), String> {
     config.concurrency = order.concurrency;
     config.keep_alive = order.keep_alive;
     config.timeout = Duration::from_secs(order.timeout_s.into());
+    if let Some(open) = order.open {
+        config.pace = Pace::Open {
+            arrivals: open.arrivals,
+            rate: Profile::constant(open.requests_per_s.into()),
+        };
+    }
+    config.warm_up = Duration::from_secs(order.warm_up_s.into());
     config.threads = order.cpus.len().max(1);
     config.cpus = order.cpus;
 

@@ -112,7 +112,7 @@ mod tests {
     fn entry(fate: Fate, end_ns: u64) -> HeldRow {
         let mut bytes = [0; Row::SIZE];
         // The version of the layout.
-        bytes[133] = 1;
+        bytes[Row::SIZE - 1] = 2;
         let row = Row::decode(&bytes).unwrap();
         HeldRow {
             fate,

@@ -41,7 +41,12 @@ impl Run<'_> {
         }
         (self.tell)("httpd did not start; asking anyway");
         let url = format!("http://127.0.0.1:{}{}", manifest.port, config::ALIVE_PATH);
-        let done = self.run_client(self.order(&url), &AtomicU32::new(0), true, || (), rows)?;
+        let order = ClientOrder {
+            open: None,
+            warm_up_s: 0,
+            ..self.order(&url)
+        };
+        let done = self.run_client(order, &AtomicU32::new(0), true, || (), rows)?;
         manifest.load = done.map(|(load, _)| load);
         manifest.status = Status::NotStarted;
         Ok(())
@@ -60,6 +65,8 @@ impl Run<'_> {
             requests: WARM_UPS_PER_SLOT * u64::from(slots),
             concurrency: slots,
             keep_alive: true,
+            open: None,
+            warm_up_s: 0,
             ..self.order(&url)
         };
         let outcome = self.run_client(order, &AtomicU32::new(0), false, || (), rows)?;
@@ -129,6 +136,8 @@ impl Run<'_> {
             concurrency: load.concurrency,
             keep_alive: load.keep_alive,
             timeout_s: load.timeout_s,
+            open: load.open,
+            warm_up_s: load.warm_up_s,
             max_duration_ms: u64::from(load.max_duration_s) * 1000,
             cpus: self.around.cpus.client.clone(),
             user: self.around.user.cloned(),

@@ -184,6 +184,8 @@ impl<'a> Stand<'a> {
             concurrency: self.plan.load.concurrency,
             keep_alive,
             timeout_s: REQUEST_TIMEOUT_S,
+            open: None,
+            warm_up_s: 0,
             max_duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             cpus: self.ground.cpus.client.clone(),
             user: self.ground.user.cloned(),

@@ -34,6 +34,10 @@ pub struct ClientRow {
     pub remote_port: u16,
     /// Which request of its connection, from 0.
     pub ordinal: u32,
+    /// When the request was due: in an open loop what its schedule says, otherwise its begin.
+    /// 0 in a recording that was made before there was an open loop.
+    #[serde(default)]
+    pub intended_ns: u64,
     /// When the request began: the connect on a new connection, the write on a reused one.
     pub start_ns: u64,
     /// When the connection's connect was called.
@@ -74,16 +78,17 @@ impl TableRow for ClientRow {
 }
 
 impl ClientRow {
-    /// The row of the load generator's record.
+    /// The row of the load generator's record; one of its warm-up is not `measured`.
     #[must_use]
     pub fn new(row: &loadgen::Row, measured: bool) -> Self {
         Self {
-            measured,
+            measured: measured && !row.is_warm_up(),
             local_addr: address_text(row.local_ip),
             local_port: row.local_port,
             remote_addr: address_text(row.remote_ip),
             remote_port: row.remote_port,
             ordinal: row.ordinal,
+            intended_ns: row.intended_ns,
             start_ns: row.start_ns,
             connect_start_ns: row.connect_start_ns,
             connected_ns: row.connected_ns,
@@ -118,10 +123,19 @@ impl ClientRow {
                 .any(|fate| self.outcome == fate.name())
     }
 
-    /// From the request's begin to its last byte; 0 if there was none.
+    /// When the request was due.
+    #[must_use]
+    pub const fn due_ns(&self) -> u64 {
+        match self.intended_ns {
+            0 => self.start_ns,
+            intended_ns => intended_ns,
+        }
+    }
+
+    /// From when the request was due to its last byte; 0 if there was none.
     #[must_use]
     pub fn latency_ns(&self) -> u64 {
-        self.last_byte_ns.saturating_sub(self.start_ns)
+        self.last_byte_ns.saturating_sub(self.due_ns())
     }
 }
 

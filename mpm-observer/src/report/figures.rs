@@ -10,7 +10,7 @@ use super::{
     trace::TraceFigures,
 };
 use crate::{
-    correlate::{Conservation, KernelOnly, Missing, RunAnalysis},
+    correlate::{Conservation, KernelOnly, Missing, RateKept, RunAnalysis},
     kernel::Counters,
     recording::{ScenarioNotes, Status},
     scenario::{Mpm, RunPlan},
@@ -52,6 +52,8 @@ pub(super) struct RunFigures {
     pub log_codes: Vec<String>,
     /// Why httpd did not come up.
     pub start_failure: Option<String>,
+    /// How the schedule of an open loop was kept.
+    pub rate: Option<RateKept>,
     /// Whether the client was the bottleneck.
     pub client_was_busy: bool,
     /// Whether httpd and all its tasks were seen to be gone.
@@ -81,6 +83,7 @@ impl RunFigures {
             counters: manifest.counters.clone(),
             log_codes: manifest.start.log_codes.clone(),
             start_failure: manifest.start.failure.clone(),
+            rate: RateKept::of(run),
             // A client that is refused at once is busy with nothing but that.
             client_was_busy: manifest.status != Status::NotStarted
                 && manifest
@@ -122,6 +125,11 @@ pub(super) struct ScenarioFigures {
 }
 
 impl ScenarioFigures {
+    /// Whether any run has a value of this metric.
+    pub fn has(&self, key: &str) -> bool {
+        self.runs.iter().any(|run| run.value(key).is_some())
+    }
+
     /// Takes the figures of a scenario's analysed runs, which are in the order of the group.
     pub fn of(group: &Group, runs: &[(RunRef, RunAnalysis)]) -> Self {
         Self {

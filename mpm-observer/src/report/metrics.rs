@@ -6,7 +6,7 @@ use plots::Unit;
 
 use crate::{
     claims,
-    correlate::{RunAnalysis, TaskDeltas},
+    correlate::{RateKept, RunAnalysis, TaskDeltas},
     statistics::{gini, quantile},
 };
 
@@ -93,6 +93,7 @@ const EACH: (Unit, Digits, Better) = (Unit::Count, Digits::Three, Better::Less);
 const TIME: (Unit, Digits, Better) = (Unit::Nanoseconds, Digits::Three, Better::Less);
 const BYTES: (Unit, Digits, Better) = (Unit::Bytes, Digits::Three, Better::Less);
 const SHARE: (Unit, Digits, Better) = (Unit::Percent, Digits::Hundredths, Better::More);
+const RATE: (Unit, Digits, Better) = (Unit::PerSecond, Digits::Three, Better::Neither);
 const LOSS: (Unit, Digits, Better) = (Unit::Percent, Digits::Three, Better::Less);
 
 /// All metrics, the key figures first, in the order of the tables.
@@ -111,7 +112,7 @@ pub const METRICS: &[Metric] = &[
         "Successful requests divided by the length of the load.").key_figure(),
     Metric::new("latency_p50_ns", "latency, median", TIME,
         |run| latency(run, 0.5),
-        "From the begin of a successful request (connecting included) to its last byte, at the client; half took no longer.").key_figure(),
+        "From when a successful request was due (in a closed loop its begin, connecting included) to its last byte, at the client; half took no longer.").key_figure(),
     Metric::new("latency_p99_ns", "latency, p99", TIME,
         |run| latency(run, 0.99),
         "The latency that 99 % of the successful requests did not exceed.").key_figure(),
@@ -152,6 +153,15 @@ pub const METRICS: &[Metric] = &[
     Metric::new("client_busiest_thread_percent", "busiest client thread", (Unit::Percent, Digits::Three, Better::Neither),
         |run| started(run)?.manifest.load.as_ref().map(|load| 100.0 * load.summary.busiest_thread_share()),
         "Share of the time in which the busiest thread of the load generator used a CPU or waited for one. From 90 % on the client is taken to be the bottleneck."),
+    Metric::new("rate_asked_per_s", "requests due per second", RATE,
+        |run| Some(RateKept::of(run)?.asked_per_s),
+        "Requests that were due each second by the schedule of an open loop."),
+    Metric::new("rate_reached_per_s", "requests begun per second", RATE,
+        |run| RateKept::of(run)?.reached_per_s,
+        "Requests of an open loop that the load generator began each second."),
+    Metric::new("unsent_requests", "requests never begun", COUNT,
+        |run| Some(RateKept::of(run)?.unsent as f64),
+        "Requests of an open loop that were due before its end and never began."),
     Metric::new("switches_voluntary_per_request", "voluntary switches per request", EACH,
         |run| per_request(run, |tasks| tasks.all.voluntary),
         "Context switches in which a task of httpd blocked, per successful request."),

@@ -69,7 +69,7 @@ const SIDES: [Side; 6] = [
     ),
     (
         "client: whole request",
-        "from the request's begin to its last byte",
+        "from when the request was due (in a closed loop its begin) to its last byte",
         |sums| sums.whole_ns,
     ),
     (

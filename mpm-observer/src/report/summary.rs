@@ -6,7 +6,7 @@ use super::{
     statements::Statements,
     text::{listing, percent, plural, whole},
 };
-use crate::{scenario::Mpm, statistics::Interval};
+use crate::{correlate::RateKept, scenario::Mpm, statistics::Interval};
 
 /// From this share of successful requests on, a scenario counts as joined.
 const WELL_JOINED_PERCENT: f64 = 99.9;
@@ -140,6 +140,35 @@ pub(super) fn warnings(contents: &Contents, scenarios: &[ScenarioFigures]) -> Ve
     warnings
 }
 
+/// An open loop whose requests did not begin when they were due, by the worst run of each MPM.
+fn missed_rate(figures: &ScenarioFigures) -> Option<String> {
+    let missed: Vec<String> = figures
+        .mpms()
+        .into_iter()
+        .filter_map(|mpm| {
+            let missed = figures.runs_of(mpm).filter_map(|run| run.rate);
+            let worst = missed
+                .filter(RateKept::is_missed)
+                .min_by(|a, b| a.reached_per_s.unwrap_or(0.0).total_cmp(&b.reached_per_s.unwrap_or(0.0)))?;
+            let reached = worst.reached_per_s.map_or("none".into(), |reached| format!("{reached:.0}"));
+            Some(format!(
+                "{mpm} {reached}/s, {} of the requests waited for a free connection, {} never began",
+                percent(100.0 * worst.waited_share),
+                whole(worst.unsent)
+            ))
+        })
+        .collect();
+    let asked = figures.runs.iter().find_map(|run| run.rate)?.asked_per_s;
+    (!missed.is_empty()).then(|| {
+        format!(
+            "{}: THE ASKED RATE of {asked:.0}/s WAS MISSED, worst runs: {}. Latencies count from \
+             when requests were due and contain that wait.",
+            figures.notes.title,
+            missed.join("; ")
+        )
+    })
+}
+
 /// What makes the figures of one scenario doubtful.
 fn doubts(figures: &ScenarioFigures) -> Vec<String> {
     let title = &figures.notes.title;
@@ -166,6 +195,7 @@ fn doubts(figures: &ScenarioFigures) -> Vec<String> {
             busy.join(", ")
         ));
     }
+    doubts.extend(missed_rate(figures));
     let lost = figures.total(|run| run.counters.lost());
     if lost > 0 {
         doubts.push(format!("{title}: {} were lost.", plural(lost, "event")));
@@ -267,6 +297,12 @@ mod tests {
     fn every_doubt_is_told() {
         let mut figures = scenario(three_of_each(|_, _| Figures::default()));
         figures.runs[0].client_was_busy = true;
+        figures.runs[0].rate = Some(RateKept {
+            asked_per_s: 1000.0,
+            reached_per_s: Some(800.4),
+            unsent: 7,
+            waited_share: 0.25,
+        });
         figures.runs[1].counters.books.push(Book {
             program: "sock_recv_length".into(),
             what: "requests".into(),
@@ -280,6 +316,8 @@ mod tests {
         let doubts = doubts(&figures).join("\n");
         for expected in [
             "the client was the bottleneck (prefork 1 of 3)",
+            "THE ASKED RATE of 1000/s WAS MISSED, worst runs: prefork 800/s, 25.00 % of the \
+             requests waited for a free connection, 7 never began",
             "2 events were lost",
             "3 requests were touched by a loss and left out",
             "the probes' books do not close in 1 of 9 runs",

@@ -109,6 +109,8 @@ fn of_metrics(figures: &ScenarioFigures, title: &str, wanted: fn(&Metric) -> boo
     let rows = METRICS
         .iter()
         .filter(|metric| wanted(metric))
+        // A figure that no run has is worth no line, such as the rate of a closed loop.
+        .filter(|metric| metric.is_key_figure || figures.has(metric.key))
         .map(|metric| Row {
             label: metric.label.into(),
             hint: metric.meaning.into(),

@@ -219,7 +219,43 @@ fn judged(c: &mut Checker<'_, '_>, scenario: &Scenario, claim: &ClaimText, index
     }
 }
 
+/// Open in both sizes or in none: else the two would measure different things.
+fn schedule(c: &mut Checker<'_, '_>, scenario: &Scenario) {
+    let sizes = [Size::Full, Size::Quick];
+    let is_open = |size| scenario.numbers(size).requests_per_s.is_some();
+    for size in sizes {
+        let numbers = scenario.numbers(size);
+        let key = format!("size.{size}.requests_per_s");
+        let Some(requests_per_s) = numbers.requests_per_s else {
+            c.require(
+                !sizes.into_iter().any(is_open),
+                &key,
+                "is missing: a scenario is an open loop in both sizes or in none",
+            );
+            continue;
+        };
+        c.within(requests_per_s.into(), 1, 1_000_000, &key);
+        let takes_s = numbers.requests / u64::from(requests_per_s.max(1));
+        c.require(
+            takes_s < u64::from(numbers.max_duration_s),
+            &key,
+            format_args!(
+                "{} requests at {requests_per_s} each second take {takes_s} s, and the load is \
+                 cut off after {} s",
+                numbers.requests, numbers.max_duration_s
+            ),
+        );
+    }
+    c.require(
+        !c.is_given("load.arrivals") || sizes.into_iter().any(is_open),
+        "load.arrivals",
+        "only in an open loop: it needs requests_per_s in the sizes",
+    );
+    c.within(scenario.load.warm_up_s.into(), 0, 3600, "load.warm_up_s");
+}
+
 fn load(c: &mut Checker<'_, '_>, scenario: &Scenario) {
+    schedule(c, scenario);
     c.within(scenario.load.timeout_s.into(), 1, 3600, "load.timeout_s");
     c.within(
         scenario.load.body_bytes,

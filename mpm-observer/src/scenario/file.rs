@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use loadgen::Arrivals;
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
@@ -237,6 +238,12 @@ pub struct Load {
     pub keep_alive: bool,
     /// How long one request may take, in seconds. Default: 30.
     pub timeout_s: u32,
+    /// How the requests of an open loop are distributed in time: `"constant"` or `"poisson"`.
+    /// Default: constant; only with a size's `requests_per_s`.
+    pub arrivals: Arrivals,
+    /// Requests of this time at the load's begin are left out of all figures, in seconds.
+    /// Default: 0.
+    pub warm_up_s: u32,
     /// The size of the file that is asked for, in bytes. Default: 1000.
     pub body_bytes: u64,
     /// Connections of slow clients that are there before the load and stay until its end.
@@ -286,6 +293,8 @@ impl Default for Load {
         Load {
             keep_alive: false,
             timeout_s: 30,
+            arrivals: Arrivals::Constant,
+            warm_up_s: 0,
             body_bytes: 1000,
             held: None,
         }
@@ -312,6 +321,11 @@ pub struct SizeNumbers {
     pub requests: u64,
     /// Connections at once.
     pub concurrency: u32,
+    /// An open loop: so many requests are due each second, whatever the server does, and their
+    /// latency counts from then. Default: a closed loop, each connection's next request follows
+    /// its answer.
+    #[serde(default)]
+    pub requests_per_s: Option<u32>,
     /// Slots of every MPM in this size; `server.<mpm>.max_request_workers` goes before it.
     #[serde(default)]
     pub max_request_workers: Option<u32>,

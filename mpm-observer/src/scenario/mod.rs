@@ -23,7 +23,7 @@ pub use file::{
 };
 pub use limits::{Limit, Limits};
 pub use mpm::{Mpm, UnknownMpm};
-pub use plan::{LoadPlan, RunPlan, ServerPlan};
+pub use plan::{LoadPlan, OpenLoop, RunPlan, ServerPlan};
 
 use source::Source;
 
@@ -69,7 +69,7 @@ macro_rules! files {
 
 /// In the order of the tutorial.
 const TUTORIAL: &[(&str, &str)] = files!("tutorial":
-    "high-load" "high-load-cold" "keep-alive" "keep-alive-within" "keep-alive-parked"
+    "high-load" "high-load-cold" "high-load-open" "high-load-open-cold" "keep-alive" "keep-alive-within" "keep-alive-parked"
     "large-file" "large-file-slow" "memory-limit" "memory-limit-cgroup" "overload-tutorial"
     "overload-equal" "overload-half-header");
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use loadgen::Arrivals;
 use serde::{Deserialize, Serialize};
 
 use super::file::{Cpus, Held, Scenario, Size, Start, StartAs, ThreadedServer};
@@ -38,12 +39,27 @@ pub struct LoadPlan {
     pub keep_alive: bool,
     /// How long one request may take, in seconds.
     pub timeout_s: u32,
+    /// By which schedule requests are due; `None`: a closed loop.
+    #[serde(default)]
+    pub open: Option<OpenLoop>,
+    /// Requests of this time at the begin are in no figure, in seconds.
+    #[serde(default)]
+    pub warm_up_s: u32,
     /// The size of the file, in bytes.
     pub body_bytes: u64,
     /// When the load is cut off, in seconds.
     pub max_duration_s: u32,
     /// Slow clients beside it.
     pub held: Option<Held>,
+}
+
+/// Requests that are due by a schedule, whatever the server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenLoop {
+    /// How many each second.
+    pub requests_per_s: u32,
+    /// How they are distributed in time.
+    pub arrivals: Arrivals,
 }
 
 /// How httpd is set up in one run.
@@ -120,6 +136,11 @@ impl Scenario {
                 concurrency: numbers.concurrency,
                 keep_alive: self.load.keep_alive,
                 timeout_s: self.load.timeout_s,
+                open: numbers.requests_per_s.map(|requests_per_s| OpenLoop {
+                    requests_per_s,
+                    arrivals: self.load.arrivals,
+                }),
+                warm_up_s: self.load.warm_up_s,
                 body_bytes: self.load.body_bytes,
                 max_duration_s: numbers.max_duration_s,
                 held: self.load.held.clone(),

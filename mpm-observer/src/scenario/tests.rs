@@ -50,6 +50,37 @@ fn each_error_names_file_line_and_key() {
             "mine.toml:10: size.quick.requests: must be more than 0",
         ),
         (
+            "a rate of nothing",
+            with("requests = 100", "requests = 100\nrequests_per_s = 0", "")
+                .replace("requests = 20", "requests = 20\nrequests_per_s = 5"),
+            "mine.toml:7: size.full.requests_per_s: 0 is not within 1 to 1000000",
+        ),
+        (
+            "a rate that is no number",
+            with(
+                "requests = 20",
+                "requests = 20\nrequests_per_s = \"fast\"",
+                "",
+            ),
+            "mine.toml:11: size.quick.requests_per_s: invalid type: string \"fast\", expected u32",
+        ),
+        (
+            "a rate that is too slow for the time",
+            with("requests = 100", "requests = 1000\nrequests_per_s = 2", "")
+                .replace("requests = 20", "requests = 20\nrequests_per_s = 5"),
+            "mine.toml:7: size.full.requests_per_s: 1000 requests at 2 each second take 500 s, and the load is cut off after 120 s",
+        ),
+        (
+            "arrivals of no schedule",
+            with("name", "name", "[load]\narrivals = \"poisson\"\n"),
+            "mine.toml:16: load.arrivals: only in an open loop: it needs requests_per_s in the sizes",
+        ),
+        (
+            "arrivals of no known kind",
+            with("name", "name", "[load]\narrivals = \"even\"\n"),
+            "mine.toml:16: load.arrivals: unknown variant `even`, expected `constant` or `poisson`",
+        ),
+        (
             "an unknown MPM",
             with("start = \"cold\"", "mpms = [\"event\", \"itk\"]", ""),
             "mine.toml:14: server.mpms[1]: unknown variant `itk`, expected one of `prefork`, `worker`, `event`",

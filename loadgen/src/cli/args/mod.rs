@@ -9,6 +9,7 @@ mod load;
 mod output;
 mod tls;
 mod units;
+mod view;
 
 use anyhow::Context;
 use clap::Parser;
@@ -21,6 +22,7 @@ use hold::HoldArgs;
 use load::{LoadArgs, Size};
 pub(super) use output::OutputArgs;
 use tls::TlsArgs;
+use view::ViewArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -50,16 +52,19 @@ pub(super) struct Args {
     load: LoadArgs,
 
     #[command(flatten)]
-    tls: TlsArgs,
-
-    #[command(flatten)]
     check: CheckArgs,
 
     #[command(flatten)]
     pub(super) hold: HoldArgs,
 
     #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
     pub(super) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(super) view: ViewArgs,
 
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
@@ -90,9 +95,9 @@ impl Args {
         };
         self.load.apply(&mut config, size)?;
         self.ab.apply(&mut config)?;
-        self.tls.apply(&mut config);
         config.stop_if.clone_from(&self.output.stop_if);
         config.verify_body = self.check.verify_body;
+        self.tls.apply(&mut config);
         config.check()?;
         Ok(config)
     }

@@ -29,8 +29,8 @@ use crate::row::TlsFailure;
 #[derive(Default)]
 pub(super) struct Seen {
     status: u16,
-    keep_alive: bool,
     body_bytes: u64,
+    keep_alive: bool,
 }
 
 impl Answer for Seen {
@@ -42,10 +42,6 @@ impl Answer for Seen {
         self.status
     }
 
-    fn keep_alive(&self) -> bool {
-        self.keep_alive
-    }
-
     /// hyper does not tell.
     fn header_bytes(&self) -> u64 {
         0
@@ -53,6 +49,10 @@ impl Answer for Seen {
 
     fn body_bytes(&self) -> u64 {
         self.body_bytes
+    }
+
+    fn keep_alive(&self) -> bool {
+        self.keep_alive
     }
 }
 

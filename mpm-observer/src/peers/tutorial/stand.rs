@@ -122,6 +122,8 @@ impl<'a> Stand<'a> {
             concurrency: slots,
             keep_alive: true,
             timeout_s: 30,
+            open: None,
+            warm_up_s: 0,
             max_duration_ms: 30_000,
             cpus: self.ground.cpus.client.clone(),
             user: self.ground.user.cloned(),

@@ -33,6 +33,7 @@ const WINDOW_OF_TAIL: f64 = 0.5;
 /// to be served, green for work, pinks for waiting for a CPU, olive and purple for being blocked.
 const fn color(phase: Phase) -> Color {
     match phase {
+        Phase::LateStart => Color(0xcc, 0x33, 0x11),
         Phase::StaleAttempt => Color(0x88, 0x88, 0x88),
         Phase::Connect => Color(0x99, 0xdd, 0xff),
         Phase::ClientDelay => Color(0xdd, 0xdd, 0xdd),

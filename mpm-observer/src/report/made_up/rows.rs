@@ -202,6 +202,7 @@ fn summary(figures: &Figures) -> loadgen::Summary {
     loadgen::Summary {
         engine: loadgen::EngineKind::Epoll,
         urls: Vec::new(),
+        tls_failure: None,
         warm_up_attempts: 0,
         unsent: 0,
         started_ns: BEGIN_NS,
