@@ -315,8 +315,8 @@ impl Config {
     fn check_way(&self) -> Result<(), Error> {
         let bad = |text: String| Err(Error::BadConfig(text));
         let first = &self.targets[0].target;
-        if self.proxy.is_some() && first.tls {
-            return bad("https through a proxy is not supported".into());
+        if self.proxy.is_some() && (first.tls || self.http2) {
+            return bad("https and HTTP/2 through a proxy are not supported".into());
         }
         let remote = self.proxy.unwrap_or(first.addr);
         if let Some(path) = &self.unix_socket {

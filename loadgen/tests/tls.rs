@@ -9,20 +9,26 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use certificates::{Authority, Kind};
 use common::{Connection, OK, Server, config, outcomes, run};
-use loadgen::{Config, EngineKind, Outcome, Progress, Row, Summary, Target, TlsFailure};
+use loadgen::{BodyCheck, Config, EngineKind, Outcome, Progress, Row, Summary, Target, TlsFailure};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, version};
+
+const SHA256_OF_HELLO: [u8; 32] = [
+    0x2c, 0xf2, 0x4d, 0xba, 0x5f, 0xb0, 0xa3, 0x0e, 0x26, 0xe8, 0x3b, 0x2a, 0xc5, 0xb9, 0xe2, 0x9e,
+    0x1b, 0x16, 0x1e, 0x5c, 0x1f, 0xa7, 0x42, 0x5e, 0x73, 0x04, 0x33, 0x62, 0x93, 0x8b, 0x98, 0x24,
+];
 
 /// The server's side of a connection over TLS.
 struct Tls {
     stream: StreamOwned<ServerConnection, TcpStream>,
     number: u64,
-    requests: Arc<AtomicU64>,
+    /// What counts the requests; it has the socket, too.
+    plain: Connection,
 }
 
 impl Tls {
@@ -36,7 +42,7 @@ impl Tls {
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
             }
         }
-        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.plain.count();
         true
     }
 
@@ -70,22 +76,22 @@ impl Tls {
 /// A server that behaves over TLS as it is told.
 struct TlsServer {
     tcp: Server,
-    requests: Arc<AtomicU64>,
 }
 
 impl TlsServer {
     fn start(tls: Arc<ServerConfig>, behaviour: impl Fn(Tls) + Send + Sync + 'static) -> Self {
-        let requests = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&requests);
         let tcp = Server::start(move |connection| {
             let session = ServerConnection::new(Arc::clone(&tls)).expect("a session");
             behaviour(Tls {
                 number: connection.number,
-                stream: StreamOwned::new(session, connection.stream),
-                requests: Arc::clone(&counter),
+                stream: StreamOwned::new(
+                    session,
+                    connection.stream.try_clone().expect("a second handle"),
+                ),
+                plain: connection,
             });
         });
-        Self { tcp, requests }
+        Self { tcp }
     }
 
     fn answering(tls: Arc<ServerConfig>) -> Self {
@@ -97,7 +103,7 @@ impl TlsServer {
     }
 
     fn requests(&self) -> u64 {
-        self.requests.load(Ordering::SeqCst)
+        self.tcp.requests()
     }
 }
 
@@ -382,6 +388,47 @@ fn a_stale_keep_alive_connection_is_retried_and_no_failure() {
         assert_eq!((summary.connections_opened, server.requests()), (10, 39));
         assert_eq!(rows.iter().filter(|row| row.is_retry()).count(), 9);
     }
+}
+
+#[test]
+fn a_connection_closed_right_after_its_answer_fails_nobody() {
+    for end in [drop as fn(Tls), Tls::say_goodbye] {
+        let authority = Authority::new();
+        let server = TlsServer::start(authority.server(&Kind::GOOD, &[]), move |mut connection| {
+            if connection.request() {
+                connection.send(OK);
+                end(connection);
+            }
+        });
+        let mut config = config(server.tcp.addr, 100, 10);
+        authority.trust(&mut config);
+        config.keep_alive = true;
+        let (summary, _) = run(&config);
+        assert_eq!(summary.outcomes.get(Outcome::Ok), 100);
+        assert_eq!((summary.failed(), summary.surplus), (0, 0));
+        assert_eq!(summary.connections_opened, 100);
+    }
+}
+
+#[test]
+fn a_body_is_held_against_its_hash() {
+    let (summary, _) = good(
+        |mut connection| {
+            while connection.request() {
+                let body = match connection.number {
+                    0 => "hallo",
+                    _ => "hello",
+                };
+                let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+                connection.send(format!("{head}{body}").as_bytes());
+            }
+        },
+        |config| config.verify_body = Some(BodyCheck::Sha256(SHA256_OF_HELLO)),
+    );
+    assert_eq!(
+        outcomes(&summary),
+        [(Outcome::Ok, 99), (Outcome::WrongBody, 1)]
+    );
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Exchange {
     /// Holds the bodies of all answers to come against the rules.
     pub(super) fn verify_bodies(&mut self, rules: &Rc<BodyRules>) {
         self.reader.look_at_bodies();
-        self.set_rules(rules);
+        self.verify_pieces(rules);
     }
 
     /// Gives the reader the next bytes; the result is that of [`ResponseReader::feed`].
@@ -133,14 +133,14 @@ impl<A: Answer> Exchange<A> {
         }
     }
 
-    /// Holds the bodies of all answers to come against the rules; [`Exchange::verify`] is
-    /// to be given their pieces.
-    pub(super) fn set_rules(&mut self, rules: &Rc<BodyRules>) {
+    /// Holds the bodies of all answers to come against the rules; their pieces are given
+    /// to [`Exchange::verify_piece`].
+    pub(super) fn verify_pieces(&mut self, rules: &Rc<BodyRules>) {
         self.verifier = Some(Box::new(BodyVerifier::new(rules)));
     }
 
-    /// Takes the next piece of a body.
-    pub(super) fn verify(&mut self, piece: &[u8]) {
+    /// Gives the next piece of the body to whoever verifies it.
+    pub(super) fn verify_piece(&mut self, piece: &[u8]) {
         if let Some(verifier) = &mut self.verifier {
             verifier.take(piece);
         }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::common::{OK, Server, each_engine, outcomes, run};
+use crate::common::{OK, Server, each_engine, each_exact_engine, outcomes, run};
 use loadgen::{Malformed, Outcome, Row};
 
 /// 40 requests, each answered with these bytes; the server keeps the connection open.
@@ -65,7 +65,7 @@ fn what_is_not_http_is_malformed_and_says_why() {
         ),
         (b"HTTP/1.1 099 Odd\r\n\r\n".to_vec(), Malformed::Status),
     ];
-    each_engine(|| {
+    each_exact_engine(|| {
         for (answer, reason) in &cases {
             let shown = String::from_utf8_lossy(&answer[..answer.len().min(80)]);
             let (ends, rows, opened) = answered_with(answer);

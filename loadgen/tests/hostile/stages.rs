@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use crate::common::{Connection, OK, Server, config, each_engine, outcomes, run};
-use loadgen::{Outcome, Row};
+use crate::common::{Connection, OK, Server, config, each_engine, engine, outcomes, run};
+use loadgen::{EngineKind, Outcome, Row};
 
 /// What the server sends before it ends the connection; none of it is a whole answer.
 const PARTS: [&[u8]; 21] = [
@@ -63,7 +63,9 @@ fn an_answer_closed_in_any_part_is_short_and_one_reset_there_is_reset() {
             for row in closed.iter().chain(&reset) {
                 assert!(row.first_byte_ns != 0, "{row:?}");
                 let bytes = u64::from(row.header_bytes) + row.body_bytes;
-                assert!(bytes > 0 && bytes <= part.len() as u64, "{row:?}");
+                // hyper does not tell the length of heads.
+                assert!(bytes > 0 || engine() == Some(EngineKind::Hyper), "{row:?}");
+                assert!(bytes <= part.len() as u64, "{row:?}");
             }
             let reset_errno = |row: &Row| i32::from(row.errno) == libc::ECONNRESET;
             assert!(reset.iter().all(reset_errno));

@@ -149,7 +149,7 @@ pub(in crate::cli) struct AbArgs {
     #[arg(short = 'f', value_name = "PROTOCOL")]
     protocol: Option<String>,
 
-    /// https: certificate of the client; not supported
+    /// https: show the certificate in this PEM file, which has its chain and its key, too
     #[arg(short = 'E', value_name = "FILE")]
     certificate: Option<PathBuf>,
 
@@ -165,6 +165,7 @@ impl AbArgs {
         config.timeout = self.timeout;
         config.socket_buffer_bytes = self.buffer;
         self.check_tls(config)?;
+        config.client_certificate.clone_from(&self.certificate);
         if let Some(proxy) = &self.proxy {
             let proxy = Target::parse(&format!("http://{proxy}/"))?;
             config.proxy = Some(proxy.addr);
@@ -261,11 +262,6 @@ impl AbArgs {
                 "-f",
                 self.protocol.as_ref().is_some_and(|name| !is_all(name)),
                 "TLS 1.2 and 1.3 are both offered, which is -f ALL",
-            ),
-            (
-                "-E",
-                self.certificate.is_some(),
-                "client certificates are not supported",
             ),
         ];
         match refused.iter().find(|(_, is_given, _)| *is_given) {

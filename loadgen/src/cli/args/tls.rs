@@ -19,10 +19,6 @@ pub(super) struct TlsArgs {
     /// Trust the issuers whose certificates are in this PEM file, instead of the system's
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     cacert: Option<PathBuf>,
-
-    /// Show the certificate in this PEM file, which has its chain and its key, too
-    #[arg(short = 'E', value_name = "FILE")]
-    client_certificate: Option<PathBuf>,
 }
 
 impl TlsArgs {
@@ -30,8 +26,5 @@ impl TlsArgs {
         config.http2 = self.http2;
         config.insecure = self.insecure;
         config.ca_file.clone_from(&self.cacert);
-        config
-            .client_certificate
-            .clone_from(&self.client_certificate);
     }
 }

@@ -134,19 +134,22 @@ impl Connection {
         .await
     }
 
-    /// Whether it can take a further request, after an answer was read to its end; and
-    /// whether bytes that nobody asked for followed on it.
-    pub(super) async fn settle(&mut self) -> (bool, bool) {
+    /// Whether it can take a further request, after an answer was read to its end.
+    pub(super) async fn settle(&mut self) -> bool {
         std::future::poll_fn(|cx| Poll::Ready(self.is_usable(cx))).await;
         match &self.link {
-            Link::Http1 { sender, ended, .. } => {
-                let broken = matches!(ended, Some(Err(_)));
-                let below = self.watch.read_errno.get().or(self.watch.write_errno.get());
-                let surplus = broken && below.is_none() && self.watch.tls.borrow().is_none();
-                (ended.is_none() && sender.is_ready(), surplus)
-            }
-            Link::Http2 { sender, .. } => (sender.is_ready(), false),
+            Link::Http1 { sender, ended, .. } => ended.is_none() && sender.is_ready(),
+            Link::Http2 { sender, .. } => sender.is_ready(),
         }
+    }
+
+    /// Whether it ended because of bytes that nobody has asked for; to be called when
+    /// nothing is under way.
+    pub(super) fn is_out_of_step(&self) -> bool {
+        let Link::Http1 { ended, .. } = &self.link else {
+            return false;
+        };
+        matches!(ended, Some(Err(_))) && self.watch.is_sound()
     }
 
     /// Looks whether an idle connection still stands.

@@ -85,7 +85,11 @@ fn request(config: &Config, target: &Target) -> Result<Request<Full<Bytes>>, Err
             .build();
         request = request.uri(uri.map_err(|error| bad_request(target, &error))?);
     } else {
-        request = request.uri(target.path.as_str()).header("Host", host);
+        let asked_for = match config.proxy {
+            Some(_) => target.url(),
+            None => target.path.clone(),
+        };
+        request = request.uri(asked_for).header("Host", host);
     }
     if given("User-Agent").is_none() {
         let name = concat!("loadgen/", env!("CARGO_PKG_VERSION"));

@@ -81,7 +81,7 @@ pub(crate) fn run(
         .enable_time()
         .build()?;
     let now_ns = monotonic_ns();
-    let remote = plan.config.target().addr;
+    let remote = plan.remote();
     let rules = BodyRules::of(plan.config);
     let work = Work {
         plan,
@@ -95,9 +95,7 @@ pub(crate) fn run(
             .map(|slot| {
                 let reader = Seen::default();
                 let mut exchange = Exchange::with_reader(plan.thread, slot, remote, reader);
-                if let Some(rules) = &rules {
-                    exchange.set_rules(rules);
-                }
+                rules.iter().for_each(|rules| exchange.verify_pieces(rules));
                 Post::new(slot, exchange)
             })
             .collect(),

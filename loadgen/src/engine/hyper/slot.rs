@@ -145,12 +145,26 @@ impl Work<'_, '_> {
     pub(super) async fn slot(&self, post: &Post) {
         let mut connection = None;
         loop {
-            let mut start = Some(wait(post, &mut connection).await);
+            let mut start = Some(self.wait(post, &mut connection).await);
             while let Some(kind) = start {
                 let ended = self.attempt(post, kind, &mut connection).await;
                 start = self.conclude(post, ended, &mut connection);
             }
         }
+    }
+
+    /// Waits for the next attempt; meanwhile, a connection that the server closes, or
+    /// says something on that nobody has asked for, goes.
+    async fn wait(&self, post: &Post, connection: &mut Option<Connection>) -> StartKind {
+        poll_fn(|cx| {
+            if let Some(gone) = connection.take_if(|connection| !connection.is_usable(cx)) {
+                let surplus = u64::from(gone.is_out_of_step());
+                self.recorder.borrow_mut().events().surplus += surplus;
+            }
+            post.listen(cx);
+            post.start.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     async fn attempt(
@@ -202,12 +216,13 @@ impl Work<'_, '_> {
         let on_piece = |piece: &hyper::body::Bytes| {
             let mut exchange = post.exchange.borrow_mut();
             exchange.reader.body_bytes += piece.len() as u64;
-            exchange.verify(piece);
+            exchange.verify_piece(piece);
         };
         if !body.is_end_stream() {
             connection.read(body, on_piece).await?;
         }
-        let (usable, surplus) = connection.settle().await;
+        let usable = connection.settle().await;
+        let surplus = connection.is_out_of_step();
         let ordinal = post.exchange.borrow().row().ordinal;
         let mut recorder = self.recorder.borrow_mut();
         let events = recorder.events();
@@ -342,24 +357,15 @@ impl Work<'_, '_> {
     }
 }
 
-/// Waits for the next attempt; meanwhile, a connection that the server closes goes.
-async fn wait(post: &Post, connection: &mut Option<Connection>) -> StartKind {
-    poll_fn(|cx| {
-        connection.take_if(|connection| !connection.is_usable(cx));
-        post.listen(cx);
-        post.start.take().map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
-}
-
 /// Whether the server keeps the connection after the answer with this head.
 fn keeps_connection(head: &Parts, is_empty: bool) -> bool {
     if head.version == Version::HTTP_2 {
         return true;
     }
+    // With both, nobody knows which of them the server meant.
     let framed = is_empty
         || head.headers.contains_key(CONTENT_LENGTH)
-        || head.headers.contains_key(TRANSFER_ENCODING);
+            != head.headers.contains_key(TRANSFER_ENCODING);
     let keeps = match head.version {
         Version::HTTP_10 => has_connection_option(&head.headers, "keep-alive"),
         _ => true,

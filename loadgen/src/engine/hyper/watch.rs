@@ -35,6 +35,8 @@ pub(super) struct Watch {
     pub(super) first_read: Cell<Read>,
     /// Kept only when every read is to be noted.
     pub(super) last_read: Cell<Read>,
+    /// Whether a read or write failed; TLS that ends without a word has no error number.
+    failed: Cell<bool>,
     pub(super) read_errno: Cell<Option<i32>>,
     pub(super) write_errno: Cell<Option<i32>>,
     /// Why TLS ended the connection.
@@ -52,6 +54,7 @@ impl Watch {
             first_write_ns: Cell::default(),
             first_read: Cell::default(),
             last_read: Cell::default(),
+            failed: Cell::default(),
             read_errno: Cell::default(),
             write_errno: Cell::default(),
             tls: RefCell::default(),
@@ -72,6 +75,11 @@ impl Watch {
     /// Bytes read and written since this was last called.
     pub(super) fn take_bytes(&self) -> (u64, u64) {
         (self.read_bytes.take(), self.written_bytes.take())
+    }
+
+    /// Whether nothing went wrong below HTTP.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.failed.get()
     }
 
     fn was_read(&self, bytes: usize) {
@@ -103,6 +111,7 @@ impl Watch {
     }
 
     fn note(&self, error: &io::Error, errno: &Cell<Option<i32>>) {
+        self.failed.set(true);
         if let Some(number) = error.raw_os_error() {
             errno.set(Some(number));
         } else if let Some(tls) = tls_failure(error) {

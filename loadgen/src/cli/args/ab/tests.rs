@@ -147,7 +147,7 @@ fn a_proxy_is_connected_to_and_the_host_not_looked_up() {
 
 #[test]
 fn tls_flags_do_nothing_without_tls_and_are_refused_with_a_reason_with_it() {
-    for flags in ["-I", "-Z x", "-f TLS1.2", "-E x"] {
+    for flags in ["-I", "-Z x", "-f TLS1.2"] {
         good(flags);
         let text = refusal(&format!("{flags} https://127.0.0.1/"));
         assert!(
@@ -156,6 +156,8 @@ fn tls_flags_do_nothing_without_tls_and_are_refused_with_a_reason_with_it() {
         );
     }
     config("-f ALL https://127.0.0.1/").expect("both protocols");
+    let shown = config("-E file.pem https://127.0.0.1/").expect("good");
+    assert_eq!(shown.client_certificate, Some("file.pem".into()));
 }
 
 #[test]
