@@ -34,7 +34,7 @@ enum Link {
     /// Its driver is polled by whoever waits for something from it: one task less.
     Http1 {
         sender: http1::SendRequest<Payload>,
-        driver: http1::Connection<TokioIo<Watched>, Payload>,
+        driver: Box<http1::Connection<TokioIo<Watched>, Payload>>,
         /// How the driver ended.
         ended: Option<Result<(), hyper::Error>>,
     },
@@ -81,7 +81,7 @@ impl Connection {
                 .map_err(trouble)?;
             Link::Http1 {
                 sender,
-                driver,
+                driver: Box::new(driver),
                 ended: None,
             }
         };
