@@ -27,7 +27,7 @@ use crate::{Outcome, Summary};
 /// would be several per cent.
 const LEAST_FOR_SHARE: u64 = 100;
 
-/// A condition on the figures of a run; see the [module](self) for how it is written.
+/// A condition on the figures of a run, written as `p99>200ms` or `failed>1%`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Condition {

@@ -19,7 +19,8 @@ pub struct Half {
     pub requests: u64,
     /// Bytes of the large document that the server sent.
     pub large_bytes: u64,
-    /// How unevenly the requests for the timed document came, see [`burstiness`].
+    /// How unevenly the requests for the timed document came: variance of their number in 2 ms,
+    /// divided by its mean; 1 for arrivals by chance.
     pub burstiness: Option<f64>,
     /// The client's own count; `None` if its output was not understood.
     pub said: Option<Said>,
