@@ -121,7 +121,10 @@ impl Epoll<'_, '_> {
             // SAFETY: the descriptor is open as long as `self.poll` is.
             let epoll = unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) };
             let mut readable = [PollFd::new(epoll, PollFlags::POLLIN)];
-            ppoll(&mut readable, Some(TimeSpec::from_duration(patience)), None)?;
+            if ppoll(&mut readable, Some(TimeSpec::from_duration(patience)), None)? == 0 {
+                events.clear();
+                return Ok(());
+            }
             patience = Duration::ZERO;
         }
         self.poll.poll(events, Some(patience))
