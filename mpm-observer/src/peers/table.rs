@@ -51,15 +51,14 @@ fn pages(
         text += "\n";
         text += &memory(&memory_rows(results));
     }
-    let notes = notes(results);
-    if !notes.is_empty() {
-        text += "\n";
-    }
-    for note in notes {
-        text += &line(&note);
-    }
-    text += &format!("\n{}\n", conclusion(results));
-    text
+    text + &ending(&notes(results), &conclusion(results), line)
+}
+
+/// What stands below the tables of a bench: its notes, then its conclusion.
+pub(super) fn ending(notes: &[String], conclusion: &str, line: impl Fn(&str) -> String) -> String {
+    let gap = if notes.is_empty() { "" } else { "\n" };
+    let lines: String = notes.iter().map(|note| line(note)).collect();
+    format!("{gap}{lines}\n{conclusion}\n")
 }
 
 fn about(results: &ClientResults) -> String {

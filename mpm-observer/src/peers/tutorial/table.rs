@@ -2,7 +2,7 @@
 
 use super::{COMMANDS, LoadgenSaid, Side, SideResults, Tool, ToolSaid};
 use crate::{
-    peers::{AbAccount, AbSaid},
+    peers::{AbAccount, AbSaid, table::ending},
     text_table,
 };
 
@@ -42,15 +42,7 @@ fn page(
     }
     text += "\n";
     text += &table(&rows(results));
-    let notes = notes(results);
-    if !notes.is_empty() {
-        text += "\n";
-    }
-    for note in notes {
-        text += &line(&note);
-    }
-    text += &format!("\n{}\n", conclusion(results));
-    text
+    text + &ending(&notes(results), &conclusion(results), line)
 }
 
 fn about(results: &SideResults) -> String {
