@@ -312,6 +312,8 @@ impl<A: Answer> Exchange<A> {
             Trouble::Tls(_) if unanswered => Outcome::ConnectFailed,
             Trouble::StreamReset if unanswered => Outcome::ResetBeforeFirstByte,
             _ if unanswered && self.row.is_reused() => Outcome::StaleKeepAlive,
+            // Connected, but the kernel took nothing of the request.
+            Trouble::Errno(_) if unanswered && self.row.sent_ns == 0 => Outcome::ResetConnecting,
             Trouble::Errno(_) if unanswered => Outcome::ResetBeforeFirstByte,
             Trouble::Errno(_) | Trouble::StreamReset | Trouble::Tls(_) => Outcome::ResetInBody,
             Trouble::Closed if unanswered => Outcome::ClosedEarly,
@@ -400,6 +402,9 @@ mod tests {
         assert_eq!(outcome(connecting(), refused), Refused);
         assert_eq!(outcome(connecting(), reset), ResetConnecting);
         assert_eq!(outcome(connecting(), no_port), ConnectFailed);
+        let mut connected = connecting();
+        connected.connected(110);
+        assert_eq!(outcome(connected, reset), ResetConnecting);
         assert_eq!(outcome(waiting(), reset), ResetBeforeFirstByte);
         assert_eq!(outcome(waiting(), Trouble::Closed), ClosedEarly);
         assert_eq!(outcome(reading(), reset), ResetInBody);
