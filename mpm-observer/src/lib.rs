@@ -12,6 +12,7 @@ pub mod httpd;
 pub mod kernel;
 pub mod lab;
 pub mod limit;
+pub mod live;
 pub mod overhead;
 pub mod peers;
 pub mod recording;

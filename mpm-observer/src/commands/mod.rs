@@ -9,6 +9,7 @@ mod limit;
 mod log;
 mod place;
 mod report;
+mod target;
 
 use clap::{Parser, Subcommand};
 
