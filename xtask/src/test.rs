@@ -32,6 +32,9 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
     if let Err(error) = setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against") {
         eprintln!("{error:#}");
     }
+    if let Err(error) = setup::ensure_httpd_configuration(paths) {
+        eprintln!("{error:#}");
+    }
     // The lab's binaries as well: integration tests run them.
     build::release(paths)?;
     let mut compile = environment::workspace_cargo(paths);
