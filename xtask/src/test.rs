@@ -43,7 +43,7 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
         .args(build::lock_arguments());
     Step {
         what: "building the tests",
-        expected: "about 1 min the first time",
+        expected: "about 5 min the first time",
         log: "build-tests",
     }
     .run(paths, &mut compile)?;
