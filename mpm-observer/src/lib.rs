@@ -7,6 +7,7 @@
 pub mod claims;
 pub mod commands;
 pub mod correlate;
+pub mod dashboards;
 pub mod findings;
 pub mod httpd;
 pub mod kernel;
@@ -15,6 +16,7 @@ pub mod limit;
 pub mod live;
 pub mod overhead;
 pub mod peers;
+pub mod prometheus;
 pub mod recording;
 pub mod report;
 pub mod resources;
