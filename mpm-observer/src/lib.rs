@@ -23,6 +23,7 @@ pub mod recording;
 pub mod report;
 pub mod resources;
 pub mod scenario;
+pub mod soak;
 pub mod statistics;
 mod text_table;
 pub mod trace;
