@@ -56,8 +56,13 @@ pub fn ensure_grafana_types(paths: &Paths) -> Result<()> {
 fn python(paths: &Paths) -> Option<PathBuf> {
     let reads = |program: &Path| {
         let mut question = environment::command(paths, program);
-        question.args(["-c", "import pip, sys; sys.exit(sys.version_info < (3, 11))"]);
-        question.output().is_ok_and(|output| output.status.success())
+        question.args([
+            "-c",
+            "import pip, sys; sys.exit(sys.version_info < (3, 11))",
+        ]);
+        question
+            .output()
+            .is_ok_and(|output| output.status.success())
     };
     search::programs("python3").find(|program| reads(program))
 }
