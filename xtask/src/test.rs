@@ -33,6 +33,7 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
         setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against"),
         setup::ensure_unpacked(paths, &PROMETHEUS),
         setup::ensure_grafana_types(paths),
+        setup::ensure_httpd_configuration(paths),
     ] {
         if let Err(error) = ensured {
             eprintln!("{error:#}");
@@ -46,7 +47,7 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
         .args(build::lock_arguments());
     Step {
         what: "building the tests",
-        expected: "about 1 min the first time",
+        expected: "about 5 min the first time",
         log: "build-tests",
     }
     .run(paths, &mut compile)?;
