@@ -2,6 +2,7 @@
 //! while a run goes on.
 
 mod cgroup;
+mod machine;
 mod memory;
 mod mod_status;
 mod network;
@@ -9,6 +10,7 @@ mod processes;
 mod sampler;
 
 pub use cgroup::{CgroupError, RunCgroup, memory_cgroup_version, tasks_cgroup_version};
+pub use machine::machine;
 pub use memory::{ProcessMemory, read_memory};
 pub use mod_status::watch_status;
 pub use network::{
