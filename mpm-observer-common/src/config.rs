@@ -42,16 +42,6 @@ impl Default for Settings {
     }
 }
 
-/// A socket that the server listens on.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Listener {
-    /// Its address in the kernel; 0: not seen yet, or closed.
-    pub sk: u64,
-    /// How many connections its accept queue takes, less one.
-    pub limit: u64,
-}
-
 /// When events are traced; changed by the loader at run time.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

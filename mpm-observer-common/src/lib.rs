@@ -15,7 +15,7 @@ mod task;
 mod trace;
 mod words;
 
-pub use config::{ABSENT, Listener, Offsets, PORTS, SYSCALLS, Settings, TraceWindow};
+pub use config::{ABSENT, Offsets, PORTS, SYSCALLS, Settings, TraceWindow};
 pub use conn::{ConnState, Worker};
 pub use counter::Counter;
 pub use failure::{
@@ -41,8 +41,6 @@ mod pod {
     unsafe impl aya::Pod for crate::Settings {}
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::Offsets {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for crate::Listener {}
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::TaskState {}
     // SAFETY: as above.

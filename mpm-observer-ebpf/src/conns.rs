@@ -49,11 +49,11 @@ pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     let old_state: i32 = ctx.arg(1);
     let new_state: i32 = ctx.arg(2);
     match new_state {
-        TCP_LISTEN if is_in_network(sk) => listens(place, sk),
+        TCP_LISTEN if is_in_network(sk) => set_listener(place, sk as u64),
         TCP_ESTABLISHED if old_state == TCP_SYN_RECV && is_in_network(sk) => established(&ctx, sk),
         _ if old_state == TCP_LISTEN => {
             if listener(place) == sk as u64 {
-                set_listener(place, 0, 0);
+                set_listener(place, 0);
             }
         }
         // The server's own end: nothing is sent after these.
@@ -61,13 +61,6 @@ pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
         _ => {}
     }
     0
-}
-
-/// Notes a socket that listens.
-#[inline(always)]
-pub(crate) fn listens(place: u32, sk: *const c_void) {
-    let limit = field(sk, offset!(sk_max_ack_backlog));
-    set_listener(place, sk as u64, limit);
 }
 
 #[inline(always)]
@@ -146,7 +139,7 @@ pub fn sk_data_ready(ctx: BtfTracePointContext) -> i32 {
         TCP_LISTEN => {
             // A server that listened before it was watched.
             if listener(place) == 0 && is_in_network(sk) {
-                listens(place, sk);
+                set_listener(place, sk as u64);
             }
             let queued = take_last_established();
             if let Some(conn) = conn(queued) {

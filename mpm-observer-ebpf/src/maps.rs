@@ -5,8 +5,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf, Stack, ring_buf::RingBufEntry},
 };
 use mpm_observer_common::{
-    ConnState, Counter, FailureRecord, FailureSource, Listener, MAX_CONNS, MAX_TASKS, Mappings,
-    PORTS, RING_BYTES, TaskState, TraceWindow,
+    ConnState, Counter, FailureRecord, FailureSource, MAX_CONNS, MAX_TASKS, Mappings, PORTS,
+    RING_BYTES, TaskState, TraceWindow,
 };
 
 use crate::trace::Interrupts;
@@ -37,10 +37,10 @@ static LAST_ESTABLISHED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static MAPPINGS: Array<Mappings> = Array::with_max_entries(MAX_TASKS + 1, 0);
 
-/// The socket that listens on each of the server's ports, by the port's place. Of several on one
-/// port it is the first that was seen.
+/// The socket that listens on each of the server's ports, by the port's place; 0: not seen yet, or
+/// closed. Of several on one port it is the first that was seen.
 #[map]
-static LISTENERS: Array<Listener> = Array::with_max_entries(PORTS as u32, 0);
+static LISTENERS: Array<u64> = Array::with_max_entries(PORTS as u32, 0);
 
 /// By [`Counter`], `TraceSource` and [`FailureSource`].
 #[map]
@@ -127,18 +127,15 @@ pub(crate) fn mappings(slot: u32) -> Option<&'static mut Mappings> {
 #[inline(always)]
 pub(crate) fn listener(place: u32) -> u64 {
     // SAFETY: one aligned word.
-    LISTENERS.get(place).map_or(0, |listener| listener.sk)
+    LISTENERS.get(place).copied().unwrap_or(0)
 }
 
-/// Notes the socket that listens on the port in `place`, and how many its queue takes.
+/// Notes the socket that listens on the port in `place`.
 #[inline(always)]
-pub(crate) fn set_listener(place: u32, sk: u64, limit: u32) {
+pub(crate) fn set_listener(place: u32, sk: u64) {
     if let Some(listener) = LISTENERS.get_ptr_mut(place) {
-        // SAFETY: two aligned words.
-        unsafe {
-            (*listener).sk = sk;
-            (*listener).limit = u64::from(limit);
-        }
+        // SAFETY: one aligned word.
+        unsafe { *listener = sk };
     }
 }
 

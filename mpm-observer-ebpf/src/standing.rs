@@ -9,8 +9,8 @@ use core::ffi::c_void;
 use mpm_observer_common::{Counter, RequestFlags};
 
 use crate::{
-    conns::{TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, listens, note_ends},
-    maps::{add_conn_that_stood, conn, count, listener},
+    conns::{TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, note_ends},
+    maps::{add_conn_that_stood, conn, count, listener, set_listener},
     memory::{field, is_in_network, offset, place_of},
 };
 
@@ -32,7 +32,7 @@ pub extern "C" fn iter_tcp(ctx: *const c_void) -> i32 {
     match i32::from(field::<u8>(sk, offset!(sk_state))) {
         TCP_LISTEN => {
             if listener(place) == 0 {
-                listens(place, sk);
+                set_listener(place, sk as u64);
             }
         }
         TCP_ESTABLISHED | TCP_CLOSE_WAIT => stands(sk),

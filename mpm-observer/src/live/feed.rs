@@ -11,12 +11,14 @@ use nix::time::ClockId;
 
 use super::{Effort, LiveError, Look, QueueLook, Server};
 use crate::{
-    kernel::{Record, Watch},
+    kernel::{Ports, Record, Watch},
     resources::{accept_queue, listen_counters_of},
 };
 
 /// How often the ring buffer is emptied.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+/// How often entries of tasks and connections whose end was not seen are looked for.
+const REAP_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the server is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -51,12 +53,12 @@ pub enum Ended {
 pub fn feed(
     mut watch: Watch,
     server: &Server,
-    port: u16,
+    ports: Ports,
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
 ) -> Result<Ended, LiveError> {
     consumer.begin(server);
-    let ended = pass_on(&mut watch, server, port, consumer, stop);
+    let ended = pass_on(&mut watch, server, ports, consumer, stop);
     watch.drain(|record| consumer.record(&record));
     consumer.end();
     ended
@@ -65,11 +67,12 @@ pub fn feed(
 fn pass_on(
     watch: &mut Watch,
     server: &Server,
-    port: u16,
+    ports: Ports,
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
 ) -> Result<Ended, LiveError> {
     let mut next_look = Instant::now();
+    let mut next_reap = next_look + REAP_INTERVAL;
     let mut first_ended = false;
     loop {
         watch.drain(|record| {
@@ -83,11 +86,15 @@ fn pass_on(
             return Ok(Ended::ServerGone);
         }
         if Instant::now() >= next_look {
-            consumer.look(&look(watch, server, port)?);
+            consumer.look(&look(watch, server, ports)?);
             // A look that came late does not make the next ones come in a row.
             next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
             // The record of its end may be lost, or it ended while the probes were attached.
             first_ended = !server.process.is_alive();
+        }
+        if Instant::now() >= next_reap {
+            watch.reap(server.process.pid)?;
+            next_reap = Instant::now() + REAP_INTERVAL;
         }
         thread::sleep(DRAIN_INTERVAL);
     }
@@ -99,11 +106,15 @@ fn is_end_of(record: &Record, server: &Server) -> bool {
     matches!(record, Record::Task(task) if task.pid == server.process.pid)
 }
 
-fn look(watch: &Watch, server: &Server, port: u16) -> Result<Look, LiveError> {
+fn look(watch: &Watch, server: &Server, ports: Ports) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
     let mut look = Look::new(monotonic_ns(), server, &tasks, &connections);
-    look.queue =
-        accept_queue(server.process.pid, port).map(|length| QueueLook { length, limit: 0 });
+    let queues = ports
+        .iter()
+        .filter_map(|port| accept_queue(server.process.pid, port));
+    look.queue = queues
+        .reduce(u32::saturating_add)
+        .map(|length| QueueLook { length, limit: 0 });
     look.listen = listen_counters_of(server.process.pid).ok();
     look.counters = watch.counters()?;
     look.effort = Effort {

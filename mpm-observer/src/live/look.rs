@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
-use mpm_observer_common::{ConnState, TaskFlags, TaskRecord, TaskState};
+use mpm_observer_common::{ConnState, RequestFlags, TaskFlags, TaskRecord, TaskState};
 
 use super::{Server, SlotState, slot::is_slot};
 use crate::{
@@ -23,7 +23,7 @@ pub struct Look {
     pub tasks: Vec<TaskLook>,
     /// All connections that are followed.
     pub connections: ConnectionsLook,
-    /// The accept queue; `None` while nothing listens.
+    /// The accept queues of all ports that are watched, together; `None` while nothing listens.
     pub queue: Option<QueueLook>,
     /// The kernel's counters of what listeners turned away, all sockets of the network namespace.
     pub listen: Option<ListenCounters>,
@@ -176,7 +176,9 @@ fn connections_look(connections: &[ConnState], tasks: &[TaskLook]) -> Connection
     };
     let mut idle = 0;
     for connection in connections {
-        if connection.request.accepted_ns == 0 && !connection.is_picked_up() {
+        // One that was accepted before the watch began has no time of it.
+        let stood = connection.request.flags & RequestFlags::IN_PART != 0;
+        if connection.request.accepted_ns == 0 && !stood && !connection.is_picked_up() {
             look.unaccepted += 1;
         }
         if connection.has_unread() {

@@ -152,7 +152,7 @@ fn watch(ground: Ground<'_>, shared: &Shared, began: Instant) -> Result<(), Live
             return Ok(None);
         };
         let found = live::choose(&live::Target::Pid(pid))?;
-        Ok(found.map(|server| (server, address.port())))
+        Ok(found.map(|server| (server, address.port().into())))
     };
     live::follow(
         ground.kernel,
