@@ -32,6 +32,9 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
     if let Err(error) = setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against") {
         eprintln!("{error:#}");
     }
+    if let Err(error) = setup::ensure_httpd_configuration(paths) {
+        eprintln!("{error:#}");
+    }
     // The lab's binaries as well: integration tests run them.
     build::release(paths)?;
     let mut compile = environment::workspace_cargo(paths);
@@ -40,7 +43,7 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
         .args(build::lock_arguments());
     Step {
         what: "building the tests",
-        expected: "about 1 min the first time",
+        expected: "about 5 min the first time",
         log: "build-tests",
     }
     .run(paths, &mut compile)?;

@@ -23,7 +23,10 @@ use debian::Apt;
 use host::{Family, Host};
 use toolchain::Toolchain;
 
-pub use programs::{AB, Package, ensure_nginx, ensure_oha, ensure_programs, path_with_tools};
+pub use programs::{
+    AB, Package, ensure_httpd_configuration, ensure_nginx, ensure_oha, ensure_programs,
+    path_with_tools,
+};
 
 /// How much is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]

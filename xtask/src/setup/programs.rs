@@ -85,29 +85,11 @@ pub fn ensure_nginx(paths: &Paths) -> Result<()> {
     }
     let host = Host::detect()?;
     if host.family == Family::Debian {
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        eprintln!("unpacking package nginx (the server that clients are measured against)");
-        let mut download = environment::command(paths, "apt-get");
-        download.args(["download", "nginx"]).current_dir(&dir);
-        Step {
-            what: "downloading a package",
-            expected: "about 5 s, once per checkout",
-            log: "nginx-download",
-        }
-        .run(paths, &mut download)?;
-        let file = fs::read_dir(&dir)?
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
-            .context("apt-get has downloaded no package")?;
-        let mut unpack = environment::command(paths, "dpkg-deb");
-        unpack.arg("--extract").arg(&file).arg(&dir);
-        Step {
-            what: "unpacking it",
-            expected: "about 1 s",
-            log: "nginx-unpack",
-        }
-        .run(paths, &mut unpack)?;
+        unpack(
+            paths,
+            "nginx",
+            "the server that clients are measured against",
+        )?;
         let works = environment::command(paths, &program)
             .arg("-v")
             .output()
@@ -127,6 +109,56 @@ pub fn ensure_nginx(paths: &Paths) -> Result<()> {
         host.sudo()
     );
     Err(Failure::Missing(vec![line]).into())
+}
+
+/// Sets up Debian's configuration of httpd, which is in a package of its own. It is unpacked and
+/// not installed: installed, it would start a service on port 80.
+pub fn ensure_httpd_configuration(paths: &Paths) -> Result<()> {
+    let main = paths.tools().join("apache2/etc/apache2/apache2.conf");
+    if main.is_file() {
+        return Ok(());
+    }
+    let host = Host::detect()?;
+    if host.family == Family::Debian {
+        if host.is_root {
+            Apt::new(paths).update()?;
+        }
+        unpack(paths, "apache2", "httpd's configuration, for the tests")?;
+        if main.is_file() {
+            return Ok(());
+        }
+    }
+    let line = "Debian's package apache2, unpacked, with which tests configure httpd: \
+                only on Debian and Ubuntu";
+    Err(Failure::Missing(vec![line.to_owned()]).into())
+}
+
+/// Unpacks a package of Debian into a directory of its name among the tools.
+fn unpack(paths: &Paths, package: &str, purpose: &str) -> Result<()> {
+    let dir = paths.tools().join(package);
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    eprintln!("unpacking package {package} ({purpose})");
+    let mut download = environment::command(paths, "apt-get");
+    download.args(["download", package]).current_dir(&dir);
+    Step {
+        what: "downloading a package",
+        expected: "about 5 s, once per checkout",
+        log: "download",
+    }
+    .run(paths, &mut download)?;
+    let file = fs::read_dir(&dir)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
+        .context("apt-get has downloaded no package")?;
+    let mut unpack = environment::command(paths, "dpkg-deb");
+    unpack.arg("--extract").arg(&file).arg(&dir);
+    Step {
+        what: "unpacking it",
+        expected: "about 1 s",
+        log: "unpack",
+    }
+    .run(paths, &mut unpack)
 }
 
 /// Builds oha into the target directory, unless it is on the `PATH`.
