@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod lab;
 pub mod limit;
 pub mod live;
+pub mod otlp;
 pub mod overhead;
 pub mod peers;
 pub mod recording;

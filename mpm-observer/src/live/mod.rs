@@ -24,6 +24,6 @@ pub use choose::{Target, choose};
 pub use error::LiveError;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
-pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook};
+pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};
 pub use server::{Server, servers};
 pub use slot::SlotState;
