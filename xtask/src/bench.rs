@@ -75,7 +75,7 @@ pub fn set_up(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<()> {
         Bench::Overhead => setup::ensure_programs(paths, &tracers(args), "to compare with"),
         Bench::Ab => setup::ensure_programs(paths, &[AB], "to compare with"),
         Bench::Loadgen => {
-            setup::ensure_nginx(paths)?;
+            setup::ensure_unpacked(paths, &setup::NGINX)?;
             if let Err(error) = setup::ensure_programs(paths, &CLIENTS, "to compare with") {
                 eprintln!("{error:#}");
             }

@@ -260,7 +260,7 @@ pub fn analyse(
     run_queue_waits_ns.sort_unstable();
     RunAnalysis {
         counts: CountCheck::of(tasks),
-        tasks: task_deltas(tasks, load, manifest.plan.mpm),
+        tasks: task_deltas(tasks, load, manifest.mpm),
         sampled: summarise(&samples, &memory, &status, load),
         manifest,
         client,

@@ -36,7 +36,7 @@ pub enum FindingsError {
 /// What was found of one MPM in one scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Group {
-    /// The scenario.
+    /// The scenario; empty of a live server.
     pub scenario: String,
     /// Its title.
     pub title: String,
@@ -44,8 +44,8 @@ pub struct Group {
     pub mpm: Mpm,
     /// Repetitions that were looked at.
     pub runs: u32,
-    /// The plan of these runs.
-    pub plan: RunPlan,
+    /// The plan of these runs; `None` of a live server.
+    pub plan: Option<RunPlan>,
     /// The findings, the strongest first. None: nothing failed, as far as `blind` does not say
     /// otherwise.
     pub findings: Vec<Finding>,
@@ -93,7 +93,13 @@ pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, Findings
         };
         match why {
             Some(why) => left_out.push((name.clone(), why)),
-            None => runs.push((name.clone(), manifest.plan, manifest.repetition)),
+            None => match manifest.plan() {
+                Some(plan) => runs.push((name.clone(), plan.clone(), manifest.repetition)),
+                None => left_out.push((
+                    name.clone(),
+                    "it is of a live server: name its own directory".to_owned(),
+                )),
+            },
         }
     }
     let mut scenarios: Vec<String> = Vec::new();
@@ -148,7 +154,8 @@ pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, Findings
 pub struct Look {
     name: String,
     repetition: u32,
-    plan: RunPlan,
+    mpm: Mpm,
+    plan: Option<RunPlan>,
     /// For each of the rules.
     seen: Vec<Option<Observation>>,
     blind: Vec<String>,
@@ -170,7 +177,8 @@ pub fn look(run: &RunEvidence<'_>) -> Look {
     Look {
         name: run.name.to_owned(),
         repetition: run.run.manifest.repetition,
-        plan: run.plan().clone(),
+        mpm: run.mpm(),
+        plan: run.plan().cloned(),
         seen,
         blind: run.blind_spots(),
     }
@@ -185,13 +193,13 @@ pub fn group(title: &str, looks: &[Look]) -> Option<Group> {
     let mut findings: Vec<Finding> = RULES
         .iter()
         .enumerate()
-        .filter_map(|(place, rule)| finding(rule, place, looks, &plan, of_runs))
+        .filter_map(|(place, rule)| finding(rule, place, looks, of_runs))
         .collect();
     findings.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     Some(Group {
-        scenario: plan.scenario.clone(),
+        scenario: scenario_of(plan.as_ref()),
         title: title.to_owned(),
-        mpm: plan.mpm,
+        mpm: first.mpm,
         runs: of_runs,
         findings,
         blind: blind(looks, |_| true),
@@ -199,13 +207,9 @@ pub fn group(title: &str, looks: &[Look]) -> Option<Group> {
     })
 }
 
-fn finding(
-    rule: &Rule,
-    place: usize,
-    looks: &[Look],
-    plan: &RunPlan,
-    of_runs: u32,
-) -> Option<Finding> {
+fn finding(rule: &Rule, place: usize, looks: &[Look], of_runs: u32) -> Option<Finding> {
+    let first = looks.first()?;
+    let plan = first.plan.as_ref();
     let seen_in: Vec<(&Look, &Observation)> = looks
         .iter()
         .filter_map(|look| Some((look, look.seen[place].as_ref()?)))
@@ -215,6 +219,7 @@ fn finding(
     }
     let all: Vec<Observation> = seen_in.iter().map(|(_, seen)| (*seen).clone()).collect();
     let seen = Seen {
+        mpm: first.mpm,
         plan,
         of_runs,
         all: &all,
@@ -242,16 +247,21 @@ fn finding(
     });
     Some(Finding {
         rule: rule.name.to_owned(),
-        scenario: plan.scenario.clone(),
-        mpm: plan.mpm,
+        scenario: scenario_of(plan),
+        mpm: first.mpm,
         runs: seen_in.iter().map(|(look, _)| look.repetition).collect(),
         of_runs,
         weight: all.iter().map(|one| one.weight).sum::<f64>() / f64::from(of_runs.max(1)),
-        sentence: format!("{}: {}", plan.mpm, (rule.tell)(&seen)),
+        sentence: format!("{}: {}", first.mpm, (rule.tell)(&seen)),
         evidence: evidence.collect(),
         missing,
         remedies: (rule.remedies)(&seen),
     })
+}
+
+/// The scenario of a plan; a live server has none.
+fn scenario_of(plan: Option<&RunPlan>) -> String {
+    plan.map_or_else(String::new, |plan| plan.scenario.clone())
 }
 
 /// What keeps failures from being known, each once with the runs that it is so in.

@@ -16,7 +16,7 @@ use loadgen::clock::monotonic_ns;
 use mpm_observer_common::{FailureRecord, TaskRecord};
 use nix::time::ClockId;
 
-use super::{LabError, failures::Failures};
+use super::{CollectError, failures::Failures};
 use crate::{
     kernel::{Counters, ProgramRuns, Record, Watch},
     recording::{KernelRow, Moment, RecordingError, TableWriter, TraceRow, TraceWindow},
@@ -66,7 +66,7 @@ pub(crate) struct Effort {
 /// The running thread.
 pub(crate) struct Collector {
     orders: Sender<Order>,
-    thread: JoinHandle<Result<Collected, LabError>>,
+    thread: JoinHandle<Result<Collected, CollectError>>,
 }
 
 impl Collector {
@@ -76,7 +76,7 @@ impl Collector {
         watch: Watch,
         run_dir: &Path,
         trouble: Arc<AtomicBool>,
-    ) -> Result<Self, LabError> {
+    ) -> Result<Self, CollectError> {
         let tables = Tables {
             requests: TableWriter::create(run_dir)?,
             events: watch
@@ -96,10 +96,7 @@ impl Collector {
                 }
                 collected
             })
-            .map_err(|source| LabError::System {
-                what: "the collector cannot be started",
-                source,
-            })?;
+            .map_err(CollectError::Thread)?;
         Ok(Self { orders, thread })
     }
 
@@ -148,23 +145,20 @@ impl Collector {
 
     /// Takes what is left of an httpd that has ended, detaches the programs, and returns
     /// everything.
-    pub(crate) fn finish(self) -> Result<Collected, LabError> {
+    pub(crate) fn finish(self) -> Result<Collected, CollectError> {
         self.finish_within(LAST_RECORDS)
     }
 
     /// The same, of an httpd that goes on.
-    pub(crate) fn leave(self) -> Result<Collected, LabError> {
+    pub(crate) fn leave(self) -> Result<Collected, CollectError> {
         self.finish_within(Duration::ZERO)
     }
 
-    fn finish_within(self, last_records: Duration) -> Result<Collected, LabError> {
+    fn finish_within(self, last_records: Duration) -> Result<Collected, CollectError> {
         let _ = self.orders.send(Order::Finish(last_records));
-        self.thread.join().unwrap_or_else(|_| {
-            Err(LabError::System {
-                what: "the collector",
-                source: io::Error::other("it panicked"),
-            })
-        })
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(CollectError::Thread(io::Error::other("it panicked"))))
     }
 }
 
@@ -225,7 +219,7 @@ fn collect(
     mut watch: Watch,
     mut tables: Tables,
     inbox: &Receiver<Order>,
-) -> Result<Collected, LabError> {
+) -> Result<Collected, CollectError> {
     let mut trace: Option<TraceWindow> = None;
     let last_records = loop {
         tables.drain(&mut watch)?;
