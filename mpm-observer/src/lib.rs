@@ -17,6 +17,7 @@ pub mod lab;
 pub mod limit;
 pub mod live;
 pub mod metrics;
+pub mod otlp;
 pub mod overhead;
 pub mod peers;
 pub mod prometheus;
