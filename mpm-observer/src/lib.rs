@@ -16,6 +16,8 @@ pub mod kernel;
 pub mod lab;
 pub mod limit;
 pub mod live;
+pub mod metrics;
+pub mod otlp;
 pub mod overhead;
 pub mod peers;
 pub mod prometheus;

@@ -9,9 +9,9 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::time::ClockId;
 
-use super::{Effort, LiveError, Look, QueueLook, Server};
+use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes};
 use crate::{
-    kernel::{Ports, Record, Watch},
+    kernel::{Ports, Record, Watch, kernel_memory_bytes},
     resources::{accept_queue, listen_counters_of},
 };
 
@@ -71,6 +71,8 @@ fn pass_on(
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
 ) -> Result<Ended, LiveError> {
+    // All maps and programs are made before, and keep their size.
+    let kernel_bytes = kernel_memory_bytes().unwrap_or(0);
     let mut next_look = Instant::now();
     let mut next_reap = next_look + REAP_INTERVAL;
     let mut first_ended = false;
@@ -86,7 +88,9 @@ fn pass_on(
             return Ok(Ended::ServerGone);
         }
         if Instant::now() >= next_look {
-            consumer.look(&look(watch, server, ports)?);
+            let mut look = look(watch, server, ports)?;
+            look.effort.kernel_bytes = kernel_bytes;
+            consumer.look(&look);
             // A look that came late does not make the next ones come in a row.
             next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
             // The record of its end may be lost, or it ended while the probes were attached.
@@ -122,6 +126,8 @@ fn look(watch: &Watch, server: &Server, ports: Ports) -> Result<Look, LiveError>
             .now()
             .map_or(0, |time| Duration::from(time).as_nanos() as u64),
         programs: watch.program_runs(),
+        resident_bytes: resident_bytes(),
+        kernel_bytes: 0,
     };
     Ok(look)
 }

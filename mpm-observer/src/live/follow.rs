@@ -114,7 +114,10 @@ impl Patience {
                 self.several += 1;
                 self.watched.is_some() || self.several < MOST_SEVERAL
             }
-            _ => self.watched.is_some(),
+            LiveError::Recording(_) | LiveError::PidNamespace => false,
+            LiveError::Kernel(_) | LiveError::System { .. } | LiveError::NotHttpd { .. } => {
+                self.watched.is_some()
+            }
         };
         if !is_borne {
             return Err(error);

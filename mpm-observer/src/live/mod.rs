@@ -27,7 +27,7 @@ pub use choose::{Target, choose};
 pub use error::LiveError;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
-pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook};
+pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};
 pub use place::Place;
 pub use recognise::{mpm_by_behaviour, mpm_of};
 pub use record::{RecordOrder, record};

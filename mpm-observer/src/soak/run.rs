@@ -265,12 +265,13 @@ fn calm(httpd: &Httpd, shared: &Shared) -> std::io::Result<Entries> {
     let deadline = Instant::now() + CALM_TIMEOUT;
     let mut open: Vec<TcpStream> = Vec::new();
     loop {
+        let seen = shared.seen();
+        let is_watched = seen.watched == Some(httpd.pid());
         // A child that was about to end may close one.
-        open.retain(|stream| is_open(stream));
-        while open.len() < KEPT {
+        open.retain(is_open);
+        while is_watched && open.len() < KEPT {
             open.push(kept(httpd.addr())?);
         }
-        let seen = shared.seen();
         let entries = Entries {
             tasks_held: seen.tasks,
             tasks_alive: httpd.tasks()?.into_iter().map(|task| task.tid).collect(),
@@ -278,7 +279,7 @@ fn calm(httpd: &Httpd, shared: &Shared) -> std::io::Result<Entries> {
             connections_standing: standing(httpd)?,
         };
         let are_kept = entries.connections_standing as usize == KEPT;
-        if (seen.watching && are_kept && entries.is_exact()) || Instant::now() >= deadline {
+        if (is_watched && are_kept && entries.is_exact()) || Instant::now() >= deadline {
             return Ok(entries);
         }
         thread::sleep(TICK);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
@@ -46,8 +45,8 @@ pub struct Seen {
     pub connections: u32,
     /// The books at the last look.
     pub counters: Counters,
-    /// Whether a server is watched now.
-    pub watching: bool,
+    /// First process of the server that is watched now.
+    pub watched: Option<u32>,
 }
 
 /// A consumer that counts.
@@ -63,10 +62,10 @@ impl Tally<'_> {
 }
 
 impl Consumer for Tally<'_> {
-    fn begin(&mut self, _server: &Server) {
+    fn begin(&mut self, server: &Server) {
         self.change(|seen| {
             seen.servers += 1;
-            seen.watching = true;
+            seen.watched = Some(server.process.pid);
         });
     }
 
@@ -87,7 +86,7 @@ impl Consumer for Tally<'_> {
             seen.counters = look.counters.clone();
             seen.samples.push(Sample {
                 at_ms,
-                resident_bytes: resident_bytes(),
+                resident_bytes: look.effort.resident_bytes,
                 tasks: look.tasks.len() as u32,
                 connections: look.connections.open,
             });
@@ -97,15 +96,7 @@ impl Consumer for Tally<'_> {
     fn end(&mut self) {
         self.change(|seen| {
             seen.lost += std::mem::take(&mut seen.counters).lost();
-            seen.watching = false;
+            seen.watched = None;
         });
     }
-}
-
-/// Resident memory of this process; 0 if it cannot be read.
-pub(super) fn resident_bytes() -> u64 {
-    let pages = fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * procfs::page_size()
 }
