@@ -22,6 +22,7 @@ pub mod recording;
 pub mod report;
 pub mod resources;
 pub mod scenario;
+pub mod serve;
 pub mod statistics;
 mod text_table;
 pub mod trace;

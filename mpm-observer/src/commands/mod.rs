@@ -9,6 +9,7 @@ mod limit;
 mod log;
 mod place;
 mod report;
+mod serve;
 mod target;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,8 @@ enum Command {
     /// Tell what went wrong in a recorded experiment, with the evidence, and what would have
     /// helped
     Explain(explain::ExplainArguments),
+    /// Serve metrics of a running httpd for Prometheus: what only the kernel sees, and mod_status
+    Serve(serve::ServeArguments),
     /// Tell what this kernel and this machine give
     Doctor(doctor::DoctorArguments),
     /// Measure the observer and the load generator; `cargo xtask bench` sets up for it
@@ -67,6 +70,7 @@ pub fn main() -> i32 {
         Command::Limit(arguments) => limit::run(arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Guard(hidden) => return crate::httpd::guard_main(&hidden.arguments),
