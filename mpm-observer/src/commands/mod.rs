@@ -1,12 +1,15 @@
 //! The command line: one file per subcommand.
 
 mod bench;
+mod dashboards;
 mod doctor;
 mod exit;
 mod explain;
 mod lab;
 mod limit;
 mod log;
+#[allow(dead_code, reason = "until serve takes them")]
+mod otlp;
 mod place;
 mod record;
 mod report;
@@ -49,6 +52,9 @@ enum Command {
     /// Measure the observer and the load generator; `cargo xtask bench` sets up for it
     #[command(name = "__bench", hide = true)]
     Bench(bench::BenchArguments),
+    /// Make Grafana's dashboards from their sources, or draw them from what a Prometheus has
+    #[command(name = "__dashboards", hide = true)]
+    Dashboards(dashboards::DashboardsArguments),
     #[command(name = "__guard", hide = true)]
     Guard(Hidden),
     #[command(name = "__launch", hide = true)]
@@ -76,6 +82,7 @@ pub fn main() -> i32 {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Dashboards(arguments) => dashboards::run(arguments),
         Command::Guard(hidden) => return crate::httpd::guard_main(&hidden.arguments),
         Command::Launch(hidden) => return crate::httpd::launcher_main(&hidden.arguments),
         Command::Load(_) => return crate::lab::client_main(),

@@ -25,7 +25,7 @@ pub use choose::{Target, choose};
 pub use error::LiveError;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
-pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook};
+pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};
 pub use record::{RecordOrder, record};
 pub use server::{Server, servers};
 pub use slot::SlotState;
