@@ -20,6 +20,7 @@ pub mod otlp;
 pub mod overhead;
 pub mod peers;
 pub mod prometheus;
+pub mod privileges;
 pub mod recording;
 pub mod report;
 pub mod resources;
