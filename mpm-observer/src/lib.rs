@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod lab;
 pub mod limit;
 pub mod live;
+pub mod metrics;
 pub mod otlp;
 pub mod overhead;
 pub mod peers;

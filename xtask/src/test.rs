@@ -33,13 +33,11 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
         setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against"),
         setup::ensure_unpacked(paths, &PROMETHEUS),
         setup::ensure_grafana_types(paths),
+        setup::ensure_httpd_configuration(paths),
     ] {
         if let Err(error) = ensured {
             eprintln!("{error:#}");
         }
-    }
-    if let Err(error) = setup::ensure_httpd_configuration(paths) {
-        eprintln!("{error:#}");
     }
     // The lab's binaries as well: integration tests run them.
     build::release(paths)?;

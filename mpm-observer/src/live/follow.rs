@@ -114,6 +114,7 @@ impl Patience {
                 self.several += 1;
                 self.watched.is_some() || self.several < MOST_SEVERAL
             }
+            LiveError::Recording(_) => false,
             LiveError::Kernel(_) | LiveError::System { .. } => self.watched.is_some(),
         };
         if !is_borne {

@@ -16,6 +16,7 @@ mod error;
 mod feed;
 mod follow;
 mod look;
+mod record;
 mod server;
 mod slot;
 
@@ -25,5 +26,6 @@ pub use error::LiveError;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
 pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};
+pub use record::{RecordOrder, record};
 pub use server::{Server, servers};
 pub use slot::SlotState;

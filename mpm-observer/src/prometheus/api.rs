@@ -54,16 +54,12 @@ struct Envelope<T> {
 }
 
 #[derive(Deserialize)]
-#[serde(
-    tag = "resultType",
-    content = "result",
-    rename_all = "lowercase"
-)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Answer {
     Matrix(Vec<MatrixSeries>),
     Vector(Vec<VectorSeries>),
     Scalar(Point),
-    String(Value),
+    String(serde::de::IgnoredAny),
 }
 
 type Point = (f64, String);
@@ -260,7 +256,10 @@ mod tests {
         let body = r#"{"status":"error","errorType":"bad_data","error":"parse error: x"}"#;
         let (answer, _) = asked(body, |api| api.query("x y"));
         let error = answer.unwrap_err().to_string();
-        assert!(error.contains("x y") && error.contains("parse error: x"), "{error}");
+        assert!(
+            error.contains("x y") && error.contains("parse error: x"),
+            "{error}"
+        );
         let (answer, _) = asked("no JSON", |api| api.query("x"));
         assert!(answer.is_err());
     }

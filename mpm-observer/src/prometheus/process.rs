@@ -188,14 +188,21 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = find(Some(file.path())).unwrap_err().to_string();
         assert!(error.contains(file.path().to_str().unwrap()), "{error}");
-        assert_eq!(find(Some(Path::new("/bin/sh"))).unwrap(), Path::new("/bin/sh"));
+        assert_eq!(
+            find(Some(Path::new("/bin/sh"))).unwrap(),
+            Path::new("/bin/sh")
+        );
     }
 
     #[test]
     fn what_ends_at_once_is_told_with_the_end_of_its_log() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("prometheus");
-        fs::write(&program, "#!/bin/sh\necho first\necho no such thing >&2\nexit 1\n").unwrap();
+        fs::write(
+            &program,
+            "#!/bin/sh\necho first\necho no such thing >&2\nexit 1\n",
+        )
+        .unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let error = Prometheus::start(&program, &dir.path().join("p"), &Config::default());
         let error = error.unwrap_err().to_string();
