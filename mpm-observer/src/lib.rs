@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod otlp;
 pub mod overhead;
 pub mod peers;
+pub mod privileges;
 pub mod prometheus;
 pub mod recording;
 pub mod report;
