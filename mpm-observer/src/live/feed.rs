@@ -9,7 +9,10 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::time::ClockId;
 
-use super::{Effort, LiveError, Look, QueueLook, Server};
+use super::{
+    Effort, LiveError, Look, QueueLook, Server,
+    now::{System, accept_queue_of},
+};
 use crate::{
     kernel::{Record, Watch},
     resources::{accept_queue, listen_counters_of},
@@ -77,11 +80,17 @@ pub fn feed(
     Ok(ended)
 }
 
+/// Where the socket itself cannot be looked at, its length stands in /proc.
+fn queue(pid: u32, port: u16) -> Option<QueueLook> {
+    let (length, limit) =
+        accept_queue_of(pid, port).or_else(|| accept_queue(pid, port).map(|length| (length, 0)))?;
+    Some(QueueLook { length, limit })
+}
+
 fn look(watch: &Watch, server: &Server, port: u16) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
-    let mut look = Look::new(monotonic_ns(), server, &tasks, &connections);
-    look.queue =
-        accept_queue(server.process.pid, port).map(|length| QueueLook { length, limit: 0 });
+    let mut look = Look::with(monotonic_ns(), server, &tasks, &connections, &System);
+    look.queue = queue(server.process.pid, port);
     look.listen = listen_counters_of(server.process.pid).ok();
     look.counters = watch.counters()?;
     look.effort = Effort {

@@ -12,18 +12,23 @@
 
 mod attach;
 mod choose;
+mod doing;
 mod error;
 mod feed;
 mod follow;
 mod look;
+mod now;
+mod roles;
 mod server;
 mod slot;
 
 pub use attach::attach;
 pub use choose::{Target, choose};
+pub use doing::{Doing, Wait};
 pub use error::LiveError;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
 pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook};
+pub use now::{Beside, Polls, SocketNow, System, TaskNow};
 pub use server::{Server, servers};
-pub use slot::SlotState;
+pub use slot::{Partner, SlotState};
