@@ -8,5 +8,5 @@ mod failures;
 mod roles;
 mod tables;
 
-pub(crate) use collector::{Collector, Effort};
+pub(crate) use collector::{Collector, Effort, TRACE_RING_BYTES};
 pub use error::CollectError;
