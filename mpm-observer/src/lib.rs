@@ -28,5 +28,6 @@ pub mod scenario;
 pub mod soak;
 pub mod statistics;
 mod text_table;
+pub mod top;
 pub mod trace;
 mod wording;

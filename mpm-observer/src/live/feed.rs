@@ -48,7 +48,8 @@ pub enum Ended {
     ServerGone,
 }
 
-/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then.
+/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then. Where it is
+/// told to stop, the consumer gets a last look.
 ///
 /// # Errors
 /// When a map of the programs cannot be read.
@@ -82,13 +83,11 @@ fn pass_on(
             first_ended |= is_end_of(&record, server);
             consumer.record(&record);
         });
-        if stop.load(Ordering::Relaxed) {
-            return Ok(Ended::Stopped);
-        }
-        if first_ended {
+        let is_stopped = stop.load(Ordering::Relaxed);
+        if first_ended && !is_stopped {
             return Ok(Ended::ServerGone);
         }
-        if Instant::now() >= next_look {
+        if is_stopped || Instant::now() >= next_look {
             let mut look = look(watch, server, port)?;
             look.effort.kernel_bytes = kernel_bytes;
             consumer.look(&look);
@@ -96,6 +95,9 @@ fn pass_on(
             next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
             // The record of its end may be lost, or it ended while the probes were attached.
             first_ended = !server.process.is_alive();
+        }
+        if is_stopped {
+            return Ok(Ended::Stopped);
         }
         thread::sleep(DRAIN_INTERVAL);
     }
