@@ -30,5 +30,6 @@ pub mod serve;
 pub mod soak;
 pub mod statistics;
 mod text_table;
+pub mod top;
 pub mod trace;
 mod wording;
