@@ -44,6 +44,8 @@ mod pod {
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::TaskState {}
     // SAFETY: as above.
+    unsafe impl aya::Pod for crate::ConnState {}
+    // SAFETY: as above.
     unsafe impl aya::Pod for crate::TraceWindow {}
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::Mappings {}

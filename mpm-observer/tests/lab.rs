@@ -158,7 +158,7 @@ fn run(command: &mut Command) -> (u32, Output) {
 }
 
 fn check_complete(run: &RunAnalysis, requests: u64) {
-    let name = format!("{}", run.manifest.plan.mpm);
+    let name = format!("{}", run.manifest.mpm);
     assert_eq!(run.manifest.status, Status::Complete, "{name}");
     assert!(run.manifest.server_gone && run.manifest.start.all_slots);
     assert!(run.manifest.counters.balanced());
@@ -217,7 +217,7 @@ fn keep_alive_requests_are_joined_by_their_place_in_the_connection() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     for run in bench.runs() {
         check_complete(&run, 300);
-        assert_ne!(run.manifest.plan.mpm, Mpm::Worker);
+        assert_ne!(run.manifest.mpm, Mpm::Worker);
         assert!(run.kernel.iter().any(|row| row.ordinal > 0));
     }
 }

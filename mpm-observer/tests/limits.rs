@@ -348,7 +348,7 @@ fn half_a_head_takes_the_slots_of_every_mpm() {
     let runs = bench.runs();
     assert_eq!(runs.len(), 3);
     for run in &runs {
-        let name = run.manifest.plan.mpm.name();
+        let name = run.manifest.mpm.name();
         assert_eq!(run.manifest.status, Status::Complete, "{name}");
         assert_eq!(
             (run.ok(), run.outcomes.get("timeout")),
@@ -376,7 +376,7 @@ fn idle_connections_keep_a_slot_of_prefork_and_none_of_event() {
     assert_eq!(output.status.code(), Some(0));
     for run in bench.runs() {
         let held = run.manifest.held.unwrap();
-        let (expected_ok, expected_held) = match run.manifest.plan.mpm {
+        let (expected_ok, expected_held) = match run.manifest.mpm {
             Mpm::Event => (10, 12),
             _ => (0, 6),
         };

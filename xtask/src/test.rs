@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::build;
 use crate::environment;
 use crate::paths::Paths;
-use crate::setup::{self, AB};
+use crate::setup::{self, AB, PROMETHEUS};
 use crate::step::{self, Step};
 use crate::tally::Tally;
 
@@ -28,9 +28,16 @@ const PHASES: [(&[&str], &[&str]); 3] = [
 /// Builds and runs all tests, or those whose names contain one of `filters`. The last line on
 /// standard output is "N passed, N failed, N skipped".
 pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
-    // Without it the tests that need it are skipped, which only CI forbids.
-    if let Err(error) = setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against") {
-        eprintln!("{error:#}");
+    // Without one of them the tests that need it are skipped, which only CI forbids.
+    for ensured in [
+        setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against"),
+        setup::ensure_unpacked(paths, &PROMETHEUS),
+        setup::ensure_grafana_types(paths),
+        setup::ensure_httpd_configuration(paths),
+    ] {
+        if let Err(error) = ensured {
+            eprintln!("{error:#}");
+        }
     }
     // The lab's binaries as well: integration tests run them.
     build::release(paths)?;
@@ -40,7 +47,7 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
         .args(build::lock_arguments());
     Step {
         what: "building the tests",
-        expected: "about 1 min the first time",
+        expected: "about 5 min the first time",
         log: "build-tests",
     }
     .run(paths, &mut compile)?;
@@ -61,6 +68,7 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
             .args(["--show-output", "--format=pretty"])
             .args(harness)
             .args(filters)
+            .env("PATH", setup::path_with_tools(paths)?)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

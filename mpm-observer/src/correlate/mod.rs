@@ -6,13 +6,15 @@ mod join;
 mod phases;
 mod rate;
 mod run;
+mod server;
 mod tasks;
 
 pub use conservation::{
     Conservation, CountCheck, GOAL_JOINED, GOAL_RESIDUAL_MEDIAN, GOAL_RESIDUAL_P99,
 };
 pub use join::{Join, KernelOnly, Missing, Pair, join};
-pub use phases::{Phase, Phases, phases};
+pub use phases::{Phase, Phases, phases, server_phases};
 pub use rate::RateKept;
 pub use run::{RunAnalysis, SampleSummary, analyse, load_run};
+pub use server::ServerSide;
 pub use tasks::{RoleTotals, TaskDeltas, task_deltas};

@@ -262,6 +262,23 @@ pub fn phases(client: &ClientRow, kernel: &KernelRow) -> Phases {
     phases
 }
 
+/// The server's part of a request, from the arrival of its bytes to the last send; the phases
+/// before and after it are zero. Of a request that was not answered, all are.
+#[must_use]
+pub fn server_phases(kernel: &KernelRow) -> Phases {
+    let mut phases = Phases {
+        wall_ns: between(kernel.arrival_ns, kernel.last_send_ns),
+        ..Phases::default()
+    };
+    if kernel.pickup_ns != 0 && kernel.last_send_ns != 0 {
+        slot_wait(&mut phases, kernel);
+        serving(&mut phases, kernel);
+    } else {
+        phases.wall_ns = 0;
+    }
+    phases
+}
+
 fn before_the_server(phases: &mut Phases, client: &ClientRow, kernel: &KernelRow) {
     phases.set_between(Phase::LateStart, client.due_ns(), client.start_ns);
     if client.reused {

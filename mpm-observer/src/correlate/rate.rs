@@ -24,7 +24,7 @@ impl RateKept {
     /// Of a run; `None` of a closed loop, and where the load generator has no summary.
     #[must_use]
     pub fn of(run: &RunAnalysis) -> Option<Self> {
-        let open = run.manifest.plan.load.open?;
+        let open = run.manifest.plan()?.load.open?;
         let summary = &run.manifest.load.as_ref()?.summary;
         let mut begun = 0_u64;
         let (mut first_ns, mut last_ns) = (u64::MAX, 0);

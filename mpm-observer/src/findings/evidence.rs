@@ -47,8 +47,17 @@ impl<'a> RunEvidence<'a> {
     /// Reads what an analysed run does not hold.
     #[must_use]
     pub fn read(dir: &RunDir, name: &'a str, run: &'a RunAnalysis) -> Self {
-        let log = error_log_lines::read(dir.path(), &run.manifest);
-        let absent = |table: &&str| !dir.path().join(table).exists();
+        let is_live = run.manifest.live().is_some();
+        let log = match is_live {
+            true => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "it is no part of the recording of a live server",
+            )),
+            false => error_log_lines::read(dir.path(), &run.manifest),
+        };
+        // A live server's clients may be anywhere.
+        let needed = |table: &&str| !(is_live && *table == ClientRow::TABLE);
+        let absent = |table: &&str| needed(table) && !dir.path().join(table).exists();
         Self {
             absent_tables: TABLES.into_iter().filter(absent).collect(),
             ..Self::new(name, run, log)
@@ -74,16 +83,16 @@ impl<'a> RunEvidence<'a> {
         }
     }
 
-    /// The plan.
+    /// The plan; `None` of a live server, of whose configuration nothing is known.
     #[must_use]
-    pub fn plan(&self) -> &'a RunPlan {
-        &self.run.manifest.plan
+    pub fn plan(&self) -> Option<&'a RunPlan> {
+        self.run.manifest.plan()
     }
 
     /// The MPM.
     #[must_use]
     pub fn mpm(&self) -> Mpm {
-        self.plan().mpm
+        self.run.manifest.mpm
     }
 
     /// When httpd was told to stop.
@@ -244,7 +253,6 @@ pub(super) fn is_failed(row: &ClientRow) -> bool {
 pub fn start_result(run: &RunAnalysis) -> StartResult {
     let manifest = &run.manifest;
     let start = &manifest.start;
-    let server = &manifest.plan.server;
     let before_stop = |t_ns: u64| manifest.stop_ns == 0 || t_ns < manifest.stop_ns;
     if let (false, Some(slots @ 1..)) = (start.answered, start.slots) {
         // It answered, but the slots that were waited for never came, so the lab gave it up.
@@ -265,6 +273,11 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     if ended_by_itself || refused {
         return StartResult::Ended;
     }
+    // How many slots a live server should have is not known.
+    let Some(plan) = manifest.plan() else {
+        return StartResult::Whole;
+    };
+    let server = &plan.server;
     let wanted = server.max_request_workers;
     let mut failures = run.failures.iter();
     // glibc does without an arena that it is refused.
@@ -282,7 +295,7 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     if slots < wanted {
         StartResult::Degraded {
             slots,
-            going_on: server.start == Start::Cold && is_starting(run),
+            going_on: server.start == Start::Cold && is_starting(run, server.threads_per_child),
         }
     } else {
         StartResult::Whole
@@ -295,11 +308,16 @@ fn is_parent(row: &TaskRow) -> bool {
 }
 
 fn slot_tasks(run: &RunAnalysis) -> impl Iterator<Item = &TaskRow> {
-    let role = match run.manifest.plan.mpm {
+    let role = match run.manifest.mpm {
         Mpm::Prefork => "child",
         Mpm::Worker | Mpm::Event => "worker",
     };
-    run.ends.iter().filter(move |row| row.role == role)
+    // A thread of a live server that served nothing in its time is a worker that was not needed,
+    // as its listener accepts what comes.
+    let idle = (run.manifest.live().is_some() && role == "worker").then_some("thread");
+    run.ends
+        .iter()
+        .filter(move |row| row.role == role || idle == Some(row.role.as_str()))
 }
 
 fn slots_at(run: &RunAnalysis, t_ns: u64) -> u32 {
@@ -309,7 +327,7 @@ fn slots_at(run: &RunAnalysis, t_ns: u64) -> u32 {
 }
 
 /// Whether a child that outlived the load had not started all of its threads.
-fn is_starting(run: &RunAnalysis) -> bool {
+fn is_starting(run: &RunAnalysis, threads_per_child: u32) -> bool {
     let manifest = &run.manifest;
     let stop_ns = match manifest.stop_ns {
         0 => u64::MAX,
@@ -323,10 +341,10 @@ fn is_starting(run: &RunAnalysis) -> bool {
         let there = row.alive || row.exited_ns >= stop_ns;
         !row.is_thread && !is_parent(row) && row.created_ns < stop_ns && there
     });
-    manifest.plan.mpm.is_threaded()
+    manifest.mpm.is_threaded()
         && children.any(|row| {
             let threads = threads.get(&row.pid).copied().unwrap_or(0);
-            threads < manifest.plan.server.threads_per_child
+            threads < threads_per_child
         })
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     correlate::load_run,
-    recording::{Experiment, RecordingError, RunDir, Skipped, Status},
+    recording::{Experiment, RecordingError, RunDir, Skipped, Status, is_of_one_server},
     scenario::{Mpm, RunPlan},
     wording::plural,
 };
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum FindingsError {
     /// The directory is no experiment, or its own file is broken.
-    #[error("cannot read the experiment: {0}; name the directory that `lab` wrote")]
+    #[error("cannot read the recording: {0}; name the directory that `lab` or `record` wrote")]
     Experiment(#[from] RecordingError),
     /// No run is of the scenario that was asked for.
     #[error("no run is of the scenario {wanted:?}; there are {}", .known.join(", "))]
@@ -36,7 +36,7 @@ pub enum FindingsError {
 /// What was found of one MPM in one scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Group {
-    /// The scenario.
+    /// The scenario; empty of a live server.
     pub scenario: String,
     /// Its title.
     pub title: String,
@@ -44,8 +44,8 @@ pub struct Group {
     pub mpm: Mpm,
     /// Repetitions that were looked at.
     pub runs: u32,
-    /// The plan of these runs.
-    pub plan: RunPlan,
+    /// The plan of these runs; `None` of a live server.
+    pub plan: Option<RunPlan>,
     /// The findings, the strongest first. None: nothing failed, as far as `blind` does not say
     /// otherwise.
     pub findings: Vec<Finding>,
@@ -64,13 +64,17 @@ pub struct Explained {
     pub skipped: Vec<Skipped>,
 }
 
-/// Explains the runs of an experiment, of one scenario if one is named. One run after the other
+/// Explains the runs of an experiment, of one scenario if one is named, or the recording of a
+/// live server. One run after the other
 /// is read, so that the rows of only one are in memory.
 ///
 /// # Errors
 /// When the directory is no experiment, or has no run of the scenario. A run that cannot be read
 /// is left out and named.
 pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, FindingsError> {
+    if is_of_one_server(dir) {
+        return explain_server(dir);
+    }
     let experiment = Experiment::read(dir)?;
     let mut left_out = Vec::new();
     let mut runs: Vec<(String, RunPlan, u32)> = Vec::new();
@@ -93,7 +97,13 @@ pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, Findings
         };
         match why {
             Some(why) => left_out.push((name.clone(), why)),
-            None => runs.push((name.clone(), manifest.plan, manifest.repetition)),
+            None => match manifest.plan() {
+                Some(plan) => runs.push((name.clone(), plan.clone(), manifest.repetition)),
+                None => left_out.push((
+                    name.clone(),
+                    "it is of a live server: name its own directory".to_owned(),
+                )),
+            },
         }
     }
     let mut scenarios: Vec<String> = Vec::new();
@@ -143,12 +153,27 @@ pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, Findings
     })
 }
 
+/// The one recording of a live server.
+fn explain_server(dir: &Path) -> Result<Explained, FindingsError> {
+    let run_dir = RunDir::at(dir);
+    let run = load_run(&run_dir)?;
+    let pid = run.manifest.live().map_or(0, |live| live.pid);
+    let title = format!("httpd, {} (pid {pid})", run.manifest.mpm);
+    let look = look(&RunEvidence::read(&run_dir, "recording", &run));
+    Ok(Explained {
+        groups: group(&title, &[look]).into_iter().collect(),
+        left_out: Vec::new(),
+        skipped: Vec::new(),
+    })
+}
+
 /// What the rules saw in one run.
 #[derive(Clone, Debug)]
 pub struct Look {
     name: String,
     repetition: u32,
-    plan: RunPlan,
+    mpm: Mpm,
+    plan: Option<RunPlan>,
     /// For each of the rules.
     seen: Vec<Option<Observation>>,
     blind: Vec<String>,
@@ -170,7 +195,8 @@ pub fn look(run: &RunEvidence<'_>) -> Look {
     Look {
         name: run.name.to_owned(),
         repetition: run.run.manifest.repetition,
-        plan: run.plan().clone(),
+        mpm: run.mpm(),
+        plan: run.plan().cloned(),
         seen,
         blind: run.blind_spots(),
     }
@@ -185,13 +211,13 @@ pub fn group(title: &str, looks: &[Look]) -> Option<Group> {
     let mut findings: Vec<Finding> = RULES
         .iter()
         .enumerate()
-        .filter_map(|(place, rule)| finding(rule, place, looks, &plan, of_runs))
+        .filter_map(|(place, rule)| finding(rule, place, looks, of_runs))
         .collect();
     findings.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     Some(Group {
-        scenario: plan.scenario.clone(),
+        scenario: scenario_of(plan.as_ref()),
         title: title.to_owned(),
-        mpm: plan.mpm,
+        mpm: first.mpm,
         runs: of_runs,
         findings,
         blind: blind(looks, |_| true),
@@ -199,13 +225,9 @@ pub fn group(title: &str, looks: &[Look]) -> Option<Group> {
     })
 }
 
-fn finding(
-    rule: &Rule,
-    place: usize,
-    looks: &[Look],
-    plan: &RunPlan,
-    of_runs: u32,
-) -> Option<Finding> {
+fn finding(rule: &Rule, place: usize, looks: &[Look], of_runs: u32) -> Option<Finding> {
+    let first = looks.first()?;
+    let plan = first.plan.as_ref();
     let seen_in: Vec<(&Look, &Observation)> = looks
         .iter()
         .filter_map(|look| Some((look, look.seen[place].as_ref()?)))
@@ -215,6 +237,7 @@ fn finding(
     }
     let all: Vec<Observation> = seen_in.iter().map(|(_, seen)| (*seen).clone()).collect();
     let seen = Seen {
+        mpm: first.mpm,
         plan,
         of_runs,
         all: &all,
@@ -242,16 +265,21 @@ fn finding(
     });
     Some(Finding {
         rule: rule.name.to_owned(),
-        scenario: plan.scenario.clone(),
-        mpm: plan.mpm,
+        scenario: scenario_of(plan),
+        mpm: first.mpm,
         runs: seen_in.iter().map(|(look, _)| look.repetition).collect(),
         of_runs,
         weight: all.iter().map(|one| one.weight).sum::<f64>() / f64::from(of_runs.max(1)),
-        sentence: format!("{}: {}", plan.mpm, (rule.tell)(&seen)),
+        sentence: format!("{}: {}", first.mpm, (rule.tell)(&seen)),
         evidence: evidence.collect(),
         missing,
         remedies: (rule.remedies)(&seen),
     })
+}
+
+/// The scenario of a plan; a live server has none.
+fn scenario_of(plan: Option<&RunPlan>) -> String {
+    plan.map_or_else(String::new, |plan| plan.scenario.clone())
 }
 
 /// What keeps failures from being known, each once with the runs that it is so in.

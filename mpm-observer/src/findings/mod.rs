@@ -25,5 +25,6 @@ pub use experiment::{Explained, FindingsError, Group, Look, explain, group, look
 pub use finding::{Evidence, Finding, Remedy};
 pub(crate) use observation::LEAST_WEIGHT;
 pub use observation::{Claimed, Observation, Seen};
+pub use reached::Reached;
 pub use verify::{Effect, Tried, Verification, plan_verification};
 pub(crate) use words::errno_name;

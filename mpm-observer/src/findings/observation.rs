@@ -7,7 +7,7 @@ use super::{
     words::{mb, seconds},
 };
 use crate::{
-    scenario::RunPlan,
+    scenario::{Mpm, RunPlan},
     wording::{listing, plural, whole},
 };
 
@@ -64,7 +64,8 @@ impl Observation {
     /// Counts the requests that it accounts for. A start that failed accounts for all that
     /// failed.
     pub fn settle(&mut self, run: &RunEvidence<'_>) {
-        let wanted = f64::from(run.plan().server.max_request_workers.max(1));
+        let wanted = run.plan().map_or(1, |plan| plan.server.max_request_workers);
+        let wanted = f64::from(wanted.max(1));
         let start_share = match self.start {
             Some(StartResult::Died | StartResult::Ended) => {
                 self.clients = run.failed_requests().map(|(place, _)| place).collect();
@@ -133,8 +134,10 @@ impl Claimed {
 
 /// What a rule saw over the repetitions of one MPM in one scenario.
 pub struct Seen<'a> {
-    /// The plan of these runs.
-    pub plan: &'a RunPlan,
+    /// The MPM of these runs.
+    pub mpm: Mpm,
+    /// The plan of these runs; `None` of a live server.
+    pub plan: Option<&'a RunPlan>,
     /// Repetitions there are.
     pub of_runs: u32,
     /// One for each in which it saw something; at least one.
@@ -253,6 +256,11 @@ impl Seen<'_> {
         if !codes.is_empty() {
             told.push(format!("{} in the error log", listing(&codes)));
         }
+        // Without a client's rows nobody knows that no request failed.
+        let has_clients = self.plan.is_some() || self.all.iter().any(|one| one.requests > 0);
+        if told.is_empty() && !has_clients {
+            told.push("what its clients saw was not recorded".into());
+        }
         told
     }
 
@@ -291,7 +299,7 @@ impl Seen<'_> {
             } else {
                 format!("{least} to {most}")
             };
-            let wanted = self.plan.server.max_request_workers;
+            let wanted = self.plan.map_or(0, |plan| plan.server.max_request_workers);
             let of_starts = of_starts(slots.len());
             told.push(if ended_first {
                 format!("httpd had {range} of {wanted} slots when the run ended{of_starts}")

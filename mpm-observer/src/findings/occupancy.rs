@@ -96,8 +96,9 @@ impl<'a> Occupancy<'a> {
         }
         Self {
             mpm: run.mpm(),
-            sendfile: run.plan().server.sendfile,
-            closing: if run.plan().load.keep_alive {
+            // httpd's default, for want of a live server's configuration.
+            sendfile: run.plan().is_some_and(|plan| plan.server.sendfile),
+            closing: if run.plan().is_none_or(|plan| plan.load.keep_alive) {
                 HashSet::new()
             } else {
                 run.requests().map(|(_, row)| row.local_port).collect()
@@ -166,8 +167,8 @@ impl<'a> Occupancy<'a> {
 
 /// A connection of the load on its way to a slot.
 struct Wait {
-    /// Place in the client's table.
-    place: usize,
+    /// Place in the client's table, if that was recorded.
+    place: Option<usize>,
     begin_ns: u64,
     end_ns: u64,
     /// How long its first request was then served; `None` if no task ever read it.
@@ -181,6 +182,9 @@ impl Wait {
 
     /// How each connection of the load came to be read, and how many there were.
     fn all(run: &RunEvidence<'_>) -> (Vec<Self>, u64) {
+        if run.run.client.is_empty() && run.plan().is_none() {
+            return Self::all_of_server(run);
+        }
         let kernel = run.kernel_rows();
         let mut waits = Vec::new();
         let mut connections = 0;
@@ -200,7 +204,7 @@ impl Wait {
             };
             if begin_ns != 0 {
                 waits.push(Self {
-                    place,
+                    place: Some(place),
                     begin_ns,
                     end_ns,
                     served_ns: read
@@ -210,9 +214,27 @@ impl Wait {
         }
         (waits, connections)
     }
+
+    /// The same from the server's side alone. What no task ever read is no wait here: browsers
+    /// connect without a request to come.
+    fn all_of_server(run: &RunEvidence<'_>) -> (Vec<Self>, u64) {
+        let rows = run.run.kernel.iter();
+        let firsts = rows.filter(|row| row.ordinal == 0 && row.pickup_ns != 0 && row.is_whole());
+        let waits: Vec<Self> = firsts
+            .map(|row| Self {
+                place: None,
+                // Until its bytes are there the server waits for the client.
+                begin_ns: row.arrival_ns.max(row.queued_ns),
+                end_ns: row.pickup_ns,
+                served_ns: Some(row.last_send_ns.saturating_sub(row.pickup_ns)),
+            })
+            .collect();
+        let connections = waits.len() as u64;
+        (waits, connections)
+    }
 }
 
-/// Connections of the load that waited to be read.
+/// Connections that waited to be read.
 pub(super) struct Waits {
     /// Places in the client's table.
     pub clients: Vec<usize>,
@@ -259,7 +281,7 @@ impl Waits {
             moments_ns: looked_at
                 .map(|wait| u64::midpoint(wait.begin_ns, wait.end_ns))
                 .collect(),
-            clients: waits.iter().map(|wait| wait.place).collect(),
+            clients: waits.iter().filter_map(|wait| wait.place).collect(),
             never_read: waits.iter().filter(|wait| wait.served_ns.is_none()).count() as u64,
             waits_ns,
             served_ns,

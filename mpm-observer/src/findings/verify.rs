@@ -113,6 +113,10 @@ impl Verification {
     }
 
     fn add(&mut self, group: &Group, repetitions: Option<u32>) {
+        // A live server cannot be run again.
+        let Some(planned) = &group.plan else {
+            return;
+        };
         let repetitions = repetitions.unwrap_or(group.runs.min(MOST_REPETITIONS));
         let variant = |suffix: &str| Variant {
             scenario: format!("{}-{suffix}", group.scenario),
@@ -132,7 +136,7 @@ impl Verification {
                     known.clone()
                 } else {
                     let after = variant(&format!("{}-change-{}", group.mpm, changes.len() + 1));
-                    let mut plan = group.plan.clone();
+                    let mut plan = planned.clone();
                     change.apply(&mut plan);
                     self.note(&after.scenario, format!("{}: {}", group.title, remedy.text));
                     variants.push((after.clone(), plan));
@@ -151,7 +155,7 @@ impl Verification {
             return;
         }
         self.note(&before.scenario, format!("{}: as it was", group.title));
-        variants.insert(0, (before, group.plan.clone()));
+        variants.insert(0, (before, planned.clone()));
         for repetition in 1..=repetitions {
             for (variant, plan) in &variants {
                 let mut plan = plan.clone();
@@ -284,7 +288,7 @@ mod tests {
             title: "High load".into(),
             mpm: Mpm::Worker,
             runs: 8,
-            plan: scenario.plan(Mpm::Worker, Size::Quick),
+            plan: Some(scenario.plan(Mpm::Worker, Size::Quick)),
             findings,
             blind: Vec::new(),
         }]

@@ -45,7 +45,7 @@ pub use idle_account::IdleAccount;
 pub use launch::{Httpd, Prepared, Setup, Stopped};
 pub use launcher::launcher_main;
 pub use port::free_port;
-pub use process::ProcessId;
+pub use process::{ProcessId, descendants};
 pub use protocol::{ExitStatus, How};
 pub use ready::ReadyIn;
 pub use rlimit::try_limits;

@@ -75,7 +75,10 @@ pub(super) fn of_session(session: u32) -> io::Result<Vec<u32>> {
 }
 
 /// The processes below one, at any depth, by number.
-pub(super) fn descendants(of: u32) -> io::Result<Vec<u32>> {
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn descendants(of: u32) -> io::Result<Vec<u32>> {
     let stats = all()?;
     let mut found = vec![of];
     let mut next = 0;

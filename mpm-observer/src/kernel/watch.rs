@@ -4,13 +4,13 @@ use std::fs;
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, MapData, PerCpuArray, RingBuf, Stack},
+    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf, Stack},
     programs::Program as AyaProgram,
 };
 use aya_log::EbpfLogger;
 use mpm_observer_common::{
-    FailureSource, MAX_CONNS, MAX_TASKS, Mappings, Offsets, RING_BYTES, Settings, TaskFlags,
-    TaskRecord, TaskState, TraceWindow,
+    ConnState, FailureSource, MAX_CONNS, MAX_TASKS, Mappings, Offsets, RING_BYTES, Settings,
+    TaskFlags, TaskRecord, TaskState, TraceWindow,
 };
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     links::{self, Linked},
     syscalls::{call_watches, syscall_kinds},
 };
+use crate::privileges::may_load_programs;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
 
@@ -65,9 +66,9 @@ impl Kernel {
     /// Reads types and limits of the running kernel.
     ///
     /// # Errors
-    /// Without root, without BTF, or when the kernel lacks a field.
+    /// Without root or its capabilities, without BTF, or when the kernel lacks a field.
     pub fn read() -> Result<Self, KernelError> {
-        if !nix::unistd::geteuid().is_root() {
+        if !may_load_programs() {
             return Err(KernelError::NotRoot);
         }
         // The types are let go before the next reader takes memory for its own.
@@ -91,6 +92,7 @@ pub struct Watch {
     pub(super) tasks: Array<MapData, TaskState>,
     pub(super) slot_of_pid: Array<MapData, u32>,
     pub(super) free_slots: Stack<MapData, u32>,
+    connections: HashMap<MapData, u64, ConnState>,
     mappings: Array<MapData, Mappings>,
     trace_window: Array<MapData, TraceWindow>,
     warnings: EbpfLogger<&'static dyn log::Log>,
@@ -143,6 +145,7 @@ impl Watch {
             tasks: Array::try_from(take_map(&mut ebpf, "TASKS"))?,
             slot_of_pid: Array::try_from(take_map(&mut ebpf, "SLOT_OF_PID"))?,
             free_slots,
+            connections: HashMap::try_from(take_map(&mut ebpf, "CONNS"))?,
             mappings: Array::try_from(take_map(&mut ebpf, "MAPPINGS"))?,
             trace_window: Array::try_from(take_map(&mut ebpf, "TRACE_WINDOW"))?,
             warnings,
@@ -292,6 +295,38 @@ impl Watch {
             }
         }
         Ok(tasks)
+    }
+
+    /// The states of the tasks that are still alive, as their last switch left them.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn task_states(&self) -> Result<Vec<TaskState>, KernelError> {
+        let mut states = Vec::new();
+        for slot in 1..=MAX_TASKS {
+            let state = self.tasks.get(&slot, 0)?;
+            if state.record.kind != 0 {
+                states.push(state);
+            }
+        }
+        Ok(states)
+    }
+
+    /// The connections that are followed. One that begins or ends meanwhile may be among them.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn connections(&self) -> Result<Vec<ConnState>, KernelError> {
+        let mut connections = Vec::new();
+        for key in self.connections.keys() {
+            match self.connections.get(&key?, 0) {
+                Ok(connection) => connections.push(connection),
+                // It has ended.
+                Err(aya::maps::MapError::KeyNotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(connections)
     }
 
     /// The books so far.

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::{
+    collect::CollectError,
     httpd::{FindError, RuntimeDirError, user::UserError},
     kernel::KernelError,
     recording::{RecordingError, Skipped},
@@ -77,4 +78,17 @@ impl LabError {
 fn why(skipped: &[Skipped]) -> String {
     let lines: Vec<String> = skipped.iter().map(ToString::to_string).collect();
     lines.join("; ")
+}
+
+impl From<CollectError> for LabError {
+    fn from(error: CollectError) -> Self {
+        match error {
+            CollectError::Kernel(error) => Self::Kernel(error),
+            CollectError::Recording(error) => Self::Recording(error),
+            CollectError::Thread(source) => Self::System {
+                what: "the collector",
+                source,
+            },
+        }
+    }
 }

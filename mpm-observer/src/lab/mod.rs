@@ -1,23 +1,19 @@
 //! The lab: runs scenarios on a private httpd under each MPM, watched, and records what happens.
 
 mod client;
-mod collector;
 mod cpus;
 mod error;
 mod experiment;
-mod failures;
 mod held;
 mod interrupt;
 mod load;
 mod place;
 mod possible;
 mod progress;
-mod roles;
 mod run;
 
 pub(crate) use client::Client;
 pub use client::{ClientOrder, client_main};
-pub(crate) use collector::{Collector, Effort};
 pub use cpus::{CpuSplit, allowed_cpus};
 pub use error::LabError;
 pub use experiment::{LabOptions, Outcome, PlannedRun, interleaved, new_directory, run_experiment};

@@ -14,20 +14,17 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::sys::resource::{UsageWho, getrusage};
 
-use super::{
-    CpuSplit, Interrupt, LabError,
-    collector::{Collected, Collector},
-    roles::{roles, task_at},
-};
+use super::{CpuSplit, Interrupt, LabError};
 use crate::{
+    collect::{Collector, TRACE_RING_BYTES},
     httpd::{
         self, Httpd, IdleAccount, Installation, RuntimeDir, Setup, StartFailure, THIS_PROGRAM,
         error_log, user::ServerUser,
     },
     kernel::{Kernel, Options, Watch},
     recording::{
-        ClientRow, FailureRow, Machine, Manifest, Moment, RecordingError, RunDir, StartOutcome,
-        Status, TableWriter, TaskRow,
+        ClientRow, Machine, Manifest, Moment, Origin, RecordingError, RunDir, StartOutcome, Status,
+        TableWriter,
     },
     resources::{RunCgroup, SampleTargets, sample, watch_status},
     scenario::{Cpus, RunPlan, Start},
@@ -37,10 +34,6 @@ use crate::{
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long httpd gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-
-/// Size of the ring buffer of a traced run: about half a million events, a second or more of them
-/// even if the collector does not come to read in the meantime.
-const TRACE_RING_BYTES: u32 = 32 << 20;
 
 /// What all runs in one place share.
 pub(super) struct Surroundings<'a> {
@@ -110,7 +103,8 @@ fn new_manifest(
         observer_version: env!("CARGO_PKG_VERSION").into(),
         status: Status::Running,
         repetition,
-        plan: plan.clone(),
+        mpm: plan.mpm,
+        origin: Origin::Lab(Box::new(plan.clone())),
         machine: around.machine.clone(),
         began_unix_s: began.as_secs(),
         began_subsec_ns: began.subsec_nanos(),
@@ -206,8 +200,7 @@ impl Run<'_> {
         };
         if let Some(collector) = collector {
             let collected = collector.finish()?;
-            self.write_tasks(&collected)?;
-            self.write_failures(&collected)?;
+            collected.write(self.dir.path(), self.plan.mpm)?;
             manifest.counters = collected.counters;
             manifest.trace = collected.trace;
             manifest.absent_programs = collected.absent;
@@ -308,7 +301,11 @@ impl Run<'_> {
         }
         let mut watch = Watch::start(self.around.kernel, options)?;
         watch.follow(pid)?;
-        Collector::start(watch, self.dir.path(), Arc::clone(&self.trouble))
+        Ok(Collector::start(
+            watch,
+            self.dir.path(),
+            Arc::clone(&self.trouble),
+        )?)
     }
 
     /// Warms up where that is wanted, then puts the load on it, sampled.
@@ -336,7 +333,7 @@ impl Run<'_> {
         let targets = SampleTargets {
             parent: httpd.pid(),
             port: manifest.port,
-            accept_queue_limit: self.plan.server.listen_backlog.min(somaxconn),
+            accept_queue_limit: Some(self.plan.server.listen_backlog.min(somaxconn)),
             client: &client_pid,
             cgroup_memory: cgroup.memory_file(),
             cgroup_tasks: cgroup.tasks_file(),
@@ -382,31 +379,6 @@ impl Run<'_> {
             source,
         })?;
         Ok(stopped.left.is_empty())
-    }
-
-    fn write_tasks(&self, collected: &Collected) -> Result<(), LabError> {
-        let roles = roles(&collected.tasks, self.plan.mpm);
-        let mut table = TableWriter::create(self.dir.path())?;
-        for (moment, task) in &collected.tasks {
-            let role = roles(task);
-            table.push(TaskRow::new(task, *moment, role))?;
-        }
-        table.finish()?;
-        Ok(())
-    }
-
-    fn write_failures(&self, collected: &Collected) -> Result<(), LabError> {
-        let roles = roles(&collected.tasks, self.plan.mpm);
-        let mut table = TableWriter::create(self.dir.path())?;
-        for failure in &collected.failures {
-            let task = task_at(&collected.tasks, failure.pid, failure.time_ns);
-            let role = task.map(&roles).unwrap_or_default();
-            if let Some(row) = FailureRow::new(failure, role) {
-                table.push(row)?;
-            }
-        }
-        table.finish()?;
-        Ok(())
     }
 
     /// Codes of warnings and errors in httpd's log, in order, each once.

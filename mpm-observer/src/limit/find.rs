@@ -161,7 +161,7 @@ impl<'a> Hunt<'a> {
             Ok(manifest) => {
                 self.found.machine = manifest.machine.clone();
                 self.found.httpd_version.clone_from(&manifest.httpd_version);
-                Signs::read(&manifest, &dir)?
+                Signs::read(&plan, &manifest, &dir)?
             }
             // Under a very low limit not even the program can be loaded. With more than one would
             // begin with, something else is wrong.

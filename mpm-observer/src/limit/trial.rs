@@ -72,18 +72,18 @@ pub enum Counts {
 }
 
 impl Signs {
-    /// Reads a finished run.
+    /// Reads a finished run of `plan`.
     ///
     /// # Errors
     /// When its tables cannot be listed.
-    pub fn read(manifest: &Manifest, dir: &RunDir) -> Result<Self, RecordingError> {
+    pub fn read(plan: &RunPlan, manifest: &Manifest, dir: &RunDir) -> Result<Self, RecordingError> {
         let tasks = read_table::<TaskRow>(dir.path())?.rows;
         let failures = read_table::<FailureRow>(dir.path())?.rows;
         let load = manifest.load.as_ref().map(|load| Answered {
             ok: load.summary.outcomes.get(loadgen::Outcome::Ok),
             ended_ns: load.ended_ns,
         });
-        let signs = Self::of_load(&manifest.plan, load, &tasks, &failures);
+        let signs = Self::of_load(plan, load, &tasks, &failures);
         let codes = &manifest.start.log_codes;
         let fork_failed = FORK_FAILED
             .iter()

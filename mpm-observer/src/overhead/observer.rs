@@ -7,8 +7,9 @@ use super::{
     watcher::Switched,
 };
 use crate::{
+    collect::{Collector, Effort},
     kernel::{Counters, Options, Watch},
-    lab::{Collector, Effort, LabError},
+    lab::LabError,
 };
 
 /// The observer at work on a stand.

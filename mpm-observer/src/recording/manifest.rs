@@ -4,15 +4,15 @@ use std::{fmt, fs, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::RecordingError;
+use super::{LiveServer, RecordingError};
 use crate::{
     kernel::Counters,
     scenario::{Expectation, Mpm, RunPlan, Tutorial},
 };
 
 /// The recording format that this version writes, and the only one it reads. Format 1 had one
-/// column for all blocked time, format 2 no failures.
-pub const FORMAT: u32 = 3;
+/// column for all blocked time, format 2 no failures, format 3 only runs of the lab.
+pub const FORMAT: u32 = 4;
 
 /// How far a run came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,44 @@ pub struct TraceWindow {
     pub until_ns: u64,
 }
 
+/// What was recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A private httpd of the lab, with what was to be done.
+    Lab(Box<RunPlan>),
+    /// A server that ran already.
+    Live(Box<LiveServer>),
+}
+
+impl Manifest {
+    /// What was to be done; `None` of a live server.
+    #[must_use]
+    pub fn plan(&self) -> Option<&RunPlan> {
+        match &self.origin {
+            Origin::Lab(plan) => Some(plan),
+            Origin::Live(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn plan_mut(&mut self) -> Option<&mut RunPlan> {
+        match &mut self.origin {
+            Origin::Lab(plan) => Some(plan),
+            Origin::Live(_) => None,
+        }
+    }
+
+    /// The live server; `None` of a run of the lab.
+    #[must_use]
+    pub fn live(&self) -> Option<&LiveServer> {
+        match &self.origin {
+            Origin::Lab(_) => None,
+            Origin::Live(server) => Some(server),
+        }
+    }
+}
+
 /// A run's manifest. Times in `_ns` are `CLOCK_MONOTONIC`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -122,8 +160,10 @@ pub struct Manifest {
     pub status: Status,
     /// Which repetition, from 1.
     pub repetition: u32,
-    /// What was to be done.
-    pub plan: RunPlan,
+    /// The MPM of httpd.
+    pub mpm: Mpm,
+    /// What was recorded: a run of the lab or a live server.
+    pub origin: Origin,
     /// Where.
     pub machine: Machine,
     /// Seconds since 1970 at the begin.
@@ -145,7 +185,7 @@ pub struct Manifest {
     pub server_cpus: Vec<usize>,
     /// CPUs of the load generator and of the observer; empty: all.
     pub client_cpus: Vec<usize>,
-    /// How httpd came up.
+    /// How httpd came up; of a live server only that it answered, as it ran.
     pub start: StartOutcome,
     /// The load, if it was begun and ended.
     pub load: Option<LoadOutcome>,
@@ -162,8 +202,8 @@ pub struct Manifest {
     pub trace: Option<TraceWindow>,
     /// Optional programs that this kernel refused.
     pub absent_programs: Vec<String>,
-    /// When httpd was told to stop, or, if it did not come up, was given up; 0: the run did not
-    /// come so far. What happens later is no part of the run.
+    /// When httpd was told to stop, or, if it did not come up, was given up; of a live server the
+    /// end of the recording. 0: the run did not come so far. What happens later is no part of it.
     pub stop_ns: u64,
     /// CPU time that the observer used in user space during the run, nanoseconds.
     pub observer_cpu_ns: u64,
@@ -281,7 +321,7 @@ mod tests {
         };
         write_json(&path, &experiment).unwrap();
         let error = read_json::<Experiment>(&path).unwrap_err().to_string();
-        assert!(error.contains("experiment.json has format 4"), "{error}");
+        assert!(error.contains("experiment.json has format 5"), "{error}");
 
         // Of an earlier one nothing but the number is known.
         fs::write(&path, "{\"format\": 1}").unwrap();

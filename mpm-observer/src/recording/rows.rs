@@ -255,12 +255,24 @@ impl KernelRow {
 
 impl From<&RequestRecord> for KernelRow {
     fn from(record: &RequestRecord) -> Self {
+        Self {
+            local_addr: address_text(record.local_addr),
+            remote_addr: address_text(record.remote_addr),
+            ..Self::without_addresses(record)
+        }
+    }
+}
+
+impl KernelRow {
+    /// The row without its two addresses, whose text costs more than all the rest.
+    #[must_use]
+    pub fn without_addresses(record: &RequestRecord) -> Self {
         let flag = |bit| record.flags & bit != 0;
         let blocked = |kind: BlockedIn| record.blocked_ns[kind as usize];
         Self {
-            local_addr: address_text(record.local_addr),
+            local_addr: String::new(),
             local_port: record.local_port,
-            remote_addr: address_text(record.remote_addr),
+            remote_addr: String::new(),
             remote_port: record.remote_port,
             ordinal: record.ordinal,
             established_ns: record.established_ns,

@@ -6,7 +6,7 @@ use super::{ReportError, text::plural};
 use crate::{
     overhead::Overhead,
     recording::{Experiment, Manifest, RunDir, ScenarioNotes, Status},
-    scenario::Mpm,
+    scenario::{Mpm, RunPlan},
 };
 
 /// A run that has no part in the statistics.
@@ -27,6 +27,8 @@ pub(super) struct RunRef {
     pub mpm: Mpm,
     /// Which repetition.
     pub repetition: u32,
+    /// What was to be done.
+    pub plan: RunPlan,
 }
 
 /// A scenario with its runs, ordered by MPM and repetition.
@@ -108,14 +110,17 @@ pub(super) fn read_contents(dir: &Path) -> Result<Contents, ReportError> {
             leave_out(why);
             continue;
         }
+        let Some(plan) = manifest.plan() else {
+            leave_out("it is of a live server: name its own directory".into());
+            continue;
+        };
         let run = RunRef {
             name: name.clone(),
-            mpm: manifest.plan.mpm,
+            mpm: manifest.mpm,
             repetition: manifest.repetition,
+            plan: plan.clone(),
         };
-        group_of(&mut groups, &manifest.plan.scenario)
-            .runs
-            .push(run);
+        group_of(&mut groups, &plan.scenario).runs.push(run);
     }
     for group in &mut groups {
         group.runs.sort_by_key(|run| (run.mpm, run.repetition));
@@ -189,7 +194,9 @@ impl Setting {
                 cpu_set(&manifest.client_cpus)
             ),
         );
-        note(&mut self.sizes, manifest.plan.size.to_string());
+        if let Some(plan) = manifest.plan() {
+            note(&mut self.sizes, plan.size.to_string());
+        }
         for program in &manifest.absent_programs {
             note(&mut self.absent_programs, program.clone());
         }

@@ -69,7 +69,7 @@ impl RunFigures {
         Self {
             name: named.name.clone(),
             repetition: manifest.repetition,
-            plan: manifest.plan.clone(),
+            plan: named.plan.clone(),
             began_unix_s: manifest.began_unix_s,
             status: manifest.status.clone(),
             values: METRICS.iter().map(|metric| (metric.of)(run)).collect(),

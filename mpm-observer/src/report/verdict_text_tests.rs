@@ -142,7 +142,7 @@ fn failures_are_told_by_runs_and_by_the_difference_of_shares() {
         ]
     });
     let mut runs: Vec<_> = runs.collect();
-    runs.sort_by_key(|run| run.manifest.plan.mpm);
+    runs.sort_by_key(|run| run.manifest.mpm);
     let (verdict, text) = own(with_claim(scenario(runs), fails));
     assert_eq!(verdict, Verdict::Refuted);
     assert!(
@@ -217,7 +217,7 @@ fn found(figures: &mut ScenarioFigures, mpm: Mpm, weight: f64) {
         title: figures.notes.title.clone(),
         mpm,
         runs: 8,
-        plan: run.plan.clone(),
+        plan: Some(run.plan.clone()),
         findings: vec![Finding {
             rule: "made-up".into(),
             scenario,

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
+    path::{Path, PathBuf},
 };
 
 /// The kernel's counters, all sockets of the network namespace, since boot.
@@ -19,10 +20,23 @@ pub struct ListenCounters {
 /// # Errors
 /// When `/proc/net/tcp` cannot be read.
 pub fn accept_queue_length(port: u16) -> io::Result<Option<u32>> {
+    queue_in(Path::new("/proc/net/tcp"), port)
+}
+
+/// How many connections wait to be accepted by the listener on `port` in a process's network
+/// namespace, IPv4 or IPv6; `None` while nobody listens there.
+#[must_use]
+pub fn accept_queue(pid: u32, port: u16) -> Option<u32> {
+    let tables = ["tcp", "tcp6"].map(|table| PathBuf::from(format!("/proc/{pid}/net/{table}")));
+    let lengths = tables.iter().filter_map(|path| queue_in(path, port).ok()?);
+    lengths.reduce(u32::saturating_add)
+}
+
+fn queue_in(table: &Path, port: u16) -> io::Result<Option<u32>> {
     // The kernel lists listeners first, so the first page suffices even if there are thousands
     // of connections.
     let mut first_page = [0; 4096];
-    let length = File::open("/proc/net/tcp")?.read(&mut first_page)?;
+    let length = File::open(table)?.read(&mut first_page)?;
     Ok(parse_tcp(
         &String::from_utf8_lossy(&first_page[..length]),
         port,
@@ -49,7 +63,19 @@ fn parse_tcp(text: &str, port: u16) -> Option<u32> {
 /// # Errors
 /// When `/proc/net/netstat` cannot be read or lacks them.
 pub fn listen_counters() -> io::Result<ListenCounters> {
-    let text = fs::read_to_string("/proc/net/netstat")?;
+    counters_in("/proc/net/netstat")
+}
+
+/// Reads the counters of a process's network namespace.
+///
+/// # Errors
+/// When its `net/netstat` in `/proc` cannot be read or lacks them.
+pub fn listen_counters_of(pid: u32) -> io::Result<ListenCounters> {
+    counters_in(&format!("/proc/{pid}/net/netstat"))
+}
+
+fn counters_in(path: &str) -> io::Result<ListenCounters> {
+    let text = fs::read_to_string(path)?;
     parse_netstat(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 

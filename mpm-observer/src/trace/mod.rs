@@ -116,7 +116,7 @@ pub fn load_trace(
             .cloned()
             .collect(),
         unreadable,
-        ..Trace::of(events, &tasks.rows, window, manifest.plan.mpm)
+        ..Trace::of(events, &tasks.rows, window, manifest.mpm)
     }))
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod debian;
+pub mod network;
 pub mod watched;
 
 use std::{

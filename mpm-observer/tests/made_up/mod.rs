@@ -25,7 +25,7 @@ fn write_table<R: TableRow>(dir: &RunDir, rows: &[R]) {
 /// Writes a run and adds its name.
 pub fn write_run(experiment: &Path, names: &mut Vec<String>, rows: &Rows) -> RunDir {
     let manifest = &rows.manifest;
-    let plan = &manifest.plan;
+    let plan = manifest.plan().unwrap();
     let name = RunDir::name(&plan.scenario, plan.mpm, manifest.repetition);
     let dir = RunDir::create(experiment, &name).unwrap();
     dir.write_manifest(manifest).unwrap();

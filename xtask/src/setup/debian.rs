@@ -67,7 +67,7 @@ impl<'a> Apt<'a> {
     }
 
     /// Brings the package lists up to date, once.
-    fn update(&mut self) -> Result<()> {
+    pub fn update(&mut self) -> Result<()> {
         if self.updated {
             return Ok(());
         }

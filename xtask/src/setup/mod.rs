@@ -4,6 +4,7 @@
 //! one line with how to get it. bpf-linker is built for this checkout wherever its LLVM is.
 
 mod debian;
+mod grafana;
 mod host;
 mod httpd;
 mod linker;
@@ -23,7 +24,11 @@ use debian::Apt;
 use host::{Family, Host};
 use toolchain::Toolchain;
 
-pub use programs::{AB, Package, ensure_nginx, ensure_oha, ensure_programs, path_with_tools};
+pub use grafana::ensure_grafana_types;
+pub use programs::{
+    AB, NGINX, PROMETHEUS, Package, ensure_httpd_configuration, ensure_oha, ensure_programs,
+    ensure_unpacked, path_with_tools,
+};
 
 /// How much is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]

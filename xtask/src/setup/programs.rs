@@ -1,4 +1,4 @@
-//! Programs that only a bench needs.
+//! Programs that only a bench or a test needs.
 
 use std::env;
 use std::ffi::OsString;
@@ -75,41 +75,59 @@ pub fn ensure_programs(paths: &Paths, programs: &[Package], purpose: &'static st
     Err(Failure::Missing(lines.collect()).into())
 }
 
-/// Sets up nginx. Debian's package is unpacked and not installed: installed, it would start a
-/// service on port 80.
-pub fn ensure_nginx(paths: &Paths) -> Result<()> {
-    let dir = unpacked_nginx(paths);
-    let program = dir.join("usr/sbin/nginx");
-    if program.is_file() || search::programs("nginx").next().is_some() {
+/// A program whose Debian package is unpacked into the target directory and not installed:
+/// installed, it would start a service.
+#[derive(Clone, Copy, Debug)]
+pub struct Unpacked {
+    /// Debian's package; others have the same name for it.
+    package: &'static str,
+    /// The folder of its programs in the package.
+    folder: &'static str,
+    /// The program that shows whether it works here, and how it tells its version.
+    program: &'static str,
+    version: &'static str,
+    /// What it is for.
+    purpose: &'static str,
+}
+
+/// The server that clients are measured against.
+pub const NGINX: Unpacked = Unpacked {
+    package: "nginx",
+    folder: "usr/sbin",
+    program: "nginx",
+    version: "-v",
+    purpose: "the server that clients are measured against",
+};
+
+/// Prometheus, with promtool beside it.
+pub const PROMETHEUS: Unpacked = Unpacked {
+    package: "prometheus",
+    folder: "usr/bin",
+    program: "prometheus",
+    version: "--version",
+    purpose: "the tests ask it every query of the dashboards and alert rules",
+};
+
+impl Unpacked {
+    fn programs(&self, paths: &Paths) -> PathBuf {
+        paths.tools().join(self.package).join(self.folder)
+    }
+}
+
+/// Sets up a program that must not be installed.
+pub fn ensure_unpacked(paths: &Paths, wanted: &Unpacked) -> Result<()> {
+    let program = wanted.programs(paths).join(wanted.program);
+    if program.is_file() || search::programs(wanted.program).next().is_some() {
         return Ok(());
     }
+    let Unpacked {
+        package, purpose, ..
+    } = wanted;
     let host = Host::detect()?;
     if host.family == Family::Debian {
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        eprintln!("unpacking package nginx (the server that clients are measured against)");
-        let mut download = environment::command(paths, "apt-get");
-        download.args(["download", "nginx"]).current_dir(&dir);
-        Step {
-            what: "downloading a package",
-            expected: "about 5 s, once per checkout",
-            log: "nginx-download",
-        }
-        .run(paths, &mut download)?;
-        let file = fs::read_dir(&dir)?
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
-            .context("apt-get has downloaded no package")?;
-        let mut unpack = environment::command(paths, "dpkg-deb");
-        unpack.arg("--extract").arg(&file).arg(&dir);
-        Step {
-            what: "unpacking it",
-            expected: "about 1 s",
-            log: "nginx-unpack",
-        }
-        .run(paths, &mut unpack)?;
+        unpack(paths, &host, package, purpose)?;
         let works = environment::command(paths, &program)
-            .arg("-v")
+            .arg(wanted.version)
             .output()
             .is_ok_and(|output| output.status.success());
         if works {
@@ -117,16 +135,70 @@ pub fn ensure_nginx(paths: &Paths) -> Result<()> {
         }
     }
     let how = match host.family {
-        Family::Debian => "apt-get install --no-install-recommends nginx (it starts a service)",
-        Family::Fedora => "dnf install nginx",
-        Family::Arch => "pacman -S nginx",
-        Family::Other => "install nginx with the system's package manager",
+        Family::Debian => {
+            format!("apt-get install --no-install-recommends {package} (it starts a service)")
+        }
+        Family::Fedora => format!("dnf install {package}"),
+        Family::Arch => format!("pacman -S {package}"),
+        Family::Other => format!("install {package} with the system's package manager"),
     };
-    let line = format!(
-        "nginx, the server that clients are measured against: {}{how}",
-        host.sudo()
-    );
+    let line = format!("{package}, {purpose}: {}{how}", host.sudo());
     Err(Failure::Missing(vec![line]).into())
+}
+
+/// Sets up Debian's configuration of httpd, which is in a package of its own. It is unpacked and
+/// not installed: installed, it would start a service on port 80.
+pub fn ensure_httpd_configuration(paths: &Paths) -> Result<()> {
+    let main = paths.tools().join("apache2/etc/apache2/apache2.conf");
+    if main.is_file() {
+        return Ok(());
+    }
+    let host = Host::detect()?;
+    if host.family == Family::Debian {
+        unpack(
+            paths,
+            &host,
+            "apache2",
+            "httpd's configuration, for the tests",
+        )?;
+        if main.is_file() {
+            return Ok(());
+        }
+    }
+    let line = "Debian's package apache2, unpacked, with which tests configure httpd: \
+                only on Debian and Ubuntu";
+    Err(Failure::Missing(vec![line.to_owned()]).into())
+}
+
+/// Unpacks a package of Debian into a directory of its name among the tools.
+fn unpack(paths: &Paths, host: &Host, package: &str, purpose: &str) -> Result<()> {
+    if host.is_root {
+        Apt::new(paths).update()?;
+    }
+    let dir = paths.tools().join(package);
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    eprintln!("unpacking package {package} ({purpose})");
+    let mut download = environment::command(paths, "apt-get");
+    download.args(["download", package]).current_dir(&dir);
+    Step {
+        what: "downloading a package",
+        expected: "about 5 s, once per checkout",
+        log: "download",
+    }
+    .run(paths, &mut download)?;
+    let file = fs::read_dir(&dir)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
+        .context("apt-get has downloaded no package")?;
+    let mut unpack = environment::command(paths, "dpkg-deb");
+    unpack.arg("--extract").arg(&file).arg(&dir);
+    Step {
+        what: "unpacking it",
+        expected: "about 1 s",
+        log: "unpack",
+    }
+    .run(paths, &mut unpack)
 }
 
 /// Builds oha into the target directory, unless it is on the `PATH`.
@@ -158,7 +230,8 @@ pub fn ensure_oha(paths: &Paths) -> Result<()> {
 pub fn path_with_tools(paths: &Paths) -> Result<OsString> {
     let own = [
         oha_root(paths).join("bin"),
-        unpacked_nginx(paths).join("usr/sbin"),
+        NGINX.programs(paths),
+        PROMETHEUS.programs(paths),
     ];
     let path = env::var_os("PATH").unwrap_or_default();
     env::join_paths(env::split_paths(&path).chain(own)).context("the PATH cannot be extended")
@@ -166,8 +239,4 @@ pub fn path_with_tools(paths: &Paths) -> Result<OsString> {
 
 fn oha_root(paths: &Paths) -> PathBuf {
     paths.tools().join("oha")
-}
-
-fn unpacked_nginx(paths: &Paths) -> PathBuf {
-    paths.tools().join("nginx")
 }

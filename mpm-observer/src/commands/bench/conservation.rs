@@ -57,7 +57,9 @@ pub(super) fn run(arguments: &ConservationArguments) -> CommandResult {
     let mut lines: BTreeMap<(String, Mpm), Line> = BTreeMap::new();
     for name in &experiment.runs {
         let run = load_run(&RunDir::of(&dir, name)).map_err(unreadable)?;
-        let plan = &run.manifest.plan;
+        let Some(plan) = run.manifest.plan() else {
+            continue;
+        };
         let line = lines.entry((plan.scenario.clone(), plan.mpm)).or_default();
         line.strangers += run.join.strangers();
         line.conservation.add(&Conservation::of(&run));

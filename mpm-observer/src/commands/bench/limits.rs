@@ -85,7 +85,9 @@ pub(super) fn run(arguments: &LimitsArguments) -> CommandResult {
     for name in &experiment.runs {
         let run_dir = RunDir::of(&dir, name);
         let run = load_run(&run_dir).map_err(unreadable)?;
-        let plan = &run.manifest.plan;
+        let Some(plan) = run.manifest.plan() else {
+            continue;
+        };
         let Some(scenario) = scenarios.iter().find(|known| known.name == plan.scenario) else {
             continue;
         };

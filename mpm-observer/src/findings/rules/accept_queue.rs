@@ -135,9 +135,11 @@ fn waits(run: &RunEvidence<'_>, seen: &mut Observation, drops: &[(u16, u64)]) {
 fn tell(seen: &Seen<'_>) -> String {
     let of = match seen.middle("limit") {
         Some(limit) => {
-            let by = match limit < f64::from(seen.plan.server.listen_backlog) {
-                true => "net.core.somaxconn",
-                false => "ListenBacklog",
+            let backlog = seen.plan.map(|plan| plan.server.listen_backlog);
+            let by = match backlog {
+                Some(backlog) if limit < f64::from(backlog) => "net.core.somaxconn",
+                Some(_) => "ListenBacklog",
+                None => "the lesser of ListenBacklog and net.core.somaxconn",
             };
             format!(" of {} connections ({by})", whole(number(limit)))
         }
@@ -173,7 +175,14 @@ fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
     let Some(limit) = seen.middle("limit") else {
         return Vec::new();
     };
-    let plan = seen.plan;
+    let Some(plan) = seen.plan else {
+        return vec![Remedy {
+            text: "A greater ListenBacklog, and net.core.somaxconn of as much at least; where the \
+                   queue stays full, more slots."
+                .into(),
+            change: None,
+        }];
+    };
     let held = plan.load.held.as_ref().map_or(0, |held| held.connections);
     let clients = plan.load.concurrency.saturating_add(held);
     let needed = clients.max(limit as u32 + 1);

@@ -9,7 +9,7 @@ use crate::{
         occupancy::Waits,
     },
     recording::FailureKind,
-    scenario::Start,
+    scenario::{RunPlan, Start},
     wording::children,
 };
 
@@ -25,20 +25,24 @@ pub(super) const RULE: Rule = Rule {
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Slots that the load asks for.
-fn wanted(run: &RunEvidence<'_>) -> u32 {
-    let load = &run.plan().load;
+fn wanted(plan: &RunPlan) -> u32 {
+    let load = &plan.load;
     let held = load.held.as_ref().map_or(0, |held| held.connections);
     let clients = load.concurrency.saturating_add(held);
-    clients.min(run.plan().server.max_request_workers)
+    clients.min(plan.server.max_request_workers)
 }
 
 /// Whether most of the waits were at a time when there were fewer slots than wanted.
 pub(super) fn is_ramp(run: &RunEvidence<'_>, waits: &Waits) -> bool {
     let refused = run.failures(FailureKind::Call).next().is_some();
-    if run.plan().server.start != Start::Cold || refused || run.run.ends.is_empty() {
+    // A live server is past its start, and what it should have is not known.
+    let Some(plan) = run.plan() else {
+        return false;
+    };
+    if plan.server.start != Start::Cold || refused || run.run.ends.is_empty() {
         return false;
     }
-    let wanted = wanted(run);
+    let wanted = wanted(plan);
     let fewer = waits
         .moments_ns
         .iter()
@@ -75,7 +79,7 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
                 .to_string()
         })
         .collect();
-    let wanted = wanted(run);
+    let wanted = wanted(run.plan()?);
     let enough_ns = made_ns
         .iter()
         .copied()
@@ -141,10 +145,10 @@ fn tell(seen: &Seen<'_>) -> String {
 }
 
 fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
-    let server = &seen.plan.server;
-    let Some(wanted) = seen.most("wanted") else {
+    let (Some(plan), Some(wanted)) = (seen.plan, seen.most("wanted")) else {
         return Vec::new();
     };
+    let server = &plan.server;
     let children = (wanted as u32).div_ceil(server.threads_per_child.max(1));
     if children <= server.start_servers {
         return Vec::new();

@@ -130,9 +130,12 @@ fn tell(seen: &Seen<'_>) -> String {
 }
 
 fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
-    let server = &seen.plan.server;
+    let Some(plan) = seen.plan else {
+        return Vec::new();
+    };
+    let server = &plan.server;
     let threads = server.threads_per_child.max(1);
-    let enough = seen.plan.load.concurrency.div_ceil(threads) * threads;
+    let enough = plan.load.concurrency.div_ceil(threads) * threads;
     if !seen.has_word("busy") || enough <= server.max_request_workers {
         return Vec::new();
     }

@@ -251,10 +251,11 @@ fn tell(seen: &Seen<'_>) -> String {
 }
 
 fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
-    let (Some(limit), Some(per_slot)) = (seen.middle("limit"), seen.most("per_slot")) else {
+    let figures = (seen.plan, seen.middle("limit"), seen.most("per_slot"));
+    let (Some(plan), Some(limit), Some(per_slot)) = figures else {
         return Vec::new();
     };
-    let server = &seen.plan.server;
+    let server = &plan.server;
     let threads = server.threads_per_child.max(1);
     let mut remedies = Vec::new();
     // A tenth to spare, and whole children.

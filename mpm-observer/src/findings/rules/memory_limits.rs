@@ -165,11 +165,12 @@ struct Need {
 
 impl Need {
     fn of(seen: &Seen<'_>) -> Option<Self> {
-        let threads = f64::from(seen.plan.server.threads_per_child);
+        let plan = seen.plan?;
+        let threads = f64::from(plan.server.threads_per_child);
         Some(Self {
             rest: seen.most("rest_bytes")?,
             // The threads that serve, the listener, and the one that starts them.
-            stacks: if seen.plan.mpm.is_threaded() {
+            stacks: if seen.mpm.is_threaded() {
                 threads + 2.0
             } else {
                 0.0
@@ -210,9 +211,7 @@ fn remedies_address_space(seen: &Seen<'_>) -> Vec<Remedy> {
     let one_arena = need.with(need.stack_size, 0.0);
     let has_arena_max = seen
         .plan
-        .server
-        .environment
-        .contains_key("MALLOC_ARENA_MAX");
+        .is_some_and(|plan| plan.server.environment.contains_key("MALLOC_ARENA_MAX"));
     if arenas > 0.0 && one_arena <= need.limit && !has_arena_max {
         remedies.push(Remedy {
             text: format!(
@@ -265,7 +264,7 @@ fn remedies_data(seen: &Seen<'_>) -> Vec<Remedy> {
 fn smaller_stacks(seen: &Seen<'_>, need: &Need, arenas: f64) -> Option<Remedy> {
     let size = need.stack_that_fits(arenas)?;
     let set = |line: &String| line.to_lowercase().starts_with("threadstacksize");
-    if seen.plan.server.extra_directives.iter().any(set) {
+    if seen.plan?.server.extra_directives.iter().any(set) {
         return None;
     }
     let beside = if arenas > 0.0 {

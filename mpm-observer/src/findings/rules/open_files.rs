@@ -99,19 +99,20 @@ fn tell_process(seen: &Seen<'_>) -> String {
 }
 
 fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
-    let (Some(used), Some(limit)) = (seen.most("used"), seen.middle("limit")) else {
+    let figures = (seen.plan, seen.most("used"), seen.middle("limit"));
+    let (Some(plan), Some(used), Some(limit)) = figures else {
         return Vec::new();
     };
     // What is open beside connections is at most what was open; each connection takes one more,
     // and one for the file that it is sent.
-    let threads = f64::from(seen.plan.server.threads_per_child);
+    let threads = f64::from(plan.server.threads_per_child);
     let enough = number(used.max(limit) + 2.0 * threads);
     vec![Remedy {
         text: format!(
             "ulimit -n {enough}: {} open files of now and two more for each of the {} of a \
              process (a connection and its file).",
             number(used),
-            crate::wording::plural(u64::from(seen.plan.server.threads_per_child), "slot"),
+            crate::wording::plural(u64::from(plan.server.threads_per_child), "slot"),
         ),
         change: Some(Change::Limit {
             key: "open_files".into(),

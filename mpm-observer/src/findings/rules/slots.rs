@@ -52,7 +52,7 @@ fn long(run: &RunEvidence<'_>) -> Option<Observation> {
 /// A load of more connections than slots, most of which wait longer than they are served. Nobody
 /// waits long, so that it weighs little.
 fn short(run: &RunEvidence<'_>) -> Option<Observation> {
-    let plan = run.plan();
+    let plan = run.plan()?;
     let slots = plan.server.max_request_workers;
     let held = held(run).map_or(0, |(_, count)| count);
     if plan.load.concurrency.saturating_add(held) <= slots {
@@ -108,7 +108,7 @@ fn observation(run: &RunEvidence<'_>, waits: &Waits, taken: Taken) -> Observatio
 fn there(run: &RunEvidence<'_>, t_ns: u64) -> u32 {
     match run.slots_at(t_ns) {
         // Without tasks the plan has to do.
-        0 => run.plan().server.max_request_workers,
+        0 => run.plan().map_or(0, |plan| plan.server.max_request_workers),
         slots => slots,
     }
 }
@@ -178,7 +178,7 @@ fn counted_taken(run: &RunEvidence<'_>, waits: &Waits) -> Option<Taken> {
         .iter()
         .map(|t_ns| there(run, *t_ns))
         .max()?;
-    (count >= slots.min(run.plan().server.max_request_workers)).then(|| Taken {
+    (count >= slots.min(run.plan()?.server.max_request_workers)).then(|| Taken {
         by,
         slots,
         shown_by: held_by_client(run),
@@ -197,13 +197,14 @@ fn held_by_client(run: &RunEvidence<'_>) -> Vec<(&'static str, usize, String)> {
 
 /// What the slow clients take slots with, and how many do.
 fn held(run: &RunEvidence<'_>) -> Option<(&'static str, u32)> {
-    let kind = run.plan().load.held.as_ref()?.kind;
+    let plan = run.plan()?;
+    let kind = plan.load.held.as_ref()?.kind;
     let held = run.run.manifest.held?.held;
     let by = match kind {
         HeldKind::HalfHeader => HALF_HEAD,
         HeldKind::IdleKeepAlive if run.mpm() == Mpm::Event => return None,
         HeldKind::IdleKeepAlive => KEPT,
-        HeldKind::SlowReader if run.mpm() == Mpm::Event && run.plan().server.sendfile => {
+        HeldKind::SlowReader if run.mpm() == Mpm::Event && plan.server.sendfile => {
             return None;
         }
         HeldKind::SlowReader => SLOW_READER,
@@ -217,10 +218,13 @@ fn tell(seen: &Seen<'_>) -> String {
         _ => String::new(),
     };
     let each = if seen.all.len() > 1 { " of a run" } else { "" };
-    let limit = seen.plan.server.max_request_workers;
-    let of_limit = match seen.middle("slots") {
-        Some(slots) if slots >= f64::from(limit) => " (MaxRequestWorkers)".to_owned(),
-        _ => format!(" there were (MaxRequestWorkers {limit})"),
+    let limit = seen.plan.map(|plan| plan.server.max_request_workers);
+    let of_limit = match (seen.middle("slots"), limit) {
+        (Some(slots), Some(limit)) if slots >= f64::from(limit) => {
+            " (MaxRequestWorkers)".to_owned()
+        }
+        (_, Some(limit)) => format!(" there were (MaxRequestWorkers {limit})"),
+        (_, None) => " there were".to_owned(),
     };
     let slots = seen.plural("slots", "slot");
     let by = seen.word("by");
@@ -251,23 +255,42 @@ fn tell(seen: &Seen<'_>) -> String {
 }
 
 fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
-    let plan = seen.plan;
+    let by = seen.word("by");
+    let Some(plan) = seen.plan else {
+        return remedies_of(by, seen.mpm, None);
+    };
     let server = &plan.server;
     let held = plan.load.held.as_ref().map_or(0, |held| held.connections);
     let clients = plan.load.concurrency.saturating_add(held);
     let threads = server.threads_per_child.max(1);
     let enough = clients.div_ceil(threads).saturating_mul(threads);
+    let mut remedies = remedies_of(by, plan.mpm, Some(server.keep_alive_timeout_s));
+    if enough > server.max_request_workers {
+        remedies.push(Remedy {
+            text: format!(
+                "MaxRequestWorkers {enough}: a slot for each of {} that come at once.",
+                plural(u64::from(clients), "connection")
+            ),
+            change: Some(Change::MaxRequestWorkers(enough)),
+        });
+    }
+    remedies
+}
+
+/// What helps against what the slots were taken by.
+fn remedies_of(by: &str, mpm: Mpm, keep_alive_timeout_s: Option<u32>) -> Vec<Remedy> {
     let mut remedies = Vec::new();
-    match seen.word("by") {
+    match by {
         KEPT => {
+            let instead = keep_alive_timeout_s
+                .map_or_else(String::new, |timeout_s| format!(" instead of {timeout_s}"));
             remedies.push(Remedy {
                 text: format!(
-                    "KeepAliveTimeout 1 instead of {}: an idle connection gives its slot back \
-                     sooner.",
-                    server.keep_alive_timeout_s
+                    "KeepAliveTimeout 1{instead}: an idle connection gives its slot back sooner."
                 ),
-                change: Some(Change::KeepAliveTimeout(1))
-                    .filter(|_| server.keep_alive_timeout_s > 1),
+                change: keep_alive_timeout_s
+                    .filter(|timeout_s| *timeout_s > 1)
+                    .map(|_| Change::KeepAliveTimeout(1)),
             });
             remedies.push(Remedy {
                 text: "The event MPM: it keeps idle connections without a slot.".into(),
@@ -280,7 +303,7 @@ fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
                 .into(),
             change: None,
         }),
-        SLOW_READER if plan.mpm == Mpm::Event => remedies.push(Remedy {
+        SLOW_READER if mpm == Mpm::Event => remedies.push(Remedy {
             text: "EnableSendfile On: event then waits for slow readers without a slot.".into(),
             change: Some(Change::Sendfile(true)),
         }),
@@ -290,15 +313,6 @@ fn remedies(seen: &Seen<'_>) -> Vec<Remedy> {
             change: None,
         }),
         _ => {}
-    }
-    if enough > server.max_request_workers {
-        remedies.push(Remedy {
-            text: format!(
-                "MaxRequestWorkers {enough}: a slot for each of {} that come at once.",
-                plural(u64::from(clients), "connection")
-            ),
-            change: Some(Change::MaxRequestWorkers(enough)),
-        });
     }
     remedies
 }

@@ -98,7 +98,7 @@ fn observe_cgroup(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
         // The group counted what no probe saw.
         None => {
             let refused = counted.filter(|refused| *refused > 0)?;
-            let limit = run.plan().limits.cgroup_tasks?;
+            let limit = run.plan()?.limits.cgroup_tasks?;
             let mut seen = Observation::default();
             seen.word("calls", "clone")
                 .word("who", "a task of httpd")
@@ -169,13 +169,14 @@ fn tell(seen: &Seen<'_>, at: &str) -> String {
 }
 
 fn remedies(seen: &Seen<'_>, key: &str, name: &str) -> Vec<Remedy> {
-    let (Some(limit), Some(others)) = (seen.middle("limit"), seen.most("others")) else {
+    let figures = (seen.plan, seen.middle("limit"), seen.most("others"));
+    let (Some(plan), Some(limit), Some(others)) = figures else {
         return Vec::new();
     };
-    let server = &seen.plan.server;
+    let server = &plan.server;
     // A threaded child has a listener and the thread that waits for orders besides, and while its
     // threads start one more that starts them.
-    let tasks_of_child = match seen.plan.mpm.is_threaded() {
+    let tasks_of_child = match seen.mpm.is_threaded() {
         true => server.threads_per_child + 3,
         false => 1,
     };
@@ -203,7 +204,7 @@ fn remedies(seen: &Seen<'_>, key: &str, name: &str) -> Vec<Remedy> {
             text: format!("MaxRequestWorkers {slots}: so many slots fit under this limit."),
             change: Some(Change::MaxRequestWorkers(slots)),
         });
-    } else if slots == 0 && seen.plan.mpm.is_threaded() && room > 3 {
+    } else if slots == 0 && seen.mpm.is_threaded() && room > 3 {
         remedies.push(Remedy {
             text: format!(
                 "ThreadsPerChild {}: a child of {} threads does not fit under this limit.",

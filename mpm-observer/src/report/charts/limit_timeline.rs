@@ -27,8 +27,8 @@ const MARKS: usize = 4;
 
 /// Where something is limited, or something failed.
 pub(super) fn applies(subject: &Subject<'_>) -> bool {
-    subject.runs.iter().any(|(_, run)| {
-        run.manifest.plan.limits != Limits::default() || failures(run).next().is_some()
+    subject.runs.iter().any(|(named, run)| {
+        named.plan.limits != Limits::default() || failures(run).next().is_some()
     })
 }
 
@@ -50,7 +50,7 @@ fn failures(run: &RunAnalysis) -> impl Iterator<Item = &FailureRow> {
 /// The run of an MPM in which most failed; of several the first.
 fn shown<'a>(subject: &Subject<'a>, mpm: Mpm) -> Option<&'a RunAnalysis> {
     let runs = subject.runs.iter().map(|(_, run)| run);
-    runs.filter(|run| run.manifest.plan.mpm == mpm)
+    runs.filter(|run| run.manifest.mpm == mpm)
         .max_by_key(|run| {
             let first = std::cmp::Reverse(run.manifest.repetition);
             (failures(run).count(), first)
@@ -66,7 +66,7 @@ fn make(subject: &Subject<'_>) -> Timeline {
         .collect();
     let limits = runs
         .first()
-        .map(|(_, run)| run.manifest.plan.limits.clone());
+        .and_then(|(_, run)| Some(run.manifest.plan()?.limits.clone()));
     let limits = limits.unwrap_or_default();
     let line = |value: Option<u64>, label: &str| {
         let lines = value.map(|value| LimitLine {

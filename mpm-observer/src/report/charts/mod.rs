@@ -16,7 +16,9 @@ mod throughput;
 use plots::{Chart, DistributionSeries, Frame, Interval, SeriesStyle};
 
 pub(super) use claims::{CLAIM_CHARTS, ClaimChart};
+pub(super) use latency::quantiles;
 pub(super) use overview::{OVERVIEW, OverviewChart};
+pub(super) use phases::PhaseBars;
 
 use super::{
     data::RunRef,
@@ -81,7 +83,7 @@ impl<'a> Subject<'a> {
         self.runs
             .iter()
             .map(|(_, run)| run)
-            .filter(move |run| run.manifest.plan.mpm == mpm && run.manifest.start.answered)
+            .filter(move |run| run.manifest.mpm == mpm && run.manifest.start.answered)
     }
 
     /// The run of one MPM whose throughput is the median of its repetitions (of an even number,
@@ -260,7 +262,7 @@ pub(super) mod tests {
         with_subject(runs, |subject| {
             let typical = subject.typical(Mpm::Worker).unwrap();
             assert_eq!(typical.manifest.repetition, 3);
-            assert_eq!(typical.manifest.plan.mpm, Mpm::Worker);
+            assert_eq!(typical.manifest.mpm, Mpm::Worker);
         });
     }
 

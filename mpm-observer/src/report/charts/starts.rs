@@ -40,7 +40,7 @@ pub(super) fn applies(subject: &Subject<'_>) -> bool {
 
 fn of_mpm<'a>(subject: &Subject<'a>, mpm: Mpm) -> impl Iterator<Item = &'a RunAnalysis> {
     let runs = subject.runs.iter().map(|(_, run)| run);
-    runs.filter(move |run| run.manifest.plan.mpm == mpm)
+    runs.filter(move |run| run.manifest.mpm == mpm)
 }
 
 fn make(subject: &Subject<'_>) -> Stacked {
@@ -95,7 +95,8 @@ fn make(subject: &Subject<'_>) -> Stacked {
 
 /// The place of a run's outcome.
 fn place(run: &RunAnalysis) -> usize {
-    let wanted = run.manifest.plan.server.max_request_workers;
+    let plan = run.manifest.plan();
+    let wanted = plan.map_or(0, |plan| plan.server.max_request_workers);
     match start_result(run) {
         StartResult::Whole => 0,
         StartResult::Degraded { slots, .. } if 2 * slots >= wanted => 1,

@@ -43,11 +43,12 @@ pub(super) fn group(runs: &[RunAnalysis]) -> Group {
         .find(|scenario| scenario.name == "high-load")
         .expect("high-load is built in");
     let named = |run: &RunAnalysis| {
-        let (mpm, repetition) = (run.manifest.plan.mpm, run.manifest.repetition);
+        let (mpm, repetition) = (run.manifest.mpm, run.manifest.repetition);
         RunRef {
             name: RunDir::name(&scenario.name, mpm, repetition),
             mpm,
             repetition,
+            plan: run.manifest.plan().expect("a run of the lab").clone(),
         }
     };
     Group {

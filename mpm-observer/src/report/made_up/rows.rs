@@ -9,7 +9,7 @@ use super::observer::{
     kernel::Counters,
     recording::{
         ClientRow, FORMAT, FailureRow, KernelRow, LoadOutcome, Machine, Manifest, MemoryRow,
-        Moment, SampleRow, StartOutcome, Status, StatusRow, TaskRow,
+        Moment, Origin, SampleRow, StartOutcome, Status, StatusRow, TaskRow,
     },
     scenario::{Mpm, Size, builtin},
 };
@@ -64,7 +64,7 @@ pub struct Rows {
 /// no kernel row.
 pub fn rows(mpm: Mpm, repetition: u32, figures: &Figures) -> Rows {
     let mut manifest = manifest(mpm, repetition, Status::Complete);
-    manifest.plan.load.requests = figures.ok + figures.failed;
+    manifest.plan_mut().expect("a run of the lab").load.requests = figures.ok + figures.failed;
     manifest.load = Some(LoadOutcome {
         began_ns: BEGIN_NS,
         ended_ns: BEGIN_NS + figures.load_ns,
@@ -124,7 +124,7 @@ pub fn rows(mpm: Mpm, repetition: u32, figures: &Figures) -> Rows {
 /// A run in which httpd did not come up: each of 100 requests is refused.
 pub fn rows_not_started(mpm: Mpm, repetition: u32) -> Rows {
     let mut manifest = manifest(mpm, repetition, Status::NotStarted);
-    manifest.plan.load.requests = 100;
+    manifest.plan_mut().expect("a run of the lab").load.requests = 100;
     manifest.start = StartOutcome {
         took_ms: 500,
         failure: Some("no child became healthy".into()),
@@ -156,9 +156,12 @@ pub fn manifest(mpm: Mpm, repetition: u32, status: Status) -> Manifest {
         observer_version: "0.0.0".into(),
         status,
         repetition,
-        plan: scenario
-            .expect("high-load is built in")
-            .plan(mpm, Size::Quick),
+        mpm,
+        origin: Origin::Lab(Box::new(
+            scenario
+                .expect("high-load is built in")
+                .plan(mpm, Size::Quick),
+        )),
         machine: Machine {
             kernel: "6.18.0".into(),
             cpus: 2,

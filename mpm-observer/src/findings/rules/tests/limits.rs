@@ -103,7 +103,7 @@ fn a_start_at_the_limit_of_address_space_is_told_with_what_filled_it() {
 #[test]
 fn a_start_that_the_end_of_the_run_cut_off_is_not_called_the_start_s_result() {
     let mut made_up = MadeUp::clean(Mpm::Event).with_failures([stack(1)]);
-    let server = &mut made_up.run.manifest.plan.server;
+    let server = &mut made_up.run.manifest.plan_mut().unwrap().server;
     (server.start, server.max_request_workers) = (Start::Cold, 50);
     server.threads_per_child = 25;
     let child = |pid: u32, threads: u32| {
@@ -324,8 +324,8 @@ fn files_of_the_system_and_a_full_disk_are_told_apart() {
 #[test]
 fn forks_at_pids_max_are_told_with_the_slots_that_came() {
     let mut rows = clean_rows(Mpm::Prefork);
-    rows.manifest.plan.server.start = Start::Cold;
-    rows.manifest.plan.limits.cgroup_tasks = Some(20);
+    rows.manifest.plan_mut().unwrap().server.start = Start::Cold;
+    rows.manifest.plan_mut().unwrap().limits.cgroup_tasks = Some(20);
     rows.manifest.cgroup = Some(CgroupCounts {
         pids_refused: Some(3),
         ..CgroupCounts::default()
@@ -372,7 +372,7 @@ fn forks_at_pids_max_are_told_with_the_slots_that_came() {
 #[test]
 fn refused_tasks_that_only_the_cgroup_counted_are_told_with_what_is_missing() {
     let mut rows = clean_rows(Mpm::Prefork);
-    rows.manifest.plan.limits.cgroup_tasks = Some(20);
+    rows.manifest.plan_mut().unwrap().limits.cgroup_tasks = Some(20);
     rows.manifest.cgroup = Some(CgroupCounts {
         pids_refused: Some(3),
         ..CgroupCounts::default()

@@ -23,8 +23,8 @@ fn dropped(port: u16, after_s: u64) -> FailureRow {
 #[test]
 fn a_full_accept_queue_is_told_with_the_clients_that_waited_for_tcp() {
     let mut rows = clean_rows(Mpm::Prefork);
-    rows.manifest.plan.server.listen_backlog = 5;
-    rows.manifest.plan.load.concurrency = 80;
+    rows.manifest.plan_mut().unwrap().server.listen_backlog = 5;
+    rows.manifest.plan_mut().unwrap().load.concurrency = 80;
     let waited = |port, wait_s| ClientRow {
         outcome: Outcome::Ok.name().into(),
         first_byte_ns: BEGIN_NS + wait_s * SECOND,
@@ -112,10 +112,15 @@ fn kept(port: u16) -> KernelRow {
 /// Ten slots, each with a connection of `with`, and two further connections that wait for 5 s.
 fn waiting(mpm: Mpm, with: impl Fn(u16) -> KernelRow) -> MadeUp {
     let mut rows = clean_rows(mpm);
-    rows.manifest.plan.server.max_request_workers = 10;
-    rows.manifest.plan.server.threads_per_child = if mpm.is_threaded() { 5 } else { 1 };
-    rows.manifest.plan.server.keep_alive_timeout_s = 5;
-    rows.manifest.plan.load.concurrency = 12;
+    rows.manifest.plan_mut().unwrap().server.max_request_workers = 10;
+    rows.manifest.plan_mut().unwrap().server.threads_per_child =
+        if mpm.is_threaded() { 5 } else { 1 };
+    rows.manifest
+        .plan_mut()
+        .unwrap()
+        .server
+        .keep_alive_timeout_s = 5;
+    rows.manifest.plan_mut().unwrap().load.concurrency = 12;
     let load = rows.manifest.load.as_mut().unwrap();
     load.ended_ns = BEGIN_NS + 10 * SECOND;
     rows.kernel = (0..10).map(|n| with(40_000 + n)).collect();
@@ -216,9 +221,9 @@ fn half_heads_and_slow_readers_are_told_apart_from_work() {
 fn in_turn(mpm: Mpm) -> MadeUp {
     const STEP: u64 = 1_000_000;
     let mut made_up = waiting(mpm, kept);
-    made_up.run.manifest.plan.load.concurrency = 60;
+    made_up.run.manifest.plan_mut().unwrap().load.concurrency = 60;
     let mut rows = clean_rows(mpm);
-    rows.manifest.plan = made_up.run.manifest.plan.clone();
+    rows.manifest.origin = made_up.run.manifest.origin.clone();
     rows.kernel.clear();
     rows.client.clear();
     for n in 0..100_u16 {
@@ -274,7 +279,7 @@ fn short_waits_of_most_connections_for_taken_slots_are_told_and_weigh_little() {
 #[test]
 fn short_waits_are_no_finding_within_the_slots_or_where_slots_were_kept_away() {
     let mut within = in_turn(Mpm::Event);
-    within.run.manifest.plan.load.concurrency = 10;
+    within.run.manifest.plan_mut().unwrap().load.concurrency = 10;
     assert_eq!(within.found(), [] as [&str; 0]);
     let mut fewer = in_turn(Mpm::Event);
     fewer.run.ends.pop();
@@ -284,8 +289,8 @@ fn short_waits_are_no_finding_within_the_slots_or_where_slots_were_kept_away() {
 #[test]
 fn slow_clients_that_outlast_the_records_are_counted_by_the_client() {
     let mut rows = clean_rows(Mpm::Event);
-    rows.manifest.plan.server.max_request_workers = 10;
-    rows.manifest.plan.load.held = Some(Held {
+    rows.manifest.plan_mut().unwrap().server.max_request_workers = 10;
+    rows.manifest.plan_mut().unwrap().load.held = Some(Held {
         kind: HeldKind::HalfHeader,
         connections: 12,
         bytes_per_s: 1,
@@ -321,8 +326,14 @@ fn slow_clients_that_outlast_the_records_are_counted_by_the_client() {
 #[test]
 fn a_cold_start_tells_how_the_children_came() {
     let mut made_up = waiting(Mpm::Prefork, kept);
-    made_up.run.manifest.plan.server.start = Start::Cold;
-    made_up.run.manifest.plan.server.start_servers = 1;
+    made_up.run.manifest.plan_mut().unwrap().server.start = Start::Cold;
+    made_up
+        .run
+        .manifest
+        .plan_mut()
+        .unwrap()
+        .server
+        .start_servers = 1;
     let made = |n: u32, after_s: u64| TaskRow {
         created_ns: BEGIN_NS + after_s * SECOND,
         ..task(100 + n, 100 + n, "child", 0)

@@ -1,0 +1,125 @@
+//! The way from the attached probes to whoever wants to know.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use loadgen::clock::monotonic_ns;
+use nix::time::ClockId;
+
+use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes};
+use crate::{
+    kernel::{Record, Watch, kernel_memory_bytes},
+    resources::{Listener, listen_counters_of},
+};
+
+/// How often the ring buffer is emptied.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+/// How often the server is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Who wants to know what a server does. All calls come from one thread, the feed's; one that
+/// takes long lets records be lost, which is counted.
+pub trait Consumer {
+    /// A server is watched from now on.
+    fn begin(&mut self, server: &Server);
+    /// The kernel has told something.
+    fn record(&mut self, record: &Record);
+    /// About a second has passed.
+    fn look(&mut self, look: &Look);
+    /// The server is gone; the next call is [`Consumer::begin`], with the next one.
+    fn end(&mut self);
+    /// Nothing runs that could be watched; told about once a second.
+    fn waiting(&mut self) {}
+}
+
+/// Why a feed ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// The server's first process has ended.
+    ServerGone,
+}
+
+/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then.
+///
+/// # Errors
+/// When a map of the programs cannot be read.
+pub fn feed(
+    mut watch: Watch,
+    server: &Server,
+    port: u16,
+    consumer: &mut dyn Consumer,
+    stop: &AtomicBool,
+) -> Result<Ended, LiveError> {
+    consumer.begin(server);
+    let ended = pass_on(&mut watch, server, port, consumer, stop);
+    watch.drain(|record| consumer.record(&record));
+    consumer.end();
+    ended
+}
+
+fn pass_on(
+    watch: &mut Watch,
+    server: &Server,
+    port: u16,
+    consumer: &mut dyn Consumer,
+    stop: &AtomicBool,
+) -> Result<Ended, LiveError> {
+    // All maps and programs are made before, and keep their size.
+    let kernel_bytes = kernel_memory_bytes().unwrap_or(0);
+    let listener = Listener::new(server.process.pid, port);
+    let mut next_look = Instant::now();
+    let mut first_ended = false;
+    loop {
+        watch.drain(|record| {
+            first_ended |= is_end_of(&record, server);
+            consumer.record(&record);
+        });
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Ended::Stopped);
+        }
+        if first_ended {
+            return Ok(Ended::ServerGone);
+        }
+        if Instant::now() >= next_look {
+            let mut look = look(watch, server, &listener)?;
+            look.effort.kernel_bytes = kernel_bytes;
+            consumer.look(&look);
+            // A look that came late does not make the next ones come in a row.
+            next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
+            // The record of its end may be lost, or it ended while the probes were attached.
+            first_ended = !server.process.is_alive();
+        }
+        thread::sleep(DRAIN_INTERVAL);
+    }
+}
+
+/// Whether a record says that the server's first task has ended, so that the next server is
+/// followed from its first requests on.
+fn is_end_of(record: &Record, server: &Server) -> bool {
+    matches!(record, Record::Task(task) if task.pid == server.process.pid)
+}
+
+fn look(watch: &Watch, server: &Server, listener: &Listener) -> Result<Look, LiveError> {
+    let (tasks, connections) = (watch.task_states()?, watch.connections()?);
+    let mut look = Look::new(monotonic_ns(), server, &tasks, &connections);
+    look.queue = listener.queue().map(|queue| QueueLook {
+        length: queue.length,
+        limit: queue.limit,
+    });
+    look.listen = listen_counters_of(server.process.pid).ok();
+    look.counters = watch.counters()?;
+    look.effort = Effort {
+        cpu_ns: ClockId::CLOCK_PROCESS_CPUTIME_ID
+            .now()
+            .map_or(0, |time| Duration::from(time).as_nanos() as u64),
+        programs: watch.program_runs(),
+        resident_bytes: resident_bytes(),
+        kernel_bytes: 0,
+    };
+    Ok(look)
+}

@@ -1,0 +1,31 @@
+//! The live stage: a server that runs already, watched without touching it.
+//!
+//! ```text
+//! choose a Server ──> attach: the probes on its tasks ──> Feed ──> Consumers
+//!                                                          records   top, metrics, spans, tables
+//!                                                          looks
+//! ```
+//!
+//! A [`Consumer`] gets every record of the kernel as it comes and, about once a second, a [`Look`]:
+//! what each task and connection does at that moment. [`follow`] does this for months: it waits
+//! for a server, watches it until it is gone, and waits for the next.
+
+mod attach;
+mod choose;
+mod error;
+mod feed;
+mod follow;
+mod look;
+mod record;
+mod server;
+mod slot;
+
+pub use attach::attach;
+pub use choose::{Target, choose};
+pub use error::LiveError;
+pub use feed::{Consumer, Ended, feed};
+pub use follow::follow;
+pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};
+pub use record::{RecordOrder, record};
+pub use server::{Server, servers};
+pub use slot::SlotState;
