@@ -56,6 +56,11 @@ impl TargetArguments {
             .unwrap_or_default()
     }
 
+    /// The ports that are asked for; none: those of the server.
+    pub(super) fn asked_ports(&self) -> Ports {
+        Ports::from(self.ports.as_slice())
+    }
+
     /// The server that is meant and the ports to watch, those asked for or its own; `None` when no
     /// such server runs.
     ///
@@ -65,7 +70,7 @@ impl TargetArguments {
         let Some(server) = choose(&self.target())? else {
             return Ok(None);
         };
-        let asked = Ports::from(self.ports.as_slice());
+        let asked = self.asked_ports();
         let ports = if asked.is_empty() {
             server.ports()
         } else {

@@ -28,9 +28,9 @@ const MOST_SEVERAL: u32 = 3;
 /// # Errors
 /// When `choose` fails, or the probes cannot be attached, before a server was watched, and the
 /// reason is not that the server has just ended.
-pub fn follow(
+pub fn follow<P: Into<Ports> + Copy>(
     kernel: &Kernel,
-    mut choose: impl FnMut() -> Result<Option<(Server, Ports)>, LiveError>,
+    mut choose: impl FnMut() -> Result<Option<(Server, P)>, LiveError>,
     options: impl Fn(Ports) -> Options,
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
@@ -39,7 +39,7 @@ pub fn follow(
     let mut told = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let failed = match choose() {
-            Ok(Some((server, ports))) => match attach(kernel, &server, options(ports)) {
+            Ok(Some((server, ports))) => match attach(kernel, &server, options(ports.into())) {
                 Ok(watch) => {
                     patience.watches();
                     let ended = feed(watch, &server, ports, consumer, stop);
