@@ -8,7 +8,10 @@ use std::{
 };
 
 use aya::programs::Iter;
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    errno::Errno,
+    sched::{CloneFlags, setns},
+};
 
 use super::{Hook, Kernel, KernelError, Watch, links, watch::with_causes};
 
@@ -31,11 +34,12 @@ impl Watch {
     /// Follows the connections of the server that stand, and notes the sockets that it listens on,
     /// in the network namespace of process `pid`. Of a connection that stands it is not known
     /// whether a request is under way, so the first one that is read on it is flagged
-    /// ([`RequestFlags::IN_PART`](mpm_observer_common::RequestFlags::IN_PART)).
+    /// ([`RequestFlags::IN_PART`](mpm_observer_common::RequestFlags::IN_PART)). False, with nothing
+    /// done, if this process may not enter that namespace, for which it needs `CAP_SYS_ADMIN`.
     ///
     /// # Errors
-    /// When the program cannot be loaded or run, or the namespace cannot be entered.
-    pub fn follow_standing(&mut self, kernel: &Kernel, pid: u32) -> Result<(), KernelError> {
+    /// When the program cannot be loaded or run, or the process has ended.
+    pub fn follow_standing(&mut self, kernel: &Kernel, pid: u32) -> Result<bool, KernelError> {
         let refused = |reason: String| KernelError::Attach {
             probe: "standing",
             hook: "iter/tcp".into(),
@@ -54,14 +58,17 @@ impl Watch {
         // The kernel goes through the sockets of whoever opens the iterator, so that is a thread
         // that may change its namespace without the others.
         let done = thread::scope(|scope| {
-            let walk = scope.spawn(|| -> io::Result<()> {
+            let walk = scope.spawn(|| -> io::Result<bool> {
                 let path = format!("/proc/{pid}/ns/net");
                 if number_of(&path)? != number_of("/proc/thread-self/ns/net")? {
-                    setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
+                    match setns(File::open(path)?, CloneFlags::CLONE_NEWNET) {
+                        Err(Errno::EPERM) => return Ok(false),
+                        entered => entered?,
+                    }
                 }
                 let mut sockets = link.into_file().map_err(io::Error::other)?;
                 io::copy(&mut sockets, &mut io::sink())?;
-                Ok(())
+                Ok(true)
             });
             walk.join()
         });

@@ -19,6 +19,11 @@ pub fn attach(kernel: &Kernel, server: &Server, options: Options) -> Result<Watc
     })?;
     let mut watch = Watch::start(kernel, Options { network, ..options })?;
     watch.adopt(pid, || server.tasks())?;
-    watch.follow_standing(kernel, pid)?;
+    if !watch.follow_standing(kernel, pid)? {
+        log::warn!(
+            "the server's network namespace cannot be entered without CAP_SYS_ADMIN: connections \
+             that stand are not followed"
+        );
+    }
     Ok(watch)
 }

@@ -30,7 +30,7 @@ fn a_server_is_named_by_any_of_its_processes() {
             return;
         };
         let children = descendants(httpd.pid()).unwrap();
-        assert_ne!(children, []);
+        assert!(!children.is_empty());
         for pid in children.into_iter().chain([httpd.pid()]) {
             assert_eq!(pid_of(&Target::Pid(pid)), Some(httpd.pid()));
         }

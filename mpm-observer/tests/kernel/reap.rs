@@ -83,7 +83,7 @@ fn connections_whose_end_was_not_seen_are_found_and_those_that_stand_are_left() 
     };
     let mut watch = Watch::start(&kernel, unseen).unwrap();
     let own = std::process::id();
-    watch.follow_standing(&kernel, own).unwrap();
+    assert!(watch.follow_standing(&kernel, own).unwrap());
     assert_eq!(watch.connections().unwrap().len(), 3);
 
     drop(pairs.pop());

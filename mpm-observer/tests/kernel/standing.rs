@@ -37,7 +37,7 @@ fn watch_of(kernel: &Kernel, addr: SocketAddr) -> Watch {
         ..Options::for_port(addr.port())
     };
     let mut watch = Watch::start(kernel, options).unwrap();
-    watch.follow_standing(kernel, own_thread()).unwrap();
+    assert!(watch.follow_standing(kernel, own_thread()).unwrap());
     watch
 }
 
