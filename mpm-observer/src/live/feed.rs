@@ -9,14 +9,10 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::time::ClockId;
 
-use super::{
-    Effort, LiveError, Look, QueueLook, Server,
-    look::resident_bytes,
-    now::{System, accept_queue_of},
-};
+use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes, now::System};
 use crate::{
     kernel::{Record, Watch, kernel_memory_bytes},
-    resources::{accept_queue, listen_counters_of},
+    resources::{Listener, listen_counters_of},
 };
 
 /// How often the ring buffer is emptied.
@@ -76,6 +72,7 @@ fn pass_on(
 ) -> Result<Ended, LiveError> {
     // All maps and programs are made before, and keep their size.
     let kernel_bytes = kernel_memory_bytes().unwrap_or(0);
+    let listener = Listener::new(server.process.pid, port);
     let mut next_look = Instant::now();
     let mut first_ended = false;
     loop {
@@ -88,7 +85,7 @@ fn pass_on(
             return Ok(Ended::ServerGone);
         }
         if is_stopped || Instant::now() >= next_look {
-            let mut look = look(watch, server, port)?;
+            let mut look = look(watch, server, &listener)?;
             look.effort.kernel_bytes = kernel_bytes;
             consumer.look(&look);
             // A look that came late does not make the next ones come in a row.
@@ -109,17 +106,13 @@ fn is_end_of(record: &Record, server: &Server) -> bool {
     matches!(record, Record::Task(task) if task.pid == server.process.pid)
 }
 
-/// Where the socket itself cannot be looked at, its length stands in /proc.
-fn queue(pid: u32, port: u16) -> Option<QueueLook> {
-    let (length, limit) =
-        accept_queue_of(pid, port).or_else(|| accept_queue(pid, port).map(|length| (length, 0)))?;
-    Some(QueueLook { length, limit })
-}
-
-fn look(watch: &Watch, server: &Server, port: u16) -> Result<Look, LiveError> {
+fn look(watch: &Watch, server: &Server, listener: &Listener) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
     let mut look = Look::with(monotonic_ns(), server, &tasks, &connections, &System);
-    look.queue = queue(server.process.pid, port);
+    look.queue = listener.queue().map(|queue| QueueLook {
+        length: queue.length,
+        limit: queue.limit,
+    });
     look.listen = listen_counters_of(server.process.pid).ok();
     look.counters = watch.counters()?;
     look.effort = Effort {

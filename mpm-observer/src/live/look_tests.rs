@@ -56,6 +56,7 @@ fn connection(port: u16, task: u32) -> ConnState {
         request: RequestRecord {
             remote_addr: Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(),
             remote_port: port,
+            established_ns: 40,
             accepted_ns: 50,
             acceptor: LISTENER,
             ..RequestRecord::default()
@@ -103,7 +104,6 @@ impl Told {
             local: Some(address(local)),
             peer: Some(address(peer)),
             is_closing: false,
-            queue: None,
         };
         self.sockets.insert(fd, socket);
         self

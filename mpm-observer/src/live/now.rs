@@ -50,8 +50,6 @@ pub struct SocketNow {
     pub peer: Option<SocketAddr>,
     /// Whether the server has said that it sends no more.
     pub is_closing: bool,
-    /// Length and limit of its accept queue, if it listens.
-    pub queue: Option<(u32, u32)>,
 }
 
 /// Whoever can be asked about tasks and sockets of the server. `None`: it does not know.
@@ -93,23 +91,6 @@ impl Beside for System {
     }
 }
 
-/// Accept queue of all sockets by which a process listens on `port`: their lengths and limits
-/// together. `None` if there is none, or the process's sockets cannot be looked at.
-pub(super) fn accept_queue_of(pid: u32, port: u16) -> Option<(u32, u32)> {
-    let listed = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-    let sockets = listed.flatten().filter_map(|entry| {
-        let target = fs::read_link(entry.path()).ok()?;
-        target.to_str()?.starts_with("socket:").then_some(())?;
-        System.socket(pid, entry.file_name().to_str()?.parse().ok()?)
-    });
-    sockets
-        .filter(|socket| socket.local.is_some_and(|local| local.port() == port))
-        .filter_map(|socket| socket.queue)
-        .reduce(|(length, limit), (more, further)| {
-            (length.saturating_add(more), limit.saturating_add(further))
-        })
-}
-
 /// Reads a line of `/proc/PID/task/TID/syscall`: `running`, or the call's number and arguments,
 /// `-1` outside of one.
 fn parse(line: &str, pollfd: impl FnOnce(u64) -> Option<Polls>) -> Option<TaskNow> {
@@ -147,7 +128,6 @@ fn pollfd(pid: u32, tid: u32, address: u64) -> Option<Polls> {
 /// States of `tcp_info` after the server's own end was sent: FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE,
 /// LAST_ACK, CLOSING.
 const CLOSING: [u8; 6] = [4, 5, 6, 7, 9, 11];
-const LISTEN: u8 = 10;
 
 fn socket_now(socket: OwnedFd) -> SocketNow {
     let canonical =
@@ -158,10 +138,6 @@ fn socket_now(socket: OwnedFd) -> SocketNow {
         local: socket.local_addr().ok().map(canonical),
         peer: socket.peer_addr().ok().map(canonical),
         is_closing: info.is_some_and(|info| CLOSING.contains(&info.tcpi_state)),
-        // Of a listener the kernel gives these two in place of packets.
-        queue: info
-            .filter(|info| info.tcpi_state == LISTEN)
-            .map(|info| (info.tcpi_unacked, info.tcpi_sacked)),
     }
 }
 
@@ -260,22 +236,9 @@ mod tests {
         let socket = System.socket(pid, polls.fd).unwrap();
         assert_eq!(socket.peer, Some(peer));
         assert_eq!(socket.local, Some(listener.local_addr().unwrap()));
-        assert!(!socket.is_closing && socket.queue.is_none());
+        assert!(!socket.is_closing);
         client.write_all(b"x").unwrap();
         thread.join().unwrap();
-    }
-
-    #[test]
-    fn a_listeners_queue_has_its_length_and_limit() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let _clients = [(); 3].map(|()| TcpStream::connect(address).unwrap());
-        let queue = accept_queue_of(std::process::id(), address.port());
-        let (length, limit) = queue.unwrap();
-        assert_eq!(length, 3);
-        assert!(limit >= 3, "{limit}");
-        drop(listener);
-        assert_eq!(accept_queue_of(std::process::id(), address.port()), None);
     }
 
     #[test]
@@ -284,7 +247,7 @@ mod tests {
         let seen = System
             .socket(std::process::id(), reader.as_raw_fd())
             .unwrap();
-        assert_eq!((seen.local, seen.peer, seen.queue), (None, None, None));
+        assert_eq!((seen.local, seen.peer), (None, None));
         assert_eq!(System.socket(std::process::id(), i32::MAX), None);
     }
 }
