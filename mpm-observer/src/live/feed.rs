@@ -9,7 +9,7 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::time::ClockId;
 
-use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes};
+use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes, now::System};
 use crate::{
     kernel::{Record, Watch, kernel_memory_bytes},
     resources::{Listener, listen_counters_of},
@@ -44,7 +44,8 @@ pub enum Ended {
     ServerGone,
 }
 
-/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then.
+/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then. Where it is
+/// told to stop, the consumer gets a last look.
 ///
 /// # Errors
 /// When a map of the programs cannot be read.
@@ -79,13 +80,11 @@ fn pass_on(
             first_ended |= is_end_of(&record, server);
             consumer.record(&record);
         });
-        if stop.load(Ordering::Relaxed) {
-            return Ok(Ended::Stopped);
-        }
-        if first_ended {
+        let is_stopped = stop.load(Ordering::Relaxed);
+        if first_ended && !is_stopped {
             return Ok(Ended::ServerGone);
         }
-        if Instant::now() >= next_look {
+        if is_stopped || Instant::now() >= next_look {
             let mut look = look(watch, server, &listener)?;
             look.effort.kernel_bytes = kernel_bytes;
             consumer.look(&look);
@@ -93,6 +92,9 @@ fn pass_on(
             next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
             // The record of its end may be lost, or it ended while the probes were attached.
             first_ended = !server.process.is_alive();
+        }
+        if is_stopped {
+            return Ok(Ended::Stopped);
         }
         thread::sleep(DRAIN_INTERVAL);
     }
@@ -106,7 +108,7 @@ fn is_end_of(record: &Record, server: &Server) -> bool {
 
 fn look(watch: &Watch, server: &Server, listener: &Listener) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
-    let mut look = Look::new(monotonic_ns(), server, &tasks, &connections);
+    let mut look = Look::with(monotonic_ns(), server, &tasks, &connections, &System);
     look.queue = listener.queue().map(|queue| QueueLook {
         length: queue.length,
         limit: queue.limit,
