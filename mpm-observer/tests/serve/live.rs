@@ -238,7 +238,8 @@ fn a_plain_debian_server_is_served(mpm: Mpm) {
         let servers = live::servers().unwrap();
         servers.iter().any(|server| server.process.pid == pid)
     });
-    let serving = Serving::start(&["--pid", &pid.to_string()]);
+    // Another network can be entered with all privileges only.
+    let serving = Serving::start(&["--pid", &pid.to_string(), "--keep-privileges"]);
     serving.wait_until("mod_status has answered", |scrape| {
         scrape.get("apache_up") == Some(1.0)
     });
