@@ -26,4 +26,5 @@ pub mod scenario;
 pub mod statistics;
 mod text_table;
 pub mod trace;
+pub mod witness;
 mod wording;
