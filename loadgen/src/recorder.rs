@@ -226,7 +226,7 @@ impl Tally {
         for (outcome, count) in self.outcomes.iter() {
             summary.outcomes.add(outcome, count);
         }
-        summary.latencies.merge(&self.latencies);
+        summary.latencies.merge(self.latencies);
         summary.add_urls(&self.urls);
         summary.stale_retries += self.retries;
         summary.warm_up_attempts += self.warm_up;

@@ -99,16 +99,16 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.total.merge(&other.total);
-        self.raw.merge(&other.raw);
-        self.loop_delay.merge(&other.loop_delay);
-        self.slot_wait.merge(&other.slot_wait);
-        self.connect.merge(&other.connect);
-        self.first_byte.merge(&other.first_byte);
-        self.body.merge(&other.body);
-        self.processing.merge(&other.processing);
-        self.client_delay.merge(&other.client_delay);
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.total.merge(other.total);
+        self.raw.merge(other.raw);
+        self.loop_delay.merge(other.loop_delay);
+        self.slot_wait.merge(other.slot_wait);
+        self.connect.merge(other.connect);
+        self.first_byte.merge(other.first_byte);
+        self.body.merge(other.body);
+        self.processing.merge(other.processing);
+        self.client_delay.merge(other.client_delay);
     }
 }
 

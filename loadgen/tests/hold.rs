@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -154,6 +154,33 @@ fn a_slow_reader_takes_no_more_than_its_rate() {
         row.body_bytes > 0 && (row.body_bytes as f64) <= most,
         "{row:?}"
     );
+}
+
+#[test]
+fn slow_clients_come_from_their_sources_in_turn() {
+    let (listener, target) = listen();
+    let sources = ["127.0.0.2", "127.0.0.3"].map(|source| source.parse().expect("an address"));
+    let config = Config {
+        target,
+        connections: 4,
+        kind: Kind::IdleKeepAlive,
+    };
+    let holder = Holder::start_from(&config, &sources).expect("started");
+    let mut clients: Vec<SocketAddr> = (0..4)
+        .map(|_| accept(&listener).peer_addr().expect("connected"))
+        .collect();
+    let mut rows: Vec<SocketAddr> = holder
+        .finish()
+        .expect("ended")
+        .iter()
+        .map(|held| held.row.local())
+        .collect();
+    for source in sources {
+        assert_eq!(clients.iter().filter(|addr| addr.ip() == source).count(), 2);
+    }
+    clients.sort();
+    rows.sort();
+    assert_eq!(clients, rows);
 }
 
 #[test]

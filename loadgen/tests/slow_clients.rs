@@ -60,6 +60,30 @@ fn slow_clients_alone_send_no_load() {
 }
 
 #[test]
+fn slow_clients_and_the_load_come_from_the_source() {
+    let server = Server::start(|mut connection| {
+        let source = connection.stream.peer_addr().expect("connected").ip();
+        let answer: &[u8] = match source.to_string().as_str() {
+            "127.0.0.5" => OK,
+            _ => b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+        };
+        while connection.request().is_some() {
+            connection.send(answer);
+        }
+    });
+    let line = "-q -n 6 -c 2 --hold-idle 3 --source";
+    for (source, exit_code, held, refused) in [("127.0.0.5", 0, 3, 0), ("127.0.0.6", 1, 0, 6)] {
+        let (code, stdout, stderr) = loadgen(&format!("{line} {source}"), &server.url());
+        assert_eq!(code, Some(exit_code), "{stderr}");
+        let slow = format!("of 3 idle connections, {held} were held");
+        assert!(stdout.contains(&slow), "{stdout}");
+        let non2xx = stdout.lines().find(|line| line.starts_with("Non-2xx"));
+        let non2xx = non2xx.and_then(|line| line.split_whitespace().last());
+        assert_eq!(non2xx.unwrap_or("0"), refused.to_string(), "{stdout}");
+    }
+}
+
+#[test]
 fn slow_clients_that_do_not_get_in_show_in_the_exit_code() {
     let url = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -47,6 +47,8 @@ pub enum Bench {
     Overhead,
     /// What each eBPF program costs per request
     Probes,
+    /// Whether anything grows while children, connections and whole servers come and go
+    Soak,
     /// Whether delays that were put in on purpose are found in the phase that should carry them
     Truth,
 }
@@ -61,6 +63,7 @@ impl Bench {
             Self::Loadgen => "loadgen",
             Self::Overhead => "overhead",
             Self::Probes => "probes",
+            Self::Soak => "soak",
             Self::Truth => "truth",
         }
     }
@@ -81,9 +84,12 @@ pub fn set_up(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<()> {
             }
             Ok(())
         }
-        Bench::Collector | Bench::Conservation | Bench::Limits | Bench::Probes | Bench::Truth => {
-            Ok(())
-        }
+        Bench::Collector
+        | Bench::Conservation
+        | Bench::Limits
+        | Bench::Probes
+        | Bench::Soak
+        | Bench::Truth => Ok(()),
     }
 }
 
@@ -143,7 +149,7 @@ pub fn run(paths: &Paths, bench: Bench, args: &[OsString]) -> Result<ExitCode> {
             let out = results.join(format!("{}-{seconds}", bench.name()));
             command.arg("--out").arg(out);
         }
-        Bench::Collector | Bench::Probes | Bench::Truth => {}
+        Bench::Collector | Bench::Probes | Bench::Soak | Bench::Truth => {}
     }
     command.args(args);
     let error = command.exec();

@@ -45,7 +45,7 @@ impl SlowClients {
         loadgen::check_limits(load, all)?;
         let mut started = Vec::new();
         for group in groups {
-            let holder = Holder::start(&group)?;
+            let holder = Holder::start_from(&group, &load.sources)?;
             started.push((group, holder));
         }
         let clients = Self(started);

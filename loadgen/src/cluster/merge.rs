@@ -64,7 +64,7 @@ pub(super) fn merge(into: &mut Summary, other: Summary) {
     into.body_max_bytes = known(into.body_max_bytes, body_max_bytes, u64::max);
     into.server_software = into.server_software.take().or(server_software);
     into.tls_failure = into.tls_failure.take().or(tls_failure);
-    into.latencies.merge(&latencies);
+    into.latencies.merge(latencies);
     into.add_urls(&urls);
     into.threads.extend(threads);
 }

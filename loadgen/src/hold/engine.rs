@@ -1,7 +1,7 @@
 //! The sockets of the slow clients: one thread, edge-triggered epoll through mio.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream as StdStream};
+use std::net::{IpAddr, SocketAddr, TcpStream as StdStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
 
 use super::connection::{Connection, Next};
@@ -40,8 +40,12 @@ struct Engine<'a> {
     scratch: Box<[u8]>,
 }
 
-/// Keeps the connections until they are let go.
-pub(super) fn run(config: &Config, shared: &Shared) -> io::Result<Vec<HeldRow>> {
+/// Keeps the connections, which come from the sources in turn, until they are let go.
+pub(super) fn run(
+    config: &Config,
+    sources: &[IpAddr],
+    shared: &Shared,
+) -> io::Result<Vec<HeldRow>> {
     let mut engine = Engine {
         poll: Poll::new()?,
         slots: Vec::with_capacity(config.connections as usize),
@@ -50,8 +54,9 @@ pub(super) fn run(config: &Config, shared: &Shared) -> io::Result<Vec<HeldRow>> 
         shared,
         scratch: vec![0; READ_BYTES].into_boxed_slice(),
     };
+    let mut sources = sources.iter().copied().cycle();
     for number in 0..config.connections {
-        engine.open(number, config.target.addr);
+        engine.open(number, config.target.addr, sources.next());
     }
     let mut events = Events::with_capacity(EVENTS);
     while !shared.let_go.load(Ordering::Relaxed) {
@@ -101,7 +106,7 @@ fn request(config: &Config) -> Vec<u8> {
 
 /// Begins a connection. The receive buffer has to be small before, as the window's scale is told
 /// with the first packet.
-fn begin(remote: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
+fn begin(remote: SocketAddr, source: Option<IpAddr>, kind: Kind) -> io::Result<TcpStream> {
     let family = match remote {
         SocketAddr::V4(_) => AddressFamily::Inet,
         SocketAddr::V6(_) => AddressFamily::Inet6,
@@ -111,6 +116,12 @@ fn begin(remote: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
     if let Kind::SlowReader { .. } = kind {
         setsockopt(&socket, sockopt::RcvBuf, &SMALL_BUFFER_BYTES)?;
     }
+    if let Some(source) = source {
+        // The port is chosen by the connect, so that every remote address has all of them.
+        setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+        let local = SockaddrStorage::from(SocketAddr::new(source, 0));
+        bind(socket.as_raw_fd(), &local)?;
+    }
     match connect(socket.as_raw_fd(), &SockaddrStorage::from(remote)) {
         Ok(()) | Err(nix::Error::EINPROGRESS) => {}
         Err(error) => return Err(error.into()),
@@ -119,9 +130,9 @@ fn begin(remote: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
 }
 
 impl Engine<'_> {
-    fn open(&mut self, number: u32, remote: SocketAddr) {
+    fn open(&mut self, number: u32, remote: SocketAddr, source: Option<IpAddr>) {
         let mut state = Connection::new(self.kind, number, remote, monotonic_ns());
-        let opened = begin(remote, self.kind).and_then(|mut stream| {
+        let opened = begin(remote, source, self.kind).and_then(|mut stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             let token = Token(number as usize);
             self.poll

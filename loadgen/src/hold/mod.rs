@@ -8,6 +8,7 @@ mod connection;
 mod engine;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
@@ -117,19 +118,29 @@ impl Holder {
     /// # Errors
     /// When there are none to open, more than files may be open, or the thread cannot be started.
     pub fn start(config: &Config) -> Result<Self, Error> {
+        Self::start_from(config, &[])
+    }
+
+    /// The same from these local addresses, in turn; with none it is the system's choice.
+    ///
+    /// # Errors
+    /// Those of [`Holder::start`]. An address that is not this machine's, or of the other family
+    /// than the target's, is the connections' failure.
+    pub fn start_from(config: &Config, sources: &[IpAddr]) -> Result<Self, Error> {
         if config.connections == 0 {
             return Err(Error::BadConfig(
                 "the number of slow clients must be at least 1".into(),
             ));
         }
         check_open_files(config.connections, 1)?;
-        check_ports(config.connections, 1)?;
+        check_ports(config.connections, sources.len())?;
         let shared = Arc::new(Shared::default());
         let (config, told) = (config.clone(), Arc::clone(&shared));
+        let sources = sources.to_vec();
         let connections = config.connections;
         let thread = thread::Builder::new()
             .name("hold".into())
-            .spawn(move || engine::run(&config, &told))
+            .spawn(move || engine::run(&config, &sources, &told))
             .map_err(Error::Thread)?;
         Ok(Self {
             shared,

@@ -68,7 +68,7 @@ const fn column(name: &'static str, kind: Kind) -> Column {
 }
 
 /// The columns in their order: the connection, its place in the run, times, how it ended.
-pub(super) const COLUMNS: [Column; 29] = [
+pub(super) const COLUMNS: [Column; 30] = [
     column("local_ip", Kind::Address(Side::Local)),
     column("local_port", Kind::Number(|row| row.local_port)),
     column("remote_ip", Kind::Address(Side::Remote)),
@@ -101,6 +101,7 @@ pub(super) const COLUMNS: [Column; 29] = [
     column("body_bytes", Kind::Count(Bits::B64, |row| row.body_bytes)),
     column("retried", Kind::Flag(Row::RETRIED)),
     column("reused", Kind::Flag(Row::REUSED)),
+    column("kept", Kind::Flag(Row::KEPT)),
     column("warm_up", Kind::Flag(Row::WARM_UP)),
     column("waited", Kind::Flag(Row::WAITED)),
     column("wall_offset_ns", Kind::WallOffsetNs),

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::{About, Second, SecondWriter};
+use crate::Histogram;
 use crate::clock::WallOffset;
 
 /// Writes a log of version 1.3 with an interval of 1 s a line, as HdrHistogram's own tools
@@ -16,7 +17,9 @@ use crate::clock::WallOffset;
 pub struct HdrLog<W> {
     target: W,
     serializer: V2DeflateSerializer,
-    histogram: Vec<u8>,
+    /// All lines have the same bounds, as tools that add them up expect.
+    counts: hdrhistogram::Histogram<u64>,
+    encoded: Vec<u8>,
     line: String,
 }
 
@@ -26,7 +29,8 @@ impl<W: Write> HdrLog<W> {
         Self {
             target,
             serializer: V2DeflateSerializer::new(),
-            histogram: Vec::new(),
+            counts: Histogram::of_all_lengths(),
+            encoded: Vec::new(),
             line: String::new(),
         }
     }
@@ -53,12 +57,13 @@ impl<W: Write + Send> SecondWriter for HdrLog<W> {
     }
 
     fn second(&mut self, second: &Second) -> io::Result<()> {
-        self.histogram.clear();
+        second.latencies.copy_to(&mut self.counts);
+        self.encoded.clear();
         self.serializer
-            .serialize(second.latencies.inner(), &mut self.histogram)
+            .serialize(&self.counts, &mut self.encoded)
             .map_err(|error| io::Error::other(error.to_string()))?;
         self.line.clear();
-        STANDARD.encode_string(&self.histogram, &mut self.line);
+        STANDARD.encode_string(&self.encoded, &mut self.line);
         writeln!(
             self.target,
             "{}.000,{:.3},{:.3},{}",

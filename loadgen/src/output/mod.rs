@@ -9,8 +9,8 @@
 //!   [`row`](crate::row), [`RowWriter`](crate::RowWriter); [`RowFormat`] chooses by the
 //!   name of the file. The first two have the same columns by the same names: those of
 //!   [`Row`](crate::Row), without a value where nothing happened, addresses and outcome as
-//!   text, the flags as `retried`, `reused`, `warm_up` and `waited`, and `wall_offset_ns`,
-//!   which added to a time gives nanoseconds since 1970.
+//!   text, the flags as `retried`, `reused`, `kept`, `warm_up` and `waited`, and
+//!   `wall_offset_ns`, which added to a time gives nanoseconds since 1970.
 //! - Figures by the second, [`Second`]: [`Series`] as CSV or JSON, [`HdrLog`] for the tools
 //!   of HdrHistogram; [`BySecond`] makes either a sink.
 //! - [`Course`], from which [`picture`] is drawn when the run is over.

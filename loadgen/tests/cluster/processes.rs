@@ -2,14 +2,15 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 
 use loadgen::report::JsonReport;
 use loadgen::{Row, RowReader};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::PATIENCE;
 use crate::common::{OK, Server};
-use crate::wait_until;
 
 /// `loadgen --worker` in a process of its own, ended with this value.
 pub struct Process {
@@ -47,11 +48,6 @@ impl Process {
         }
     }
 
-    pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
-        kill(pid, signal).expect("alive");
-    }
-
     /// The next line on standard error.
     fn line(&mut self) -> String {
         let mut line = String::new();
@@ -81,6 +77,63 @@ pub fn text(output: Output) -> (Option<i32>, String, String) {
         text(output.stdout),
         text(output.stderr),
     )
+}
+
+/// Two workers of one thread and one connection each, and a run of theirs that goes on.
+struct UnderWay {
+    workers: [Process; 2],
+    coordinator: Child,
+    /// Of the server, which tells each connection's hundredth request.
+    server: Server,
+}
+
+impl UnderWay {
+    /// Returns when each of the two has sent a hundred requests.
+    fn start(args: &[&str]) -> Self {
+        let (tell, told) = channel();
+        let server = Server::start(move |mut connection| {
+            for number in 1_u32.. {
+                if connection.request().is_none() {
+                    return;
+                }
+                connection.send(OK);
+                if number == 100 {
+                    let _ = tell.send(());
+                }
+            }
+        });
+        let workers = [(), ()].map(|()| {
+            let args = ["--worker", "127.0.0.1:0", "--threads", "1"];
+            Process::start(&args)
+        });
+        let addresses = workers.each_ref().map(|worker| worker.address.as_str());
+        let coordinator = coordinator(args)
+            .args(["-c", "2", "-k", "-q", "--workers", &addresses.join(",")])
+            .arg(server.url())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
+        for _ in &workers {
+            told.recv_timeout(PATIENCE).expect("requests of both");
+        }
+        Self {
+            workers,
+            coordinator,
+            server,
+        }
+    }
+
+    /// Waits for the end; what is left are the workers and the server.
+    fn end(self) -> ((Option<i32>, String, String), [Process; 2], Server) {
+        let output = self.coordinator.wait_with_output().expect("ended");
+        (text(output), self.workers, self.server)
+    }
+}
+
+fn signal(process: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(process.id()).expect("a process id"));
+    kill(pid, signal).expect("alive");
 }
 
 /// Where a run writes to.
@@ -171,39 +224,16 @@ fn all_outputs_are_those_of_one_machine_with_the_workers_named() {
         assert!(report.workers.expect("workers").is_complete());
     }
     assert!(a.line().contains("2 of 4 threads"));
-    a.signal(Signal::SIGINT);
+    signal(&a.child, Signal::SIGINT);
     assert_eq!(a.child.wait().expect("ended").code(), Some(0));
 }
 
 #[test]
 fn a_worker_killed_in_the_middle_costs_its_own_figures_only() {
-    let server = Server::answering(OK);
     let files = Files::new();
-    let worker = ["--worker", "127.0.0.1:0", "--threads", "1"];
-    let (survivor, victim) = (Process::start(&worker), Process::start(&worker));
-    let workers = format!("{},{}", survivor.address, victim.address);
-    let child = coordinator(&[
-        "-t",
-        "2",
-        "-c",
-        "2",
-        "-k",
-        "-q",
-        "--rows",
-        &files.rows,
-        "--json",
-        &files.json,
-        "--workers",
-        &workers,
-        &server.url(),
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("started");
-    wait_until(|| server.requests() >= 500);
-    victim.signal(Signal::SIGKILL);
-    let (code, stdout, stderr) = text(child.wait_with_output().expect("ended"));
+    let run = UnderWay::start(&["-t", "3", "--rows", &files.rows, "--json", &files.json]);
+    signal(&run.workers[1].child, Signal::SIGKILL);
+    let ((code, stdout, stderr), [_, victim], server) = run.end();
     assert_eq!(code, Some(1), "{stderr}");
     let lost = format!("worker {} is lost: ", victim.address);
     assert!(stderr.contains(&lost), "{stderr}");
@@ -228,29 +258,9 @@ fn a_worker_killed_in_the_middle_costs_its_own_figures_only() {
 
 #[test]
 fn a_worker_that_freezes_is_given_up_and_the_others_count() {
-    let server = Server::answering(OK);
-    let worker = ["--worker", "127.0.0.1:0", "--threads", "1"];
-    let (frozen, other) = (Process::start(&worker), Process::start(&worker));
-    let workers = format!("{},{}", frozen.address, other.address);
-    let url = server.url();
-    let child = coordinator(&[
-        "-t",
-        "1",
-        "-c",
-        "2",
-        "-k",
-        "-q",
-        "--workers",
-        &workers,
-        &url,
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("started");
-    wait_until(|| server.requests() >= 100);
-    frozen.signal(Signal::SIGSTOP);
-    let (code, stdout, _) = text(child.wait_with_output().expect("ended"));
+    let run = UnderWay::start(&["-t", "3"]);
+    signal(&run.workers[0].child, Signal::SIGSTOP);
+    let ((code, stdout, _), [frozen, _], _) = run.end();
     assert_eq!(code, Some(1));
     let incomplete = format!(
         "INCOMPLETE: worker {}: nothing came from it for 10 s",
@@ -262,33 +272,10 @@ fn a_worker_that_freezes_is_given_up_and_the_others_count() {
 
 #[test]
 fn a_worker_stopped_by_ctrl_c_hands_over_what_it_measured() {
-    let server = Server::answering(OK);
     let files = Files::new();
-    let worker = ["--worker", "127.0.0.1:0", "--threads", "1"];
-    let (other, mut stopped) = (Process::start(&worker), Process::start(&worker));
-    let workers = format!("{},{}", other.address, stopped.address);
-    let child = coordinator(&[
-        "-t",
-        "2",
-        "-c",
-        "2",
-        "-k",
-        "-q",
-        "--rows",
-        &files.rows,
-        "--json",
-        &files.json,
-        "--workers",
-        &workers,
-        &server.url(),
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("started");
-    wait_until(|| server.requests() >= 500);
-    stopped.signal(Signal::SIGINT);
-    let (code, stdout, stderr) = text(child.wait_with_output().expect("ended"));
+    let run = UnderWay::start(&["-t", "3", "--rows", &files.rows, "--json", &files.json]);
+    signal(&run.workers[1].child, Signal::SIGINT);
+    let ((code, stdout, stderr), [_, mut stopped], _) = run.end();
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stdout.contains("it was stopped there"), "{stdout}");
     assert_eq!(stopped.child.wait().expect("ended").code(), Some(0));
@@ -302,29 +289,9 @@ fn a_worker_stopped_by_ctrl_c_hands_over_what_it_measured() {
 
 #[test]
 fn ctrl_c_at_the_coordinator_prints_what_all_workers_measured() {
-    let server = Server::answering(OK);
-    let worker = ["--worker", "127.0.0.1:0", "--threads", "1"];
-    let (a, b) = (Process::start(&worker), Process::start(&worker));
-    let workers = format!("{},{}", a.address, b.address);
-    let child = coordinator(&[
-        "-t",
-        "600",
-        "-c",
-        "2",
-        "-k",
-        "-q",
-        "--workers",
-        &workers,
-        &server.url(),
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("started");
-    wait_until(|| server.requests() >= 100);
-    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
-    kill(pid, Signal::SIGINT).expect("alive");
-    let (code, stdout, stderr) = text(child.wait_with_output().expect("ended"));
+    let run = UnderWay::start(&["-t", "600"]);
+    signal(&run.coordinator, Signal::SIGINT);
+    let ((code, stdout, stderr), _, _) = run.end();
     assert_eq!((code, stderr.as_str()), (Some(130), ""));
     assert!(stdout.contains("Workers (2)"), "{stdout}");
     assert!(!stdout.contains("INCOMPLETE"), "{stdout}");

@@ -1,6 +1,7 @@
 //! The thread that reads the kernel's records and writes them down.
 
 use std::{
+    collections::HashSet,
     io,
     path::Path,
     sync::{
@@ -13,7 +14,9 @@ use std::{
 };
 
 use loadgen::clock::monotonic_ns;
-use mpm_observer_common::{FailureRecord, TaskRecord};
+use mpm_observer_common::{
+    Address, ConnState, FailureRecord, RequestRecord, TaskRecord, TaskState,
+};
 use nix::time::ClockId;
 
 use super::{CollectError, failures::Failures};
@@ -27,6 +30,9 @@ use crate::{
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 /// … while all events are kept.
 const TRACE_DRAIN_INTERVAL: Duration = Duration::from_millis(5);
+/// Size of the ring buffer where events are traced: about half a million of them, a second or more
+/// even if the collector does not come to read in the meantime.
+pub(crate) const TRACE_RING_BYTES: u32 = 32 << 20;
 /// How long the last tasks' records are waited for after httpd has ended.
 const LAST_RECORDS: Duration = Duration::from_millis(500);
 
@@ -62,10 +68,20 @@ enum Order {
     Trace(Duration),
     /// Whether to watch from now on.
     Switch(bool, SyncSender<()>),
+    States(SyncSender<(Vec<TaskState>, Vec<ConnState>)>),
     CpuTime(SyncSender<u64>),
     Effort(SyncSender<Effort>),
-    /// With the time for which the last tasks' records are waited for.
-    Finish(Duration),
+    Finish(Last),
+}
+
+/// What is still to be recorded at the end.
+#[derive(Clone, Copy)]
+enum Last {
+    /// The records of the tasks of an httpd that has ended.
+    Tasks,
+    /// The requests that are answered on connections of an httpd that goes on, whose records come
+    /// with the next request or with the connection's end.
+    Answered,
 }
 
 /// What watching took so far.
@@ -157,6 +173,14 @@ impl Collector {
         }
     }
 
+    /// What all live tasks and connections do now; `None` if the thread has ended, whose reason
+    /// `finish` tells.
+    pub(crate) fn states(&self) -> Option<(Vec<TaskState>, Vec<ConnState>)> {
+        let (tell, told) = sync_channel(1);
+        self.orders.send(Order::States(tell)).ok()?;
+        told.recv().ok()
+    }
+
     /// CPU time of the collector's thread for all records so far, nanoseconds; 0 if it has ended.
     pub(crate) fn cpu_ns(&self) -> u64 {
         let (tell, told) = sync_channel(1);
@@ -178,16 +202,16 @@ impl Collector {
     /// Takes what is left of an httpd that has ended, detaches the programs, and returns
     /// everything.
     pub(crate) fn finish(self) -> Result<Collected, CollectError> {
-        self.finish_within(LAST_RECORDS)
+        self.finish_with(Last::Tasks)
     }
 
     /// The same, of an httpd that goes on.
     pub(crate) fn leave(self) -> Result<Collected, CollectError> {
-        self.finish_within(Duration::ZERO)
+        self.finish_with(Last::Answered)
     }
 
-    fn finish_within(self, last_records: Duration) -> Result<Collected, CollectError> {
-        let _ = self.orders.send(Order::Finish(last_records));
+    fn finish_with(self, last: Last) -> Result<Collected, CollectError> {
+        let _ = self.orders.send(Order::Finish(last));
         self.thread
             .join()
             .unwrap_or_else(|_| Err(CollectError::Thread(io::Error::other("it panicked"))))
@@ -238,6 +262,7 @@ impl Tables {
         taken
     }
 
+<<<<<<< HEAD
     /// Looks at the server if somebody wants to know, and it is time.
     fn look(&mut self, watch: &Watch) -> Result<(), CollectError> {
         let now = Instant::now();
@@ -245,6 +270,37 @@ impl Tables {
             let look = look_at(watch, &tap.server, tap.port).map_err(CollectError::Look)?;
             tap.consumer.look(&look);
             self.next_look = now + LOOK_INTERVAL;
+=======
+    /// Takes all records that have arrived, and the requests that are answered and not emitted.
+    fn take_answered(&mut self, watch: &mut Watch) -> Result<(), CollectError> {
+        let mut emitted = HashSet::new();
+        let mut take_all = |tables: &mut Self, watch: &mut Watch| {
+            let mut taken = Ok(());
+            watch.drain(|record| {
+                if let Record::Request(request) = &record {
+                    emitted.insert(identity(request));
+                }
+                if taken.is_ok() {
+                    taken = tables.take(record);
+                }
+            });
+            taken
+        };
+        take_all(self, watch)?;
+        let connections = watch.connections()?;
+        let now_ns = monotonic_ns();
+        // Those that were emitted meanwhile are not taken twice.
+        take_all(self, watch)?;
+        for connection in connections {
+            let request = RequestRecord {
+                end_ns: now_ns,
+                ..connection.request
+            };
+            let is_whole = connection.is_answered() && connection.full == 0;
+            if is_whole && !emitted.contains(&identity(&request)) {
+                self.requests.push(KernelRow::from(&request))?;
+            }
+>>>>>>> main
         }
         Ok(())
     }
@@ -272,7 +328,7 @@ fn collect(
     inbox: &Receiver<Order>,
 ) -> Result<Collected, CollectError> {
     let mut trace: Option<TraceWindow> = None;
-    let last_records = loop {
+    let last = loop {
         tables.drain(&mut watch)?;
         tables.look(&watch)?;
         tables.tick()?;
@@ -303,6 +359,9 @@ fn collect(
                 }
                 let _ = done.send(());
             }
+            Ok(Order::States(tell)) => {
+                let _ = tell.send((watch.task_states()?, watch.connections()?));
+            }
             Ok(Order::CpuTime(tell)) => {
                 tables.drain(&mut watch)?;
                 let _ = tell.send(thread_cpu_ns());
@@ -312,23 +371,17 @@ fn collect(
                 let cpu_ns = thread_cpu_ns();
                 let _ = tell.send(Effort { cpu_ns, programs });
             }
-            Ok(Order::Finish(last_records)) => break last_records,
-            Err(RecvTimeoutError::Disconnected) => break LAST_RECORDS,
+            Ok(Order::Finish(last)) => break last,
+            Err(RecvTimeoutError::Disconnected) => break Last::Tasks,
             Err(RecvTimeoutError::Timeout) => {}
         }
     };
-    // The records of tasks that have ended are on their way at the latest now.
-    let deadline = Instant::now() + last_records;
-    loop {
-        tables.drain(&mut watch)?;
-        let alive = watch.live_tasks()?;
-        if alive.is_empty() || Instant::now() >= deadline {
-            let alive = alive.into_iter().map(|task| (Moment::End, task));
-            tables.tasks.extend(alive);
-            break;
-        }
-        thread::sleep(DRAIN_INTERVAL);
+    match last {
+        Last::Tasks => await_ends(&mut watch, &mut tables)?,
+        Last::Answered => tables.take_answered(&mut watch)?,
     }
+    let alive = watch.live_tasks()?.into_iter();
+    tables.tasks.extend(alive.map(|task| (Moment::End, task)));
     tables.drain(&mut watch)?;
     let ended_ns = monotonic_ns();
     let (tasks, failures) = tables.finish()?;
@@ -347,6 +400,29 @@ fn collect(
         }),
         absent: watch.absent().iter().map(|&name| name.to_owned()).collect(),
     })
+}
+
+/// Waits for the records of tasks that have ended, which are on their way at the latest now.
+fn await_ends(watch: &mut Watch, tables: &mut Tables) -> Result<(), CollectError> {
+    let deadline = Instant::now() + LAST_RECORDS;
+    loop {
+        tables.drain(watch)?;
+        if watch.live_tasks()?.is_empty() || Instant::now() >= deadline {
+            return Ok(());
+        }
+        thread::sleep(DRAIN_INTERVAL);
+    }
+}
+
+/// What tells a request from all others of a recording.
+fn identity(request: &RequestRecord) -> (Address, u16, u16, u64, u32) {
+    (
+        request.remote_addr,
+        request.remote_port,
+        request.local_port,
+        request.established_ns,
+        request.ordinal,
+    )
 }
 
 /// CPU time of this thread, nanoseconds.

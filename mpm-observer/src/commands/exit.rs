@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::live::LiveError;
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -13,6 +15,15 @@ pub enum Exit {
     Missing,
     /// A run, the recording or the report failed.
     Failed,
+    /// No server that fits runs.
+    NoServer,
+    /// Several servers fit.
+    SeveralServers,
+    /// The server served nothing while it was recorded.
+    NothingServed,
+    /// Client and server cannot be joined: something between them changes addresses, or they do
+    /// not belong together.
+    NotJoinable,
     /// The user ended it.
     Interrupted,
 }
@@ -26,6 +37,10 @@ impl Exit {
             Self::Usage => 2,
             Self::Missing => 3,
             Self::Failed => 4,
+            Self::NoServer => 5,
+            Self::SeveralServers => 6,
+            Self::NothingServed => 7,
+            Self::NotJoinable => 8,
             Self::Interrupted => 130,
         }
     }
@@ -42,4 +57,13 @@ pub(super) fn failed(is_prerequisite: bool, error: &impl Display) -> (Exit, Stri
         Exit::Failed
     };
     (exit, error.to_string())
+}
+
+/// An error with a live server, with the code of its kind.
+pub(super) fn of_live(error: &LiveError) -> (Exit, String) {
+    match error {
+        LiveError::NoServer => (Exit::NoServer, error.to_string()),
+        LiveError::Several { .. } => (Exit::SeveralServers, error.to_string()),
+        error => failed(error.is_prerequisite(), error),
+    }
 }

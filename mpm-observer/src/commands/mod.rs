@@ -8,8 +8,12 @@ mod explain;
 mod lab;
 mod limit;
 mod log;
+#[allow(dead_code, reason = "until serve takes them")]
+mod otlp;
 mod place;
+mod record;
 mod report;
+mod span;
 mod target;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +23,8 @@ pub use exit::Exit;
 /// Exit codes, as `--help` prints them.
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or a bad scenario file; \
     3 something is missing here (root, BTF, httpd, …); 4 a run or the recording failed; \
+    5 no such server runs; 6 several servers fit; 7 nothing was served while it was recorded; \
+    8 server and client cannot be joined; \
     130 interrupted (what was recorded is kept and reported)";
 
 #[derive(Debug, Parser)]
@@ -34,9 +40,11 @@ enum Command {
     Lab(lab::LabArguments),
     /// Find the least value of a resource limit at which each MPM serves without a failure
     Limit(limit::LimitArguments),
-    /// Make the report of a recorded experiment again; needs neither root nor httpd
+    /// Record a server that runs, without touching it: the kernel's side of what lab records
+    Record(record::RecordArguments),
+    /// Make the report of a recorded experiment or server; needs neither root nor httpd
     Report(report::ReportArguments),
-    /// Tell what went wrong in a recorded experiment, with the evidence, and what would have
+    /// Tell what went wrong in a recorded experiment or server, with the evidence, and what would have
     /// helped
     Explain(explain::ExplainArguments),
     /// Tell what this kernel and this machine give
@@ -69,6 +77,7 @@ pub fn main() -> i32 {
     let result = match arguments.command {
         Command::Lab(arguments) => lab::run(arguments),
         Command::Limit(arguments) => limit::run(arguments),
+        Command::Record(arguments) => record::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -6,6 +6,7 @@ mod join;
 mod phases;
 mod rate;
 mod run;
+mod server;
 mod tasks;
 
 pub use conservation::{
@@ -15,4 +16,5 @@ pub use join::{Join, KernelOnly, Missing, Pair, join};
 pub use phases::{Phase, Phases, phases, server_phases};
 pub use rate::RateKept;
 pub use run::{RunAnalysis, SampleSummary, analyse, load_run};
+pub use server::ServerSide;
 pub use tasks::{RoleTotals, TaskDeltas, task_deltas};

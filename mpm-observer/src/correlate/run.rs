@@ -7,7 +7,7 @@ use crate::{
     httpd::Role,
     recording::{
         ClientRow, FailureRow, KernelRow, Manifest, MemoryRow, Moment, RecordingError, RunDir,
-        SampleRow, StatusRow, TaskRow, read_table,
+        SampleRow, SlotRow, StatusRow, TaskRow, read_table,
     },
     statistics::quantile,
 };
@@ -60,6 +60,8 @@ pub struct RunAnalysis {
     pub ends: Vec<TaskRow>,
     /// Looks at mod_status, all of the run.
     pub status: Vec<StatusRow>,
+    /// Looks at the slots; of live servers only.
+    pub slots: Vec<SlotRow>,
     /// Both sides of each request; indices into `client` and `kernel`.
     pub join: Join,
     /// Latencies of the successful requests, ascending, ns.
@@ -81,7 +83,8 @@ pub struct RunAnalysis {
 }
 
 impl RunAnalysis {
-    /// Begin and end of the measured load; both 0 if there was none.
+    /// Begin and end of the measured load, of a live server those of the recording; both 0 if
+    /// there was none.
     #[must_use]
     pub fn load_ns(&self) -> (u64, u64) {
         load_ns(&self.manifest, &self.client)
@@ -165,6 +168,9 @@ impl RunAnalysis {
 }
 
 fn load_ns(manifest: &Manifest, client: &[ClientRow]) -> (u64, u64) {
+    if let Some(server) = manifest.live() {
+        return (server.attached_ns, server.ended_ns);
+    }
     if let Some(load) = &manifest.load {
         return (load.began_ns, load.ended_ns);
     }
@@ -188,6 +194,7 @@ pub fn load_run(dir: &RunDir) -> Result<RunAnalysis, RecordingError> {
     let memory = read_table::<MemoryRow>(dir.path())?;
     let status = read_table::<StatusRow>(dir.path())?;
     let failures = read_table::<FailureRow>(dir.path())?;
+    let slots = read_table::<SlotRow>(dir.path())?;
     let mut unreadable = client.unreadable;
     for part in [
         kernel.unreadable,
@@ -196,6 +203,7 @@ pub fn load_run(dir: &RunDir) -> Result<RunAnalysis, RecordingError> {
         memory.unreadable,
         status.unreadable,
         failures.unreadable,
+        slots.unreadable,
     ] {
         unreadable.extend(part);
     }
@@ -209,11 +217,13 @@ pub fn load_run(dir: &RunDir) -> Result<RunAnalysis, RecordingError> {
         status.rows,
     );
     analysis.failures = failures.rows;
+    analysis.slots = slots.rows;
     analysis.unreadable = unreadable;
     Ok(analysis)
 }
 
-/// Analyses the rows of one run, those of failures apart, which nothing is computed from.
+/// Analyses the rows of one run, those of failures and slots apart, which nothing is computed
+/// from.
 #[must_use]
 pub fn analyse(
     manifest: Manifest,
@@ -274,6 +284,7 @@ pub fn analyse(
         samples,
         memory,
         status,
+        slots: Vec::new(),
         join,
         latencies_ns,
         outcomes,

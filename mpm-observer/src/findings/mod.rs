@@ -26,5 +26,6 @@ pub use finding::{Evidence, Finding, Remedy};
 pub(crate) use observation::LEAST_WEIGHT;
 pub(crate) use occupancy::{Occupancy, Slots};
 pub use observation::{Claimed, Observation, Seen};
+pub use reached::Reached;
 pub use verify::{Effect, Tried, Verification, plan_verification};
 pub(crate) use words::errno_name;

@@ -34,6 +34,35 @@ pub enum Reached {
 }
 
 impl Reached {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::AddressSpace,
+        Self::Data,
+        Self::OpenFiles,
+        Self::SystemFiles,
+        Self::UserTasks,
+        Self::CgroupTasks,
+        Self::CgroupMemory,
+        Self::DiskSpace,
+        Self::Unknown,
+    ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AddressSpace => "address_space",
+            Self::Data => "data",
+            Self::OpenFiles => "open_files",
+            Self::SystemFiles => "system_files",
+            Self::UserTasks => "user_tasks",
+            Self::CgroupTasks => "cgroup_tasks",
+            Self::CgroupMemory => "cgroup_memory",
+            Self::DiskSpace => "disk_space",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The limit that made the kernel refuse this call, in the order in which it looks.
     #[must_use]
     pub fn of(row: &FailureRow) -> Self {

@@ -82,6 +82,18 @@ impl Counters {
         self.sum(REQUESTS, |book| book.lost)
     }
 
+    /// Records of tasks that did not fit the ring buffer.
+    #[must_use]
+    pub fn tasks_lost(&self) -> u64 {
+        self.sum(TASKS, |book| book.lost)
+    }
+
+    /// Records of failures that did not fit the ring buffer.
+    #[must_use]
+    pub fn failures_lost(&self) -> u64 {
+        self.sum(FAILURES, |book| book.lost)
+    }
+
     /// Events of a trace that were received.
     #[must_use]
     pub fn events_received(&self) -> u64 {
@@ -105,8 +117,8 @@ impl Counters {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.requests_lost()
-            + self.sum(TASKS, |book| book.lost)
-            + self.sum(FAILURES, |book| book.lost)
+            + self.tasks_lost()
+            + self.failures_lost()
             + self.unreadable
             + self.conns_unfollowed
             + self.tasks_unfollowed

@@ -1,8 +1,6 @@
 //! Where runs are made: this machine, its httpd, and a directory of this process.
 
-use std::{fs, path::PathBuf, time::Duration};
-
-use nix::sys::utsname::uname;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     CpuSplit, Interrupt, LabError, allowed_cpus, cpus,
@@ -17,7 +15,7 @@ use crate::{
     kernel::Kernel,
     overhead::Ground,
     recording::{Machine, Manifest, RunDir},
-    resources::{RunCgroup, memory_cgroup_version},
+    resources::{RunCgroup, machine},
     scenario::{Mpm, RunPlan},
 };
 
@@ -146,28 +144,5 @@ impl Drop for Place {
     fn drop(&mut self) {
         // What comes after may use all CPUs again; if not, it only takes longer.
         let _ = cpus::stay_on(&self.allowed_cpus);
-    }
-}
-
-fn machine(cpus: usize) -> Machine {
-    let kernel = uname().map_or_else(
-        |_| "unknown".into(),
-        |name| name.release().to_string_lossy().into_owned(),
-    );
-    let memory_bytes = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| {
-            let rest = text
-                .lines()
-                .find_map(|line| line.strip_prefix("MemTotal:"))?;
-            let kilobytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
-            Some(kilobytes * 1024)
-        })
-        .unwrap_or(0);
-    Machine {
-        kernel,
-        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-        memory_bytes,
-        memory_cgroup: memory_cgroup_version(),
     }
 }

@@ -16,7 +16,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use super::{CpuSplit, Interrupt, LabError};
 use crate::{
-    collect::Collector,
+    collect::{Collector, TRACE_RING_BYTES},
     httpd::{
         self, Httpd, IdleAccount, Installation, RuntimeDir, Setup, StartFailure, THIS_PROGRAM,
         error_log, user::ServerUser,
@@ -34,10 +34,6 @@ use crate::{
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long httpd gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-
-/// Size of the ring buffer of a traced run: about half a million events, a second or more of them
-/// even if the collector does not come to read in the meantime.
-const TRACE_RING_BYTES: u32 = 32 << 20;
 
 /// What all runs in one place share.
 pub(super) struct Surroundings<'a> {
@@ -337,7 +333,7 @@ impl Run<'_> {
         let targets = SampleTargets {
             parent: httpd.pid(),
             port: manifest.port,
-            accept_queue_limit: self.plan.server.listen_backlog.min(somaxconn),
+            accept_queue_limit: Some(self.plan.server.listen_backlog.min(somaxconn)),
             client: &client_pid,
             cgroup_memory: cgroup.memory_file(),
             cgroup_tasks: cgroup.tasks_file(),

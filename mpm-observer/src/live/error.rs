@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::kernel::KernelError;
+use crate::{collect::CollectError, kernel::KernelError, recording::RecordingError};
 
 /// Each message says what to do about it.
 #[derive(Debug, Error)]
@@ -27,6 +27,9 @@ pub enum LiveError {
     /// The probes failed.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// What is recorded of the server cannot be written.
+    #[error("the recording cannot be written: {0}")]
+    Recording(#[from] RecordingError),
     /// The system refused something.
     #[error("{what}: {source}")]
     System {
@@ -45,5 +48,18 @@ impl LiveError {
             self,
             Self::NoServer | Self::Several { .. } | Self::NoPort { .. } | Self::Kernel(_)
         )
+    }
+}
+
+impl From<CollectError> for LiveError {
+    fn from(error: CollectError) -> Self {
+        match error {
+            CollectError::Kernel(error) => Self::Kernel(error),
+            CollectError::Recording(error) => Self::Recording(error),
+            CollectError::Thread(source) => Self::System {
+                what: "the collector",
+                source,
+            },
+        }
     }
 }

@@ -9,9 +9,9 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::time::ClockId;
 
-use super::{Effort, LiveError, Look, QueueLook, Server};
+use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes};
 use crate::{
-    kernel::{Record, Watch},
+    kernel::{Record, Watch, kernel_memory_bytes},
     resources::{accept_queue, listen_counters_of},
 };
 
@@ -56,28 +56,58 @@ pub fn feed(
     stop: &AtomicBool,
 ) -> Result<Ended, LiveError> {
     consumer.begin(server);
-    let mut next_look = Instant::now();
-    let ended = loop {
-        watch.drain(|record| consumer.record(&record));
-        if stop.load(Ordering::Relaxed) {
-            break Ended::Stopped;
-        }
-        if Instant::now() >= next_look {
-            consumer.look(&look(&watch, server, port)?);
-            // A look that came late does not make the next ones come in a row.
-            next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
-            if !server.process.is_alive() {
-                break Ended::ServerGone;
-            }
-        }
-        thread::sleep(DRAIN_INTERVAL);
-    };
+    let ended = pass_on(&mut watch, server, port, consumer, stop);
     watch.drain(|record| consumer.record(&record));
     consumer.end();
-    Ok(ended)
+    ended
 }
 
-fn look(watch: &Watch, server: &Server, port: u16) -> Result<Look, LiveError> {
+fn pass_on(
+    watch: &mut Watch,
+    server: &Server,
+    port: u16,
+    consumer: &mut dyn Consumer,
+    stop: &AtomicBool,
+) -> Result<Ended, LiveError> {
+    // All maps and programs are made before, and keep their size.
+    let kernel_bytes = kernel_memory_bytes().unwrap_or(0);
+    let mut next_look = Instant::now();
+    let mut first_ended = false;
+    loop {
+        watch.drain(|record| {
+            first_ended |= is_end_of(&record, server);
+            consumer.record(&record);
+        });
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Ended::Stopped);
+        }
+        if first_ended {
+            return Ok(Ended::ServerGone);
+        }
+        if Instant::now() >= next_look {
+            let mut look = look_at(watch, server, port)?;
+            look.effort.kernel_bytes = kernel_bytes;
+            consumer.look(&look);
+            // A look that came late does not make the next ones come in a row.
+            next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
+            // The record of its end may be lost, or it ended while the probes were attached.
+            first_ended = !server.process.is_alive();
+        }
+        thread::sleep(DRAIN_INTERVAL);
+    }
+}
+
+/// Whether a record says that the server's first task has ended, so that the next server is
+/// followed from its first requests on.
+fn is_end_of(record: &Record, server: &Server) -> bool {
+    matches!(record, Record::Task(task) if task.pid == server.process.pid)
+}
+
+/// Looks at a server that is watched.
+///
+/// # Errors
+/// When a map of the programs cannot be read.
+pub(crate) fn look_at(watch: &Watch, server: &Server, port: u16) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
     let mut look = Look::new(monotonic_ns(), server, &tasks, &connections);
     look.queue =
@@ -89,6 +119,8 @@ fn look(watch: &Watch, server: &Server, port: u16) -> Result<Look, LiveError> {
             .now()
             .map_or(0, |time| Duration::from(time).as_nanos() as u64),
         programs: watch.program_runs(),
+        resident_bytes: resident_bytes(),
+        kernel_bytes: 0,
     };
     Ok(look)
 }

@@ -87,6 +87,19 @@ pub struct Effort {
     pub cpu_ns: u64,
     /// The programs' runs, as far as the kernel counts them.
     pub programs: Vec<ProgramRuns>,
+    /// Resident memory of the observer's process.
+    pub resident_bytes: u64,
+    /// Memory of the programs and their maps in the kernel, which is in no process's.
+    pub kernel_bytes: u64,
+}
+
+/// Resident memory of this process; 0 if it cannot be read.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * procfs::page_size()
 }
 
 impl Look {

@@ -16,14 +16,17 @@ mod error;
 mod feed;
 mod follow;
 mod look;
+mod record;
 mod server;
 mod slot;
 
 pub use attach::attach;
 pub use choose::{Target, choose};
 pub use error::LiveError;
+pub(crate) use feed::look_at;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
-pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook};
+pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};
+pub use record::{RecordOrder, record};
 pub use server::{Server, servers};
 pub use slot::SlotState;

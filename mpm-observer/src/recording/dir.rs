@@ -6,6 +6,10 @@
 //!                                     httpd.conf, error.log
 //!                                     kernel_requests/part-00000.parquet …
 //! EXPERIMENT/report/
+//!
+//! RECORDING/manifest.json                      of a live server
+//!           kernel_requests/part-00000.parquet …
+//!           report/
 //! ```
 
 use std::{
@@ -21,7 +25,8 @@ use crate::scenario::Mpm;
 
 /// Name of the file that makes a directory an experiment.
 pub const EXPERIMENT_FILE: &str = "experiment.json";
-const MANIFEST_FILE: &str = "manifest.json";
+/// Name of the file that makes a directory a recording of one server.
+pub const MANIFEST_FILE: &str = "manifest.json";
 const RUNS: &str = "runs";
 
 impl Experiment {
@@ -63,6 +68,14 @@ impl RunDir {
         let path = experiment.join(RUNS).join(name);
         fs::create_dir_all(&path).map_err(RecordingError::io(&path))?;
         Ok(Self { path })
+    }
+
+    /// A directory that is a recording in itself, as that of a live server is.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
     }
 
     /// The directory of a run that exists.

@@ -10,11 +10,12 @@ mod failure_row;
 mod live_server;
 mod manifest;
 mod rows;
+mod slot_row;
 mod table;
 mod task_row;
 mod trace_row;
 
-pub use dir::{EXPERIMENT_FILE, RunDir};
+pub use dir::{EXPERIMENT_FILE, MANIFEST_FILE, RunDir};
 pub use error::RecordingError;
 pub use failure_row::{FailureKind, FailureRow, Purpose};
 pub use live_server::{ClockOffset, Ended, JoinedClient, LiveServer, OffsetAt};
@@ -24,6 +25,7 @@ pub use manifest::{
 };
 pub(crate) use manifest::{read_json, write_json};
 pub use rows::{ClientRow, KernelRow, MemoryRow, SampleRow, StatusRow, TableRow};
-pub use table::{Table, TableWriter, read_table};
+pub use slot_row::SlotRow;
+pub use table::{Table, TableWriter, fold_table, read_table};
 pub use task_row::{Moment, TaskRow};
 pub use trace_row::TraceRow;

@@ -142,13 +142,24 @@ pub struct Table<R> {
 /// # Errors
 /// When the table's directory cannot be listed.
 pub fn read_table<R: TableRow>(run_dir: &Path) -> Result<Table<R>, RecordingError> {
+    let mut rows = Vec::new();
+    let unreadable = fold_table(run_dir, |row| rows.push(row))?;
+    Ok(Table { rows, unreadable })
+}
+
+/// Hands the rows of a table to `take` one by one, with those of one part in memory. Returns what
+/// could not be read, as [`Table::unreadable`].
+///
+/// # Errors
+/// When the table's directory cannot be listed.
+pub fn fold_table<R: TableRow>(
+    run_dir: &Path,
+    mut take: impl FnMut(R),
+) -> Result<Vec<String>, RecordingError> {
     let dir = run_dir.join(R::TABLE);
-    let mut table = Table {
-        rows: Vec::new(),
-        unreadable: Vec::new(),
-    };
+    let mut unreadable = Vec::new();
     if !dir.exists() {
-        return Ok(table);
+        return Ok(unreadable);
     }
     let mut parts = Vec::new();
     for entry in fs::read_dir(&dir).map_err(RecordingError::io(&dir))? {
@@ -160,11 +171,11 @@ pub fn read_table<R: TableRow>(run_dir: &Path) -> Result<Table<R>, RecordingErro
     parts.sort();
     for part in parts {
         match read_part(&part) {
-            Ok(rows) => table.rows.extend(rows),
-            Err(error) => table.unreadable.push(error.to_string()),
+            Ok(rows) => rows.into_iter().for_each(&mut take),
+            Err(error) => unreadable.push(error.to_string()),
         }
     }
-    Ok(table)
+    Ok(unreadable)
 }
 
 fn read_part<R: TableRow>(path: &Path) -> Result<Vec<R>, RecordingError> {

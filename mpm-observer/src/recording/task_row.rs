@@ -9,9 +9,10 @@ use super::TableRow;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
-    /// Just before the measured load; the task was alive.
+    /// Just before the measured load, of a live server at the begin of the recording; the task was
+    /// alive.
     LoadBegin,
-    /// Just after it; the task was alive.
+    /// Just after it, or at the end of that; the task was alive.
     LoadEnd,
     /// At the task's end, or at the end of the recording if it was still alive.
     #[default]

@@ -11,7 +11,7 @@ use std::{
 use loadgen::clock::monotonic_ns;
 
 use super::{
-    accept_queue_length, children_of, cpu_ns_with_ended, listen_counters, process_stat,
+    ListenCounters, accept_queue, children_of, cpu_ns_with_ended, listen_counters_of, process_stat,
     processes::ProcessStat, read_memory,
 };
 use crate::recording::{MemoryRow, RecordingError, SampleRow, TableWriter};
@@ -28,8 +28,8 @@ pub struct SampleTargets<'a> {
     pub parent: u32,
     /// httpd's port.
     pub port: u16,
-    /// The accept queue's limit.
-    pub accept_queue_limit: u32,
+    /// The accept queue's limit; `None`: not known.
+    pub accept_queue_limit: Option<u32>,
     /// Process id of the load generator; 0 while there is none.
     pub client: &'a AtomicU32,
     /// File with the memory of the run's cgroup.
@@ -51,11 +51,12 @@ pub fn sample(
     let mut memory = TableWriter::create(run_dir)?;
     let mut due = Instant::now();
     let mut looks = 0_u32;
+    let mut counters = ListenCounters::default();
     loop {
         // The last look comes after the stop, so that the end state is in the tables.
         let stopping = stop.load(Ordering::Relaxed);
         let children = children_of(targets.parent).unwrap_or_default();
-        samples.push(look(targets, &children))?;
+        samples.push(look(targets, &children, &mut counters))?;
         if stopping || looks.is_multiple_of(MEMORY_EVERY) {
             for row in memory_rows(targets.parent, &children) {
                 memory.push(row)?;
@@ -77,7 +78,8 @@ pub fn sample(
     Ok(())
 }
 
-fn look(targets: &SampleTargets<'_>, children: &[u32]) -> SampleRow {
+/// `counters` are those of the last look, which stay when httpd is gone.
+fn look(targets: &SampleTargets<'_>, children: &[u32], counters: &mut ListenCounters) -> SampleRow {
     let t_ns = monotonic_ns();
     let parent = process_stat(targets.parent).ok();
     let stats: Vec<ProcessStat> = children
@@ -88,8 +90,11 @@ fn look(targets: &SampleTargets<'_>, children: &[u32]) -> SampleRow {
         0 => 0,
         pid => process_stat(pid).map_or(0, |stat| cpu_ns_with_ended(&stat, &[])),
     };
-    let counters = listen_counters().unwrap_or_default();
-    let accept_queue = accept_queue_length(targets.port).ok().flatten();
+    // httpd may live in a network namespace of its own.
+    if let Ok(now) = listen_counters_of(targets.parent) {
+        *counters = now;
+    }
+    let accept_queue = accept_queue(targets.parent, targets.port);
     let processes = stats.len() + usize::from(parent.is_some());
     let parent = parent.unwrap_or_default();
     SampleRow {
@@ -99,7 +104,7 @@ fn look(targets: &SampleTargets<'_>, children: &[u32]) -> SampleRow {
         server_cpu_ns: cpu_ns_with_ended(&parent, &stats),
         client_cpu_ns,
         accept_queue,
-        accept_queue_limit: accept_queue.map(|_| targets.accept_queue_limit),
+        accept_queue_limit: accept_queue.and(targets.accept_queue_limit),
         listen_overflows: counters.overflows,
         listen_drops: counters.drops,
         cgroup_bytes: targets
@@ -154,7 +159,7 @@ mod tests {
         let targets = SampleTargets {
             parent: std::process::id(),
             port: 1,
-            accept_queue_limit: 511,
+            accept_queue_limit: Some(511),
             client: &AtomicU32::new(0),
             cgroup_memory: None,
             cgroup_tasks: None,

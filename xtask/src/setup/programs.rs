@@ -125,10 +125,7 @@ pub fn ensure_unpacked(paths: &Paths, wanted: &Unpacked) -> Result<()> {
     } = wanted;
     let host = Host::detect()?;
     if host.family == Family::Debian {
-        if host.is_root {
-            Apt::new(paths).update()?;
-        }
-        unpack(paths, package, purpose)?;
+        unpack(paths, &host, package, purpose)?;
         let works = environment::command(paths, &program)
             .arg(wanted.version)
             .output()
@@ -158,10 +155,12 @@ pub fn ensure_httpd_configuration(paths: &Paths) -> Result<()> {
     }
     let host = Host::detect()?;
     if host.family == Family::Debian {
-        if host.is_root {
-            Apt::new(paths).update()?;
-        }
-        unpack(paths, "apache2", "httpd's configuration, for the tests")?;
+        unpack(
+            paths,
+            &host,
+            "apache2",
+            "httpd's configuration, for the tests",
+        )?;
         if main.is_file() {
             return Ok(());
         }
@@ -172,7 +171,10 @@ pub fn ensure_httpd_configuration(paths: &Paths) -> Result<()> {
 }
 
 /// Unpacks a package of Debian into a directory of its name among the tools.
-fn unpack(paths: &Paths, package: &str, purpose: &str) -> Result<()> {
+fn unpack(paths: &Paths, host: &Host, package: &str, purpose: &str) -> Result<()> {
+    if host.is_root {
+        Apt::new(paths).update()?;
+    }
     let dir = paths.tools().join(package);
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     eprintln!("unpacking package {package} ({purpose})");

@@ -72,7 +72,7 @@ pub(super) struct LoadArgs {
     #[arg(long)]
     no_retry: bool,
 
-    /// Local addresses to connect from, in turn; more addresses, more ports
+    /// Local addresses to connect from, in turn, slow clients too; more addresses, more ports
     #[arg(long, short = 'B', value_name = "IP,...", value_delimiter = ',')]
     source: Vec<IpAddr>,
 

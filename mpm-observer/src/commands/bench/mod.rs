@@ -10,6 +10,7 @@ mod limits;
 mod loadgen;
 mod overhead;
 mod probes;
+mod soak;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,8 @@ enum Bench {
     Overhead(overhead::OverheadArguments),
     /// What each eBPF program costs per request
     Probes(probes::ProbesArguments),
+    /// Whether anything grows while children, connections and whole servers come and go
+    Soak(soak::SoakArguments),
 }
 
 /// What all benches take.
@@ -124,6 +127,7 @@ pub(super) fn run(arguments: &BenchArguments) -> CommandResult {
         Bench::Loadgen(arguments) => loadgen::run(arguments),
         Bench::Overhead(arguments) => overhead::run(arguments),
         Bench::Probes(arguments) => probes::run(arguments),
+        Bench::Soak(arguments) => soak::run(arguments),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A control group of the run's own: memory and tasks are counted, and limited, for httpd alone.
 
 mod hierarchy;
+mod nearest;
 
 use std::{
     fs, io,
@@ -10,6 +11,7 @@ use std::{
 
 use crate::{recording::CgroupCounts, scenario::Limits};
 use hierarchy::{Controller, Hierarchy};
+pub(super) use nearest::{CgroupUse, nearest_limit};
 
 /// Begin of the names of our groups; the lab's process id, `-` and a number follow.
 const PREFIX: &str = "mpm-observer.";

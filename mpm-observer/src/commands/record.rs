@@ -1,0 +1,221 @@
+//! `mpm-observer record`
+
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use plots::Unit;
+
+use super::{
+    exit::{CommandResult, Exit, of_live},
+    lab::stamp,
+    span::parse_span,
+    target::TargetArguments,
+};
+use crate::{
+    correlate::{Phase, ServerSide},
+    kernel::Kernel,
+    lab::{Interrupt, new_directory},
+    live::{LiveError, RecordOrder, Server, record},
+    recording::{Ended, KernelRow, Manifest, RunDir, fold_table},
+    wording::{plural, whole},
+};
+
+/// Options of `record`.
+#[derive(Debug, Args)]
+pub(super) struct RecordArguments {
+    #[command(flatten)]
+    target: TargetArguments,
+    /// The port to watch [default: the lowest that the server listens on]
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+    /// How long; Ctrl-C ends it earlier and keeps what was recorded
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_span)]
+    duration: Duration,
+    /// Keep all events of so long a time from the begin on: a timeline and a Perfetto trace in
+    /// the report
+    #[arg(
+        long,
+        value_name = "TIME",
+        num_args = 0..=1,
+        require_equals = false,
+        default_missing_value = "300ms",
+        value_parser = parse_span
+    )]
+    trace: Option<Duration>,
+    /// Directory for the recording, new or empty [default: recordings/DATE-TIME]
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// A trace keeps every event, some hundred thousand a second.
+const MOST_TRACED: Duration = Duration::from_secs(10);
+
+/// Runs it.
+pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
+    if arguments.trace.is_some_and(|length| length > MOST_TRACED) {
+        return Err((
+            Exit::Usage,
+            format!(
+                "--trace: {} s at most, as every event is kept",
+                MOST_TRACED.as_secs()
+            ),
+        ));
+    }
+    if let Some(dir) = &arguments.out {
+        require_empty(dir)?;
+    }
+    let kernel = Kernel::read().map_err(|error| (Exit::Missing, error.to_string()))?;
+    let found = arguments.target.find(arguments.port);
+    let (server, port) = match found {
+        Ok(Some(found)) => found,
+        Ok(None) => return Err(of_live(&LiveError::NoServer)),
+        Err(error) => return Err(of_live(&error)),
+    };
+    let interrupt = Interrupt::on_signals()
+        .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
+    let path = match &arguments.out {
+        Some(dir) => dir.clone(),
+        None => new_directory(Path::new("recordings"), &stamp()),
+    };
+    fs::create_dir_all(&path)
+        .map_err(|error| (Exit::Failed, format!("{}: {error}", path.display())))?;
+    let dir = RunDir::at(&path);
+    let order = RecordOrder {
+        port,
+        duration: arguments.duration,
+        trace: arguments.trace,
+    };
+    eprintln!(
+        "recording {} (pid {}, {}) on port {port} for {} into {}",
+        server.binary.display(),
+        server.process.pid,
+        server.mpm,
+        Unit::Seconds.format(order.duration.as_secs_f64()),
+        path.display()
+    );
+    let manifest = with_progress(&kernel, &server, &order, &dir, &interrupt)
+        .map_err(|error| of_live(&error))?;
+    tell(&manifest, &path)
+}
+
+/// # Errors
+/// When there is something in the directory.
+fn require_empty(dir: &Path) -> Result<(), (Exit, String)> {
+    match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err((Exit::Usage, format!("{}: {error}", dir.display()))),
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err((
+                Exit::Usage,
+                format!("{} is not empty; name a new directory", dir.display()),
+            )),
+        },
+    }
+}
+
+fn with_progress(
+    kernel: &Kernel,
+    server: &Server,
+    order: &RecordOrder,
+    dir: &RunDir,
+    interrupt: &Interrupt,
+) -> Result<Manifest, LiveError> {
+    let bar = io::stderr().is_terminal().then(|| {
+        let bar = ProgressBar::new(order.duration.as_millis() as u64);
+        let style = ProgressStyle::with_template("[{bar:24}] {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        bar.set_style(style);
+        bar
+    });
+    let show = |left: Duration| {
+        if let Some(bar) = &bar {
+            bar.set_position((order.duration.saturating_sub(left)).as_millis() as u64);
+            bar.set_message(format!(
+                "{} s left (Ctrl-C keeps what there is)",
+                left.as_secs()
+            ));
+        }
+    };
+    let made = record(kernel, server, order, dir, interrupt.flag(), &show);
+    if let Some(bar) = &bar {
+        bar.finish_and_clear();
+    }
+    made
+}
+
+/// Says what was recorded, in one line, and what to do next.
+fn tell(manifest: &Manifest, path: &Path) -> CommandResult {
+    let mut side = ServerSide::default();
+    let unreadable = fold_table(path, |row: KernelRow| side.add(&row))
+        .map_err(|error| (Exit::Failed, error.to_string()))?;
+    if let Some(first) = unreadable.first() {
+        return Err((Exit::Failed, first.clone()));
+    }
+    side.finish();
+    let live = manifest.live();
+    match live.map(|live| live.ended) {
+        Some(Ended::ServerGone) => {
+            println!("httpd ended while it was recorded; what came before is kept");
+        }
+        Some(Ended::Interrupted) => println!("ended early; what came before is kept"),
+        _ => {}
+    }
+    let seconds = live.map_or(0.0, |live| {
+        live.ended_ns.saturating_sub(live.attached_ns) as f64 / 1e9
+    });
+    let next = format!("next: mpm-observer report {}", path.display());
+    if side.answered == 0 {
+        println!("{next}");
+        return Err((
+            Exit::NothingServed,
+            format!(
+                "nothing was served on port {} in {}; recorded in {}",
+                manifest.port,
+                Unit::Seconds.format(seconds),
+                path.display()
+            ),
+        ));
+    }
+    println!(
+        "{}; recorded in {}",
+        in_one_line(&side, manifest, seconds),
+        path.display()
+    );
+    println!("{next}");
+    Ok(Exit::Done)
+}
+
+/// Requests, how long the server's part took, what they waited in, what was lost.
+pub(super) fn in_one_line(side: &ServerSide, manifest: &Manifest, seconds: f64) -> String {
+    let time = |q| match side.time_ns(q) {
+        Some(time_ns) => Unit::Nanoseconds.format(time_ns as f64),
+        None => "unknown".into(),
+    };
+    let share = |phase: Phase| format!("{} {:.0} %", phase.name(), 100.0 * side.share(phase));
+    let waited = side.longest_wait().map_or_else(String::new, |phase| {
+        format!(", waiting mostly: {}", share(phase))
+    });
+    let lost = manifest.counters.lost();
+    let touched = match side.touched {
+        0 => String::new(),
+        touched => format!(" ({} touched)", plural(touched, "request")),
+    };
+    format!(
+        "{} in {} ({} per second); the server's part p50 {}, p99 {}; {}{waited}; {} lost{touched}",
+        plural(side.answered, "request"),
+        Unit::Seconds.format(seconds),
+        whole((side.answered as f64 / seconds.max(1e-9)).round() as u64),
+        time(0.5),
+        time(0.99),
+        share(Phase::OnCpu),
+        plural(lost, "event"),
+    )
+}

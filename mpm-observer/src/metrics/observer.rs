@@ -1,0 +1,425 @@
+//! The observer itself: what it watches, what it lost, what it costs.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Exposition, Family, ScrapeFigures,
+    counted::Counted,
+    family::{as_f64, label, seconds},
+    status::Status,
+};
+use crate::{
+    kernel::{Counters, ProgramRuns, Record},
+    live::Look,
+    resources::OwnProcess,
+    scenario::Mpm,
+};
+
+const OWN: &str = "the observer";
+const KERNEL: &str = "the kernel";
+const COUNTERS: &str = "kernel counters";
+
+static BUILD: Family = Family::gauge(
+    "mpm_observer_build_info",
+    "1 for the version",
+    "the program",
+)
+.labels(&[label("version", "")]);
+static WATCHED: Family = Family::gauge(
+    "mpm_observer_server_watched",
+    "1 while a server is watched, 0 while none runs",
+    OWN,
+);
+static INFO: Family = Family::gauge(
+    "mpm_observer_server_info",
+    "1 for the MPM and the port of the server while one is watched; absent otherwise",
+    OWN,
+)
+.labels(&[label("mpm", "prefork, worker, event"), label("port", "")]);
+static ATTACHED: Family = Family::gauge(
+    "mpm_observer_attached_seconds",
+    "Time since the probes were attached to the server; 0 while none is watched",
+    OWN,
+);
+static SERVERS: Family = Family::counter(
+    "mpm_observer_servers_watched_total",
+    "Servers that the probes were attached to, one after another",
+    OWN,
+);
+static RECEIVED: Family = Family::counter(
+    "mpm_observer_records_received_total",
+    "Records of the kernel's side that arrived",
+    OWN,
+)
+.labels(&[label("kind", "request, task, failure")]);
+static LOST: Family = Family::counter(
+    "mpm_observer_events_lost_total",
+    "What was lost: records that did not fit the buffer or could not be read, connections and tasks for which there was no room",
+    COUNTERS,
+)
+.labels(&[label(
+    "kind",
+    "request, task, failure, unreadable, connection_unfollowed, task_unfollowed",
+)]);
+static SKIPPED: Family = Family::counter(
+    "mpm_observer_program_runs_skipped_total",
+    "Runs of eBPF programs that the kernel skipped because the same program ran on that CPU; most are not the server's",
+    KERNEL,
+);
+static LAST_LOOK: Family = Family::gauge(
+    "mpm_observer_last_look_seconds",
+    "Age of the last look at the server; grows when the observer falls behind",
+    OWN,
+);
+static RUNS: Family = Family::counter(
+    "mpm_observer_program_runs_total",
+    "Runs of each eBPF program, while the kernel counts them (--count-runs)",
+    KERNEL,
+)
+.labels(&[label("program", "")]);
+static RUN_SECONDS: Family = Family::counter(
+    "mpm_observer_program_run_seconds_total",
+    "Time of these runs",
+    KERNEL,
+)
+.labels(&[label("program", "")]);
+static SCRAPE: Family = Family::gauge(
+    "mpm_observer_scrape_duration_seconds",
+    "How long the last answer to a scrape took to make",
+    OWN,
+);
+static ANSWERS: Family = Family::counter(
+    "mpm_observer_http_requests_total",
+    "Answers of the HTTP server of these metrics",
+    OWN,
+)
+.labels(&[label("code", "such as 200")]);
+static REFUSED: Family = Family::counter(
+    "mpm_observer_http_connections_refused_total",
+    "Connections to it that were closed: too many at once, too slow, or no proper TLS",
+    OWN,
+)
+.labels(&[label("reason", "too_many, slow, tls")]);
+static STATUS: Family = Family::counter(
+    "mpm_observer_status_requests_total",
+    "Questions to mod_status by outcome; timeout: no slot answered in time",
+    OWN,
+)
+.labels(&[label("outcome", "answered, timeout, refused, unreadable")]);
+static STATUS_SECONDS: Family = Family::gauge(
+    "mpm_observer_status_duration_seconds",
+    "How long the last question to mod_status took",
+    OWN,
+);
+static CPU: Family = Family::counter(
+    "process_cpu_seconds_total",
+    "CPU time of the observer's process",
+    "/proc/self/stat",
+);
+static RESIDENT: Family = Family::gauge(
+    "process_resident_memory_bytes",
+    "Resident memory of the observer's process",
+    "/proc/self/stat",
+);
+static VIRTUAL: Family = Family::gauge(
+    "process_virtual_memory_bytes",
+    "Address space of the observer's process",
+    "/proc/self/stat",
+);
+static OPEN_FDS: Family = Family::gauge(
+    "process_open_fds",
+    "Open files of the observer's process",
+    "/proc/self/fd",
+);
+static MAX_FDS: Family = Family::gauge(
+    "process_max_fds",
+    "Limit of open files of the observer's process",
+    "/proc/self/limits",
+);
+static START: Family = Family::gauge(
+    "process_start_time_seconds",
+    "When the observer's process was started, seconds since 1970",
+    "/proc/self/stat",
+);
+
+/// The families, in the order of the documentation.
+pub(super) static FAMILIES: &[&Family] = &[
+    &BUILD,
+    &WATCHED,
+    &INFO,
+    &ATTACHED,
+    &SERVERS,
+    &RECEIVED,
+    &LOST,
+    &SKIPPED,
+    &LAST_LOOK,
+    &RUNS,
+    &RUN_SECONDS,
+    &SCRAPE,
+    &ANSWERS,
+    &REFUSED,
+    &STATUS,
+    &STATUS_SECONDS,
+    &CPU,
+    &RESIDENT,
+    &VIRTUAL,
+    &OPEN_FDS,
+    &MAX_FDS,
+    &START,
+];
+
+const RECORDS: [&str; 3] = ["request", "task", "failure"];
+const LOSSES: [&str; 6] = [
+    "request",
+    "task",
+    "failure",
+    "unreadable",
+    "connection_unfollowed",
+    "task_unfollowed",
+];
+
+/// The server that is watched.
+#[derive(Debug)]
+struct Watched {
+    mpm: Mpm,
+    port: u16,
+    since_ns: u64,
+}
+
+/// What the observer knows of itself.
+#[derive(Debug, Default)]
+pub(super) struct Observer {
+    watched: Option<Watched>,
+    servers: u64,
+    received: [u64; RECORDS.len()],
+    lost: [Counted; LOSSES.len()],
+    skipped: Counted,
+    looked_ns: Option<u64>,
+    /// By program: runs and nanoseconds.
+    runs: BTreeMap<String, [Counted; 2]>,
+}
+
+impl Observer {
+    pub(super) fn begin(&mut self, mpm: Mpm, port: u16, now_ns: u64) {
+        self.watched = Some(Watched {
+            mpm,
+            port,
+            since_ns: now_ns,
+        });
+        self.servers += 1;
+        self.looked_ns = None;
+        self.lost.iter_mut().for_each(Counted::restart);
+        self.skipped.restart();
+        let runs = self.runs.values_mut().flatten();
+        runs.for_each(Counted::restart);
+    }
+
+    pub(super) fn end(&mut self) {
+        self.watched = None;
+        self.looked_ns = None;
+    }
+
+    pub(super) fn count(&mut self, record: &Record) {
+        match record {
+            Record::Request(_) => self.received[0] += 1,
+            Record::Task(_) => self.received[1] += 1,
+            Record::Failure(_) => self.received[2] += 1,
+            Record::Trace(_) => {}
+        }
+    }
+
+    pub(super) fn look(&mut self, look: &Look) {
+        self.looked_ns = Some(look.at_ns);
+        let counters = &look.counters;
+        for (lost, value) in self.lost.iter_mut().zip(losses(counters)) {
+            lost.update(value);
+        }
+        self.skipped.update(counters.skipped());
+        for ProgramRuns {
+            program,
+            runs,
+            time_ns,
+            ..
+        } in &look.effort.programs
+        {
+            if !self.runs.contains_key(program) {
+                self.runs.insert(program.clone(), Default::default());
+            }
+            if let Some([counted_runs, counted_ns]) = self.runs.get_mut(program) {
+                counted_runs.update(*runs);
+                counted_ns.update(*time_ns);
+            }
+        }
+    }
+
+    pub(super) fn write(
+        &self,
+        now_ns: u64,
+        status: &Status,
+        scrapes: &ScrapeFigures,
+        own: Option<&OwnProcess>,
+        to: &mut Exposition,
+    ) {
+        let version = env!("CARGO_PKG_VERSION");
+        to.labelled(&BUILD, [version.into()], 1);
+        to.number(&WATCHED, u8::from(self.watched.is_some()));
+        if let Some(watched) = &self.watched {
+            let labels = [watched.mpm.name().into(), watched.port.to_string().into()];
+            to.labelled(&INFO, labels, 1);
+        }
+        let since = |from_ns: u64| seconds(now_ns.saturating_sub(from_ns));
+        let attached = self.watched.as_ref().map_or(0.0, |of| since(of.since_ns));
+        to.number(&ATTACHED, attached);
+        to.count(&SERVERS, self.servers);
+        for (kind, count) in RECORDS.iter().zip(self.received) {
+            to.labelled(&RECEIVED, [(*kind).into()], as_f64(count));
+        }
+        for (kind, count) in LOSSES.iter().zip(self.lost) {
+            to.labelled(&LOST, [(*kind).into()], as_f64(count.total()));
+        }
+        to.count(&SKIPPED, self.skipped.total());
+        to.optional(&LAST_LOOK, self.looked_ns.map(since));
+        let counted = || self.runs.iter().filter(|(_, [runs, _])| runs.total() > 0);
+        for (program, [runs, _]) in counted() {
+            to.labelled(&RUNS, [program.clone().into()], as_f64(runs.total()));
+        }
+        for (program, [_, time_ns]) in counted() {
+            let time = seconds(time_ns.total());
+            to.labelled(&RUN_SECONDS, [program.clone().into()], time);
+        }
+        to.optional(&SCRAPE, scrapes.last_ns.map(seconds));
+        for (code, count) in &scrapes.answers {
+            to.labelled(&ANSWERS, [code.to_string().into()], as_f64(*count));
+        }
+        for (reason, count) in [
+            ("too_many", scrapes.too_many),
+            ("slow", scrapes.slow),
+            ("tls", scrapes.no_tls),
+        ] {
+            to.labelled(&REFUSED, [reason.into()], as_f64(count));
+        }
+        for (outcome, count) in status.outcomes() {
+            to.labelled(&STATUS, [outcome.into()], as_f64(count));
+        }
+        to.optional(&STATUS_SECONDS, status.took_ns().map(seconds));
+        if let Some(own) = own {
+            to.number(&CPU, own.cpu_s);
+            to.count(&RESIDENT, own.resident_bytes);
+            to.count(&VIRTUAL, own.virtual_bytes);
+            to.count(&OPEN_FDS, own.open_files);
+            to.number(&MAX_FDS, own.open_files_limit.map_or(f64::INFINITY, as_f64));
+            to.number(&START, own.started_unix_s);
+        }
+    }
+}
+
+/// In the order of [`LOSSES`].
+fn losses(counters: &Counters) -> [u64; LOSSES.len()] {
+    [
+        counters.requests_lost(),
+        counters.tasks_lost(),
+        counters.failures_lost(),
+        counters.unreadable,
+        counters.conns_unfollowed,
+        counters.tasks_unfollowed,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernel::{Book, Missed},
+        live::Effort,
+        metrics::tests::written,
+    };
+
+    fn look(lost: u64, runs: u64) -> Look {
+        let book = Book {
+            what: "requests".into(),
+            sent: 100,
+            lost,
+            ..Book::default()
+        };
+        Look {
+            at_ns: 4_000_000_000,
+            counters: Counters {
+                books: vec![book],
+                tasks_unfollowed: 2 * lost,
+                missed: vec![Missed {
+                    program: "sched_switch".into(),
+                    runs: 7,
+                }],
+                ..Counters::default()
+            },
+            effort: Effort {
+                programs: vec![ProgramRuns {
+                    program: "sched_switch".into(),
+                    runs,
+                    time_ns: runs * 500,
+                    missed: 7,
+                }],
+                ..Effort::default()
+            },
+            ..Look::default()
+        }
+    }
+
+    fn exposition(observer: &Observer, now_ns: u64) -> Exposition {
+        let (status, scrapes) = (Status::default(), ScrapeFigures::default());
+        written(|to| observer.write(now_ns, &status, &scrapes, None, to))
+    }
+
+    #[test]
+    fn losses_and_runs_add_up_over_the_servers() {
+        let mut observer = Observer::default();
+        for (lost, runs) in [(3, 1000), (1, 500)] {
+            observer.begin(Mpm::Event, 80, 1_000_000_000);
+            observer.look(&look(lost, runs));
+            observer.look(&look(lost, runs));
+            observer.end();
+        }
+        let exposition = exposition(&observer, 5_000_000_000);
+        let lost = |kind| exposition.get("mpm_observer_events_lost_total", &[kind]);
+        assert_eq!(
+            (lost("request"), lost("task_unfollowed")),
+            (Some(4.0), Some(8.0))
+        );
+        assert_eq!(lost("failure"), Some(0.0));
+        let skipped = exposition.get("mpm_observer_program_runs_skipped_total", &[]);
+        assert_eq!(skipped, Some(14.0));
+        let of_program = |name| exposition.get(name, &["sched_switch"]);
+        assert_eq!(of_program("mpm_observer_program_runs_total"), Some(1500.0));
+        let seconds = of_program("mpm_observer_program_run_seconds_total");
+        assert_eq!(seconds, Some(0.00075));
+        let servers = exposition.get("mpm_observer_servers_watched_total", &[]);
+        assert_eq!(servers, Some(2.0));
+    }
+
+    #[test]
+    fn a_watched_server_is_told_with_its_mpm_and_since_when() {
+        let mut observer = Observer::default();
+        let nothing = exposition(&observer, 9_000_000_000);
+        let get = |from: &Exposition, name| from.get(name, &[]);
+        assert_eq!(get(&nothing, "mpm_observer_server_watched"), Some(0.0));
+        assert_eq!(get(&nothing, "mpm_observer_attached_seconds"), Some(0.0));
+        assert_eq!(get(&nothing, "mpm_observer_last_look_seconds"), None);
+        observer.begin(Mpm::Worker, 8080, 2_000_000_000);
+        observer.look(&look(0, 0));
+        let watched = exposition(&observer, 5_000_000_000);
+        assert_eq!(get(&watched, "mpm_observer_server_watched"), Some(1.0));
+        assert_eq!(get(&watched, "mpm_observer_attached_seconds"), Some(3.0));
+        assert_eq!(get(&watched, "mpm_observer_last_look_seconds"), Some(1.0));
+        let info = watched.get("mpm_observer_server_info", &["worker", "8080"]);
+        assert_eq!(info, Some(1.0));
+        // Programs whose runs are not counted are not told of.
+        let runs = watched.get("mpm_observer_program_runs_total", &["sched_switch"]);
+        assert_eq!(runs, None);
+    }
+
+    #[test]
+    fn the_kinds_are_the_documented_ones() {
+        assert_eq!(RECEIVED.labels[0].values, RECORDS.join(", "));
+        assert_eq!(LOST.labels[0].values, LOSSES.join(", "));
+    }
+}

@@ -1,0 +1,136 @@
+//! The control group that binds a process most, its own or one above.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    hierarchy::{Controller, Hierarchy},
+    mounts,
+};
+use crate::resources::LimitUse;
+
+/// Of each controller, the group nearest to its limit; where no group has one, the process's own
+/// group. `None` where there is no such controller, or the group cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::resources) struct CgroupUse {
+    /// Tasks.
+    pub(in crate::resources) tasks: Option<LimitUse>,
+    /// Bytes of memory.
+    pub(in crate::resources) memory: Option<LimitUse>,
+}
+
+/// Looks at the groups of a process.
+pub(in crate::resources) fn nearest_limit(pid: u32) -> CgroupUse {
+    let (mounts, groups) = (mounts(), fs::read_to_string(format!("/proc/{pid}/cgroup")));
+    let Ok(groups) = groups else {
+        return CgroupUse::default();
+    };
+    let of = |controller| {
+        let hierarchy = Hierarchy::find(&mounts, controller)?;
+        let group = group_in(&groups, &hierarchy, controller)?;
+        nearest(&hierarchy, controller, &group)
+    };
+    CgroupUse {
+        tasks: of(Controller::Tasks),
+        memory: of(Controller::Memory),
+    }
+}
+
+/// The path of a process's group below the mount, from the text of `/proc/PID/cgroup`.
+fn group_in(groups: &str, hierarchy: &Hierarchy, controller: Controller) -> Option<PathBuf> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let is_it = match hierarchy.version {
+            1 => controllers.split(',').any(|name| name == controller.name()),
+            _ => controllers.is_empty(),
+        };
+        is_it.then(|| PathBuf::from(path.trim_start_matches('/')))
+    })
+}
+
+/// From the group up to the mount.
+fn nearest(hierarchy: &Hierarchy, controller: Controller, group: &Path) -> Option<LimitUse> {
+    let (used_file, limit_file) = match (controller, hierarchy.version) {
+        (Controller::Tasks, _) => ("pids.current", "pids.max"),
+        (Controller::Memory, 1) => ("memory.usage_in_bytes", "memory.limit_in_bytes"),
+        (Controller::Memory, _) => ("memory.current", "memory.max"),
+    };
+    let mut nearest: Option<LimitUse> = None;
+    for above in group.ancestors() {
+        let directory = hierarchy.mount.join(above);
+        let Some(used) = number(&directory.join(used_file)) else {
+            continue;
+        };
+        let of_group = LimitUse {
+            used,
+            limit: number(&directory.join(limit_file)).filter(|limit| *limit < UNLIMITED),
+        };
+        nearest = match nearest {
+            Some(nearest) if of_group.ratio() <= nearest.ratio() => Some(nearest),
+            _ => Some(of_group),
+        };
+    }
+    nearest
+}
+
+/// Version 1 has no word for a limit that is not set, but the greatest number of pages in bytes.
+const UNLIMITED: u64 = 1 << 62;
+
+/// `None` for `max`, too.
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_is_that_of_the_controllers_hierarchy() {
+        let groups = "5:pids:/a/b\n4:cpu,memory:/c\n0::/d/e\n";
+        let hierarchy = |version| Hierarchy {
+            mount: "/x".into(),
+            version,
+        };
+        let group = |version, controller| group_in(groups, &hierarchy(version), controller);
+        assert_eq!(group(1, Controller::Tasks), Some("a/b".into()));
+        assert_eq!(group(1, Controller::Memory), Some("c".into()));
+        assert_eq!(group(2, Controller::Memory), Some("d/e".into()));
+        assert_eq!(
+            group_in("1:cpu:/x\n", &hierarchy(2), Controller::Tasks),
+            None
+        );
+    }
+
+    #[test]
+    fn the_group_nearest_to_its_limit_is_told_or_the_own_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |group: &str, used: &str, limit: &str| {
+            let directory = dir.path().join(group);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("pids.current"), used).unwrap();
+            fs::write(directory.join("pids.max"), limit).unwrap();
+        };
+        write("a/b", "3\n", "max\n");
+        write("a", "80\n", "max\n");
+        let hierarchy = Hierarchy {
+            mount: dir.path().to_owned(),
+            version: 2,
+        };
+        let look = || nearest(&hierarchy, Controller::Tasks, Path::new("a/b"));
+        let own = LimitUse {
+            used: 3,
+            limit: None,
+        };
+        assert_eq!(look(), Some(own));
+        write("a", "80\n", "100\n");
+        let above = LimitUse {
+            used: 80,
+            limit: Some(100),
+        };
+        assert_eq!(look(), Some(above));
+    }
+}

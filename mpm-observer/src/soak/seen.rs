@@ -1,0 +1,102 @@
+//! What came out of the live stage during a soak.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use crate::{
+    kernel::{Counters, Record},
+    live::{Consumer, Look, Server},
+};
+
+/// The state of things at a look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Milliseconds since the begin.
+    pub at_ms: u64,
+    /// Resident memory of this process.
+    pub resident_bytes: u64,
+    /// Tasks in the table.
+    pub tasks: u32,
+    /// Connections in the table.
+    pub connections: u32,
+}
+
+/// Everything that was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Servers that were watched, one after another.
+    pub servers: u32,
+    /// Requests.
+    pub requests: u64,
+    /// Tasks that ended.
+    pub tasks_ended: u64,
+    /// Failed calls, refused connections and the like.
+    pub failures: u64,
+    /// Records lost, and tasks or connections for which there was no room, of all servers.
+    pub lost: u64,
+    /// One for each look.
+    pub samples: Vec<Sample>,
+    /// Thread ids of the tasks at the last look.
+    pub tasks: BTreeSet<u32>,
+    /// Connections that stand, at the last look.
+    pub connections: u32,
+    /// The books at the last look.
+    pub counters: Counters,
+    /// First process of the server that is watched now.
+    pub watched: Option<u32>,
+}
+
+/// A consumer that counts.
+pub(super) struct Tally<'a> {
+    pub(super) seen: &'a Mutex<Seen>,
+    pub(super) began: Instant,
+}
+
+impl Tally<'_> {
+    fn change(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Consumer for Tally<'_> {
+    fn begin(&mut self, server: &Server) {
+        self.change(|seen| {
+            seen.servers += 1;
+            seen.watched = Some(server.process.pid);
+        });
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.change(|seen| match record {
+            Record::Request(_) => seen.requests += 1,
+            Record::Task(_) => seen.tasks_ended += 1,
+            Record::Failure(_) => seen.failures += 1,
+            Record::Trace(_) => {}
+        });
+    }
+
+    fn look(&mut self, look: &Look) {
+        let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.change(|seen| {
+            seen.tasks = look.tasks.iter().map(|task| task.record.pid).collect();
+            seen.connections = look.connections.open;
+            seen.counters = look.counters.clone();
+            seen.samples.push(Sample {
+                at_ms,
+                resident_bytes: look.effort.resident_bytes,
+                tasks: look.tasks.len() as u32,
+                connections: look.connections.open,
+            });
+        });
+    }
+
+    fn end(&mut self) {
+        self.change(|seen| {
+            seen.lost += std::mem::take(&mut seen.counters).lost();
+            seen.watched = None;
+        });
+    }
+}

@@ -1,0 +1,16 @@
+//! Months of watching in short: servers that come and go, an observer that is ended in any way,
+//! and what it sends to collectors.
+
+#[path = "fleet/collector.rs"]
+mod collector;
+mod common;
+#[path = "fleet/follow.rs"]
+mod follow;
+#[path = "fleet/observer.rs"]
+mod observer;
+#[path = "fleet/otlp.rs"]
+mod otlp;
+#[path = "fleet/programs.rs"]
+mod programs;
+#[path = "fleet/soak.rs"]
+mod soak;
