@@ -25,6 +25,7 @@ pub mod recording;
 pub mod report;
 pub mod resources;
 pub mod scenario;
+pub mod serve;
 pub mod soak;
 pub mod statistics;
 mod text_table;

@@ -21,8 +21,8 @@ use nix::time::ClockId;
 
 use super::{CollectError, failures::Failures};
 use crate::{
-    live::{Consumer, Server, look_at},
     kernel::{Counters, ProgramRuns, Record, Watch},
+    live::{Consumer, Server, look_at},
     recording::{KernelRow, Moment, RecordingError, TableWriter, TraceRow, TraceWindow},
 };
 
@@ -262,7 +262,6 @@ impl Tables {
         taken
     }
 
-<<<<<<< HEAD
     /// Looks at the server if somebody wants to know, and it is time.
     fn look(&mut self, watch: &Watch) -> Result<(), CollectError> {
         let now = Instant::now();
@@ -270,7 +269,10 @@ impl Tables {
             let look = look_at(watch, &tap.server, tap.port).map_err(CollectError::Look)?;
             tap.consumer.look(&look);
             self.next_look = now + LOOK_INTERVAL;
-=======
+        }
+        Ok(())
+    }
+
     /// Takes all records that have arrived, and the requests that are answered and not emitted.
     fn take_answered(&mut self, watch: &mut Watch) -> Result<(), CollectError> {
         let mut emitted = HashSet::new();
@@ -300,7 +302,6 @@ impl Tables {
             if is_whole && !emitted.contains(&identity(&request)) {
                 self.requests.push(KernelRow::from(&request))?;
             }
->>>>>>> main
         }
         Ok(())
     }

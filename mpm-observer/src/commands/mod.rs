@@ -13,6 +13,7 @@ mod otlp;
 mod place;
 mod record;
 mod report;
+mod serve;
 mod span;
 mod target;
 
@@ -47,6 +48,8 @@ enum Command {
     /// Tell what went wrong in a recorded experiment or server, with the evidence, and what would have
     /// helped
     Explain(explain::ExplainArguments),
+    /// Serve metrics of a running httpd for Prometheus: what only the kernel sees, and mod_status
+    Serve(serve::ServeArguments),
     /// Tell what this kernel and this machine give
     Doctor(doctor::DoctorArguments),
     /// Measure the observer and the load generator; `cargo xtask bench` sets up for it
@@ -80,6 +83,7 @@ pub fn main() -> i32 {
         Command::Record(arguments) => record::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Dashboards(arguments) => dashboards::run(arguments),

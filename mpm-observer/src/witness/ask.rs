@@ -27,8 +27,7 @@ impl Clock {
     #[must_use]
     pub fn of(manifest: &Manifest) -> Self {
         Self {
-            began_unix_s: manifest.began_unix_s as f64
-                + f64::from(manifest.began_subsec_ns) / 1e9,
+            began_unix_s: manifest.began_unix_s as f64 + f64::from(manifest.began_subsec_ns) / 1e9,
             began_ns: manifest.began_ns,
         }
     }
@@ -50,7 +49,9 @@ pub fn testimonies(
 ) -> Result<Vec<Testimony>, PrometheusError> {
     let manifest = &run.run.manifest;
     let clock = Clock::of(manifest);
-    let scenario = run.plan().map_or_else(String::new, |plan| plan.scenario.clone());
+    let scenario = run
+        .plan()
+        .map_or_else(String::new, |plan| plan.scenario.clone());
     let mut all = Vec::new();
     for (incident, truth) in truths(run) {
         let window = Window {
@@ -103,7 +104,11 @@ impl Window<'_> {
 
     fn silent(&self) -> Result<Option<f64>, PrometheusError> {
         let up = self.ask("apache_up{$run}", 0.0)?;
-        let answers: Vec<f64> = up.iter().flat_map(|series| series.points.iter()).map(|p| p.1).collect();
+        let answers: Vec<f64> = up
+            .iter()
+            .flat_map(|series| series.points.iter())
+            .map(|p| p.1)
+            .collect();
         let silent = answers.iter().filter(|up| **up == 0.0).count();
         Ok((!answers.is_empty()).then(|| silent as f64 / answers.len() as f64))
     }
@@ -112,7 +117,10 @@ impl Window<'_> {
 /// When it first showed, and the largest amount.
 fn shown(shows: &[Sampled], how_much: &[Sampled], from_s: f64) -> Shown {
     let points = |series: &[Sampled]| -> Vec<(f64, f64)> {
-        series.iter().flat_map(|series| series.points.clone()).collect()
+        series
+            .iter()
+            .flat_map(|series| series.points.clone())
+            .collect()
     };
     let first = points(shows)
         .into_iter()
@@ -169,7 +177,11 @@ mod tests {
             for question in questions.into_iter().flatten() {
                 for expression in [question.shows, question.how_much] {
                     let selectors = expression.matches('{').count();
-                    assert_eq!(expression.matches("{$run").count(), selectors, "{expression}");
+                    assert_eq!(
+                        expression.matches("{$run").count(),
+                        selectors,
+                        "{expression}"
+                    );
                     assert!(selectors > 0 && !question.unit.is_empty());
                 }
             }

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A kind of trouble.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Incident {
     /// Clients waited for a second and longer until a task read their requests.

@@ -118,14 +118,23 @@ mod tests {
             row.truth,
             "the accept queue overflows: 120 packets turned away within 8.5 s"
         );
-        assert_eq!(row.mod_status, "has no metric of it; silent for 75 % of the time");
-        assert_eq!(row.kernel, "showed it after 0.6 s: at most 118 packets turned away");
+        assert_eq!(
+            row.mod_status,
+            "has no metric of it; silent for 75 % of the time"
+        );
+        assert_eq!(
+            row.kernel,
+            "showed it after 0.6 s: at most 118 packets turned away"
+        );
         let missed = Shown {
             after_s: None,
             largest: Some(7.0),
         };
         let row = only(testimony(Incident::ClientsWait, Some(missed)));
-        assert!(row.mod_status.starts_with("did not show it (at most 7 busy workers)"));
+        assert!(
+            row.mod_status
+                .starts_with("did not show it (at most 7 busy workers)")
+        );
         let row = only(testimony(Incident::IdleHoldSlots, Some(Shown::default())));
         assert!(row.mod_status.starts_with("did not show it: no value"));
     }

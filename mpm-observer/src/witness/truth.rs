@@ -65,7 +65,13 @@ fn deaths(run: &RunEvidence<'_>) -> Option<Truth> {
         let badly = row.exit_status != 0 || ![0, SIGTERM].contains(&row.exit_signal);
         is_child && badly && row.exited_ns < run.stop_ns()
     };
-    let times: Vec<u64> = run.run.ends.iter().filter(died).map(|row| row.exited_ns).collect();
+    let times: Vec<u64> = run
+        .run
+        .ends
+        .iter()
+        .filter(died)
+        .map(|row| row.exited_ns)
+        .collect();
     span(times.iter().copied(), times.len() as f64)
 }
 
@@ -81,7 +87,10 @@ fn waits(run: &RunEvidence<'_>) -> Option<Truth> {
         })
         .filter(|(from_ns, until_ns)| until_ns.saturating_sub(*from_ns) >= LONG_WAIT_NS)
         .collect();
-    let longest = waits.iter().map(|(from_ns, until_ns)| until_ns - from_ns).max()?;
+    let longest = waits
+        .iter()
+        .map(|(from_ns, until_ns)| until_ns - from_ns)
+        .max()?;
     Some(Truth {
         // Only then is it a wait of a second.
         from_ns: waits.iter().map(|wait| wait.0).min()? + LONG_WAIT_NS,
@@ -121,9 +130,17 @@ mod tests {
             work: 9,
             ..Slots::default()
         };
-        let over_time = [(100, slots(0)), (200, slots(2)), (300, slots(7)), (400, slots(0))];
+        let over_time = [
+            (100, slots(0)),
+            (200, slots(2)),
+            (300, slots(7)),
+            (400, slots(0)),
+        ];
         let truth = most_of(&over_time, |slots| slots.kept).unwrap();
-        assert_eq!((truth.from_ns, truth.until_ns, truth.amount), (200, 300, 7.0));
+        assert_eq!(
+            (truth.from_ns, truth.until_ns, truth.amount),
+            (200, 300, 7.0)
+        );
         assert_eq!(most_of(&over_time, |slots| slots.half_head), None);
     }
 }
