@@ -357,14 +357,14 @@ impl Run<'_> {
         let port = manifest.port;
         let run_dir = self.dir.path();
         let trouble = &*self.trouble;
+        let exposed = self.around.exposed;
+        let told = |answer: Result<&str, &io::Error>, took_ns| {
+            if let Some(exposed) = exposed {
+                exposed.status(answer, took_ns);
+            }
+        };
         thread::scope(|scope| {
             let sampler = scope.spawn(|| noting(trouble, sample(run_dir, &targets, &stop)));
-            let exposed = self.around.exposed;
-            let told = |answer: Result<&str, &io::Error>, took_ns| {
-                if let Some(exposed) = exposed {
-                    exposed.status(answer, took_ns);
-                }
-            };
             let status = scope.spawn(|| noting(trouble, watch_status(run_dir, port, &stop, &told)));
             if let Some(collector) = collector {
                 collector.snapshot(Moment::LoadBegin);

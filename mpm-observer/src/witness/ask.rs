@@ -1,10 +1,6 @@
 //! What Prometheus knows of an incident.
 
-use super::{
-    Shown, Testimony, Truth,
-    incident::{Incident, Question},
-    truths,
-};
+use super::{Shown, Testimony, incident::Question, truths};
 use crate::{
     findings::RunEvidence,
     prometheus::{Api, PrometheusError, Sampled},
@@ -66,7 +62,7 @@ pub fn testimonies(
             mpm: run.mpm(),
             repetition: manifest.repetition,
             incident,
-            truth: Truth { ..truth },
+            truth,
             mod_status: match incident.of_mod_status() {
                 Some(question) => Some(window.shown(question)?),
                 None => None,
@@ -137,6 +133,7 @@ fn shown(shows: &[Sampled], how_much: &[Sampled], from_s: f64) -> Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::witness::Incident;
 
     fn series(points: &[(f64, f64)]) -> Vec<Sampled> {
         vec![Sampled {

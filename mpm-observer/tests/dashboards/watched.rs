@@ -30,7 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One server and its observer.
 pub struct Watched {
-    pub mpm: Mpm,
     pub server: SocketAddr,
     pub metrics: SocketAddr,
     httpd: Option<Httpd>,
@@ -77,7 +76,6 @@ impl Watched {
             .spawn()
             .unwrap();
         Self {
-            mpm,
             server: httpd.addr(),
             metrics,
             httpd: Some(httpd),
