@@ -7,6 +7,7 @@ mod common;
 mod alerts;
 mod form;
 mod incidents;
+mod lab;
 mod selectors;
 mod tools;
 mod watched;
