@@ -24,6 +24,7 @@ use crate::{
     kernel::{Counters, ProgramRuns, Record, Watch},
     live::{Consumer, Server, look_at},
     recording::{KernelRow, Moment, RecordingError, TableWriter, TraceRow, TraceWindow},
+    resources::Listener,
 };
 
 /// How often the ring buffer is emptied. The programs wake nobody, which keeps them cheap.
@@ -43,8 +44,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Tap {
     /// The server that is watched.
     pub(crate) server: Server,
-    /// Its port.
-    pub(crate) port: u16,
+    /// What its port's listener is asked with.
+    pub(crate) listener: Listener,
     /// Who is told. It must not take long.
     pub(crate) consumer: Box<dyn Consumer + Send>,
 }
@@ -266,7 +267,7 @@ impl Tables {
     fn look(&mut self, watch: &Watch) -> Result<(), CollectError> {
         let now = Instant::now();
         if let Some(tap) = self.tap.as_mut().filter(|_| now >= self.next_look) {
-            let look = look_at(watch, &tap.server, tap.port).map_err(CollectError::Look)?;
+            let look = look_at(watch, &tap.server, &tap.listener).map_err(CollectError::Look)?;
             tap.consumer.look(&look);
             self.next_look = now + LOOK_INTERVAL;
         }

@@ -23,7 +23,7 @@ const COLUMNS: usize = 100;
 /// Options of `explain`.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
-    /// Directory of the experiment
+    /// Directory of the experiment, or of the recording of a live server
     experiment: PathBuf,
     /// Only this scenario
     #[arg(long, value_name = "NAME")]
@@ -59,6 +59,12 @@ pub(super) fn run(arguments: ExplainArguments) -> CommandResult {
             _ => (Exit::Failed, error.to_string()),
         },
     )?;
+    if arguments.verify && explained.groups.iter().all(|group| group.plan.is_none()) {
+        return Err((
+            Exit::Usage,
+            "--verify: a live server cannot be run again; the runs of an experiment can".into(),
+        ));
+    }
     if !arguments.json {
         print!("{}", text(&explained));
     }
@@ -126,11 +132,14 @@ fn verify(
 /// All findings for a terminal.
 fn text(explained: &Explained) -> String {
     let mut text = String::new();
-    let mut scenario = "";
+    let mut scenario = None;
     for group in &explained.groups {
-        if group.scenario != scenario {
-            scenario = &group.scenario;
-            let _ = writeln!(text, "{} ({scenario})\n", group.title);
+        if scenario != Some(&group.scenario) {
+            scenario = Some(&group.scenario);
+            let _ = match group.scenario.as_str() {
+                "" => writeln!(text, "{}\n", group.title),
+                name => writeln!(text, "{} ({name})\n", group.title),
+            };
         }
         if group.findings.is_empty() {
             let runs = plural(u64::from(group.runs), "run");

@@ -8,7 +8,6 @@ mod explain;
 mod lab;
 mod limit;
 mod log;
-#[allow(dead_code, reason = "until serve takes them")]
 mod otlp;
 mod place;
 mod record;
@@ -16,6 +15,7 @@ mod report;
 mod serve;
 mod span;
 mod target;
+mod top;
 
 use clap::{Parser, Subcommand};
 
@@ -50,6 +50,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Serve metrics of a running httpd for Prometheus: what only the kernel sees, and mod_status
     Serve(serve::ServeArguments),
+    /// Show what a server that runs does, on a terminal, or once for scripts
+    Top(top::TopArguments),
     /// Tell what this kernel and this machine give
     Doctor(doctor::DoctorArguments),
     /// Measure the observer and the load generator; `cargo xtask bench` sets up for it
@@ -84,6 +86,7 @@ pub fn main() -> i32 {
         Command::Report(arguments) => report::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Dashboards(arguments) => dashboards::run(arguments),

@@ -10,7 +10,7 @@ use crate::report::make_report;
 /// Options of `report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
-    /// Directory of the experiment
+    /// Directory of the experiment, or of the recording of a live server
     experiment: PathBuf,
 }
 

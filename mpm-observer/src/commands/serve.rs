@@ -5,13 +5,15 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 
 use super::{
-    exit::{CommandResult, Exit, failed},
+    exit::{CommandResult, Exit, failed, of_live},
+    otlp::OtlpArguments,
     target::TargetArguments,
 };
 use crate::{
     kernel::{Kernel, Options, Record, count_run_time},
     lab::Interrupt,
     live::{Consumer, Look, Server, follow},
+    otlp::Otlp,
     serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl},
 };
 
@@ -39,6 +41,8 @@ pub(super) struct ServeArguments {
     /// costs each run two looks at the clock
     #[arg(long)]
     count_runs: bool,
+    #[command(flatten)]
+    otlp: OtlpArguments,
 }
 
 /// Runs it.
@@ -63,12 +67,17 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     } else {
         None
     };
+    let otlp = arguments
+        .otlp
+        .start()
+        .map_err(|error| (Exit::Usage, error.to_string()))?;
     eprintln!("serving {}", service.url());
     if let Some(warning) = service.warning() {
         eprintln!("warning: {warning}");
     }
     let mut consumer = Telling {
         feeder: service.feeder(),
+        otlp,
         has_told: false,
     };
     let (target, port) = (arguments.target, arguments.port);
@@ -79,7 +88,7 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         &mut consumer,
         interrupt.flag(),
     )
-    .map_err(|error| failed(error.is_prerequisite(), &error))?;
+    .map_err(|error| of_live(&error))?;
     Ok(Exit::Done)
 }
 
@@ -91,9 +100,10 @@ const fn exit_of(error: &ServeError) -> Exit {
     }
 }
 
-/// Tells which server is watched, a line for each.
+/// Tells which server is watched, a line for each, and passes all on.
 struct Telling {
     feeder: Feeder,
+    otlp: Option<Otlp>,
     has_told: bool,
 }
 
@@ -102,18 +112,30 @@ impl Consumer for Telling {
         let Server { process, mpm, .. } = server;
         eprintln!("watching httpd (pid {}, {mpm})", process.pid);
         self.feeder.begin(server);
+        if let Some(otlp) = &mut self.otlp {
+            otlp.begin(server);
+        }
     }
 
     fn record(&mut self, record: &Record) {
         self.feeder.record(record);
+        if let Some(otlp) = &mut self.otlp {
+            otlp.record(record);
+        }
     }
 
     fn look(&mut self, look: &Look) {
         self.feeder.look(look);
+        if let Some(otlp) = &mut self.otlp {
+            otlp.look(look);
+        }
     }
 
     fn end(&mut self) {
         self.feeder.end();
+        if let Some(otlp) = &mut self.otlp {
+            otlp.end();
+        }
         self.has_told = false;
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     correlate::load_run,
-    recording::{Experiment, RecordingError, RunDir, Skipped, Status},
+    recording::{Experiment, RecordingError, RunDir, Skipped, Status, is_of_one_server},
     scenario::{Mpm, RunPlan},
     wording::plural,
 };
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum FindingsError {
     /// The directory is no experiment, or its own file is broken.
-    #[error("cannot read the experiment: {0}; name the directory that `lab` wrote")]
+    #[error("cannot read the recording: {0}; name the directory that `lab` or `record` wrote")]
     Experiment(#[from] RecordingError),
     /// No run is of the scenario that was asked for.
     #[error("no run is of the scenario {wanted:?}; there are {}", .known.join(", "))]
@@ -64,13 +64,17 @@ pub struct Explained {
     pub skipped: Vec<Skipped>,
 }
 
-/// Explains the runs of an experiment, of one scenario if one is named. One run after the other
+/// Explains the runs of an experiment, of one scenario if one is named, or the recording of a
+/// live server. One run after the other
 /// is read, so that the rows of only one are in memory.
 ///
 /// # Errors
 /// When the directory is no experiment, or has no run of the scenario. A run that cannot be read
 /// is left out and named.
 pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, FindingsError> {
+    if is_of_one_server(dir) {
+        return explain_server(dir);
+    }
     let experiment = Experiment::read(dir)?;
     let mut left_out = Vec::new();
     let mut runs: Vec<(String, RunPlan, u32)> = Vec::new();
@@ -146,6 +150,20 @@ pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, Findings
         groups,
         left_out,
         skipped: experiment.skipped,
+    })
+}
+
+/// The one recording of a live server.
+fn explain_server(dir: &Path) -> Result<Explained, FindingsError> {
+    let run_dir = RunDir::at(dir);
+    let run = load_run(&run_dir)?;
+    let pid = run.manifest.live().map_or(0, |live| live.pid);
+    let title = format!("httpd, {} (pid {pid})", run.manifest.mpm);
+    let look = look(&RunEvidence::read(&run_dir, "recording", &run));
+    Ok(Explained {
+        groups: group(&title, &[look]).into_iter().collect(),
+        left_out: Vec::new(),
+        skipped: Vec::new(),
     })
 }
 

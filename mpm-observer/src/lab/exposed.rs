@@ -19,6 +19,7 @@ use crate::{
     metrics::{StatusOutcome, StatusPage},
     prometheus::{self, Config, Prometheus, PrometheusError, Scrape},
     recording::{RunDir, Status},
+    resources::Listener,
     scenario::{Mpm, RunPlan},
     serve::{ServeOptions, Service, StatusSource},
     witness::{Testimony, Witness, testimonies},
@@ -92,7 +93,7 @@ impl Exposed {
                 mpm,
                 listens: vec![SocketAddr::from(([127, 0, 0, 1], port))],
             },
-            port,
+            listener: Listener::new(pid, port),
             consumer: Box::new(self.service.feeder()),
         })
     }

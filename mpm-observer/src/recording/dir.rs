@@ -29,6 +29,13 @@ pub const EXPERIMENT_FILE: &str = "experiment.json";
 pub const MANIFEST_FILE: &str = "manifest.json";
 const RUNS: &str = "runs";
 
+/// Whether a directory is a recording of one server, as `record` and `join` write it, and no
+/// experiment.
+#[must_use]
+pub fn is_of_one_server(dir: &Path) -> bool {
+    !dir.join(EXPERIMENT_FILE).exists() && dir.join(MANIFEST_FILE).exists()
+}
+
 impl Experiment {
     /// Writes it into the experiment's directory.
     ///

@@ -74,3 +74,121 @@ pub struct OffsetAt {
     /// How wrong that may be.
     pub bound_ns: u64,
 }
+
+impl ClockOffset {
+    /// The offset at a moment of the client's clock, ns.
+    #[must_use]
+    pub fn at(&self, client_ns: u64) -> i64 {
+        let after = self
+            .at
+            .partition_point(|point| point.client_ns <= client_ns);
+        let (Some(before), Some(after)) = (self.at.get(after.wrapping_sub(1)), self.at.get(after))
+        else {
+            // Before the first point, or after the last one.
+            let nearest = self.at.get(after).or(self.at.last());
+            return nearest.map_or(0, |point| point.offset_ns);
+        };
+        let span = (after.client_ns - before.client_ns).max(1);
+        let passed = i128::from(client_ns - before.client_ns);
+        let change = i128::from(after.offset_ns) - i128::from(before.offset_ns);
+        let offset = i128::from(before.offset_ns) + change * passed / i128::from(span);
+        i64::try_from(offset).unwrap_or(before.offset_ns)
+    }
+
+    /// A moment of the client's clock on the server's; 0, which means never, stays 0.
+    #[must_use]
+    pub fn on_server(&self, client_ns: u64) -> u64 {
+        match client_ns {
+            0 => 0,
+            client_ns => client_ns.saturating_add_signed(self.at(client_ns).saturating_neg()),
+        }
+    }
+
+    /// How wrong it may be at most, at any of its moments, ns.
+    #[must_use]
+    pub fn bound_ns(&self) -> u64 {
+        self.at
+            .iter()
+            .map(|point| point.bound_ns)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// By how much it changed from the first moment to the last, ns.
+    #[must_use]
+    pub fn drift_ns(&self) -> i64 {
+        match (self.at.first(), self.at.last()) {
+            (Some(first), Some(last)) => last.offset_ns.saturating_sub(first.offset_ns),
+            _ => 0,
+        }
+    }
+
+    /// In words: which clock is ahead, by how much, and how sure that is.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let first = self.at.first().copied().unwrap_or_default();
+        let which = match first.offset_ns {
+            i64::MIN..=-1 => "behind",
+            _ => "ahead of",
+        };
+        let drift = match self.at.len() {
+            0 | 1 => String::new(),
+            _ => format!(
+                ", changing by {} to the end",
+                micros(self.drift_ns().unsigned_abs(), self.drift_ns() < 0)
+            ),
+        };
+        format!(
+            "the client's clock is {:.6} s {which} the server's{drift}, to \u{b1} {}",
+            first.offset_ns.unsigned_abs() as f64 / 1e9,
+            micros(self.bound_ns(), false)
+        )
+    }
+}
+
+fn micros(ns: u64, is_negative: bool) -> String {
+    let sign = if is_negative { "\u{2212}" } else { "" };
+    format!("{sign}{:.1} \u{b5}s", ns as f64 / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offset(at: &[(u64, i64, u64)]) -> ClockOffset {
+        let point = |&(client_ns, offset_ns, bound_ns): &(u64, i64, u64)| OffsetAt {
+            client_ns,
+            offset_ns,
+            bound_ns,
+        };
+        ClockOffset {
+            at: at.iter().map(point).collect(),
+            pairs: 1,
+            contradicting: 0,
+        }
+    }
+
+    #[test]
+    fn between_two_moments_the_offset_goes_over_evenly_and_beyond_them_it_stays() {
+        let two = offset(&[(1000, 100, 5), (2000, 300, 9)]);
+        let found: Vec<i64> = [0, 1000, 1500, 2000, 9000].map(|at| two.at(at)).into();
+        assert_eq!(found, [100, 100, 200, 300, 300]);
+        assert_eq!((two.bound_ns(), two.drift_ns()), (9, 200));
+        assert_eq!(two.on_server(1500), 1300);
+        assert_eq!(two.on_server(0), 0);
+        assert_eq!(ClockOffset::default().at(7), 0);
+    }
+
+    #[test]
+    fn it_is_said_which_clock_is_ahead_and_how_sure_that_is() {
+        assert_eq!(
+            offset(&[(1, 5_000_000_000, 40_200)]).in_words(),
+            "the client's clock is 5.000000 s ahead of the server's, to \u{b1} 40.2 \u{b5}s"
+        );
+        assert_eq!(
+            offset(&[(1, -2_500_000, 3000), (9, -2_510_000, 4000)]).in_words(),
+            "the client's clock is 0.002500 s behind the server's, changing by \
+             \u{2212}10.0 \u{b5}s to the end, to \u{b1} 4.0 \u{b5}s"
+        );
+    }
+}

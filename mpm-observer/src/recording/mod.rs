@@ -15,7 +15,7 @@ mod table;
 mod task_row;
 mod trace_row;
 
-pub use dir::{EXPERIMENT_FILE, MANIFEST_FILE, RunDir};
+pub use dir::{EXPERIMENT_FILE, MANIFEST_FILE, RunDir, is_of_one_server};
 pub use error::RecordingError;
 pub use failure_row::{FailureKind, FailureRow, Purpose};
 pub use live_server::{ClockOffset, Ended, JoinedClient, LiveServer, OffsetAt};

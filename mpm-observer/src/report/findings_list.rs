@@ -53,22 +53,33 @@ impl FindingsList {
             findings: all
                 .into_iter()
                 .map(|(finding, index)| Told {
-                    sentence: finding.sentence.clone(),
                     scenario: scenarios[index].notes.title.clone(),
                     anchor: anchor(index),
-                    missing: finding.missing.clone(),
-                    remedies: finding
-                        .remedies
-                        .iter()
-                        .map(|one| one.text.clone())
-                        .collect(),
-                    rows: rows(finding),
+                    ..Told::of(finding)
                 })
                 .collect(),
             without: without(scenarios),
             blind: groups()
                 .flat_map(|group| group.blind.iter().cloned())
                 .collect(),
+        }
+    }
+}
+
+impl Told {
+    /// A finding without its place on the page.
+    pub fn of(finding: &Finding) -> Self {
+        Self {
+            sentence: finding.sentence.clone(),
+            scenario: String::new(),
+            anchor: String::new(),
+            missing: finding.missing.clone(),
+            remedies: finding
+                .remedies
+                .iter()
+                .map(|one| one.text.clone())
+                .collect(),
+            rows: rows(finding),
         }
     }
 }

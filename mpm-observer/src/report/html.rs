@@ -1,6 +1,7 @@
 //! The report as one page of HTML that needs nothing besides itself.
 
 use minijinja::{Environment, Value, context, value::Serde};
+use serde::Serialize;
 
 use super::{
     ReportError,
@@ -11,7 +12,9 @@ use super::{
 pub(super) struct Html;
 
 /// Ends with `.html`, so that everything put into it is escaped.
-const FILE: &str = "report.html";
+pub(super) const FILE: &str = "report.html";
+/// Macros of all pages.
+const MACROS: &str = include_str!("macros.html");
 const TEMPLATE: &str = include_str!("template.html");
 const STYLE: &str = include_str!("style.css");
 
@@ -21,13 +24,19 @@ impl Exporter for Html {
     }
 
     fn export(&self, material: &Material<'_>) -> Result<String, ReportError> {
-        let mut environment = Environment::new();
-        environment.set_syntax(line_blocks()?);
-        environment.add_template(FILE, TEMPLATE)?;
-        let template = environment.get_template(FILE)?;
-        Ok(template.render(context! {
-            page => Value::from(Serde(material.page)),
-            style => STYLE,
-        })?)
+        render(TEMPLATE, material.page)
     }
+}
+
+/// A page of a template in HTML.
+pub(super) fn render(template: &str, page: &impl Serialize) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_syntax(line_blocks()?);
+    environment.add_template("macros.html", MACROS)?;
+    environment.add_template(FILE, template)?;
+    let template = environment.get_template(FILE)?;
+    Ok(template.render(context! {
+        page => Value::from(Serde(page)),
+        style => STYLE,
+    })?)
 }

@@ -1,6 +1,7 @@
 //! The report as Markdown, beside the pictures that it shows.
 
 use minijinja::{AutoEscape, Environment, Value, context, escape_formatter, value::Serde};
+use serde::Serialize;
 
 use super::{
     ReportError,
@@ -10,7 +11,7 @@ use super::{
 /// Exports Markdown.
 pub(super) struct Markdown;
 
-const FILE: &str = "report.md";
+pub(super) const FILE: &str = "report.md";
 const TEMPLATE: &str = include_str!("template.md");
 /// Name of the escaping of everything put into the template.
 const ESCAPING: &str = "markdown";
@@ -21,20 +22,25 @@ impl Exporter for Markdown {
     }
 
     fn export(&self, material: &Material<'_>) -> Result<String, ReportError> {
-        let mut environment = Environment::new();
-        environment.set_syntax(line_blocks()?);
-        environment.set_auto_escape_callback(|_| AutoEscape::Custom(ESCAPING.into()));
-        environment.set_formatter(|out, state, value| {
-            if value.is_safe() {
-                return escape_formatter(out, state, value);
-            }
-            out.write_str(&escape(&value.to_string()))
-                .map_err(minijinja::Error::from)
-        });
-        environment.add_template(FILE, TEMPLATE)?;
-        let template = environment.get_template(FILE)?;
-        Ok(template.render(context! { page => Value::from(Serde(material.page)) })?)
+        render(TEMPLATE, material.page)
     }
+}
+
+/// A page of a template in Markdown.
+pub(super) fn render(template: &str, page: &impl Serialize) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_syntax(line_blocks()?);
+    environment.set_auto_escape_callback(|_| AutoEscape::Custom(ESCAPING.into()));
+    environment.set_formatter(|out, state, value| {
+        if value.is_safe() {
+            return escape_formatter(out, state, value);
+        }
+        out.write_str(&escape(&value.to_string()))
+            .map_err(minijinja::Error::from)
+    });
+    environment.add_template(FILE, template)?;
+    let template = environment.get_template(FILE)?;
+    Ok(template.render(context! { page => Value::from(Serde(page)) })?)
 }
 
 /// Text as it is, wherever it stands: no mark-up, no HTML, no end of a table's cell or line.

@@ -1,7 +1,8 @@
 //! The report stage: makes pages, pictures and figures of an experiment from its recording alone.
 //!
-//! Everything is derived from the table of [`metrics`] and the table of charts. One scenario
-//! after the other is read and drawn, so that the rows of only one are in memory.
+//! Of an experiment everything is derived from the table of [`metrics`] and the table of charts.
+//! One scenario after the other is read and drawn, so that the rows of only one are in memory. A
+//! recording of a live server has pages of its own.
 
 mod basis;
 mod charts;
@@ -12,6 +13,7 @@ mod figures;
 mod findings_list;
 mod html;
 mod json;
+mod live;
 #[cfg(test)]
 pub(crate) mod made_up;
 mod markdown;
@@ -55,7 +57,7 @@ use self::{
 use crate::{
     correlate::{RunAnalysis, load_run},
     findings,
-    recording::{RecordingError, RunDir},
+    recording::{RecordingError, RunDir, is_of_one_server},
     scenario::Mpm,
 };
 
@@ -76,8 +78,11 @@ pub struct Report {
 pub enum ReportError {
     /// The directory is no experiment, or its own file is broken. A broken run is no error: it is
     /// listed in the report.
-    #[error("cannot read the experiment: {0}; name the directory that `lab` wrote")]
+    #[error("cannot read the recording: {0}; name the directory that `lab` or `record` wrote")]
     Experiment(#[from] RecordingError),
+    /// The directory is one run of an experiment.
+    #[error("{} is one run of an experiment; name the directory of the experiment", .0.display())]
+    OneRun(PathBuf),
     /// A file of the report could not be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -94,14 +99,18 @@ pub enum ReportError {
     Json(#[from] serde_json::Error),
 }
 
-/// Makes the report of an experiment in its directory `report`: `report.html`, `report.md`,
-/// `comparison.json` and the charts as PNG files. It needs the recording alone. Files of an
+/// Makes the report of an experiment, or of the recording of a live server, in its directory
+/// `report`: `report.html`, `report.md`, figures as JSON (`comparison.json`, of a live server
+/// `server.json`) and the charts as PNG files. It needs the recording alone. Files of an
 /// earlier report are replaced one by one, each as a whole.
 ///
 /// # Errors
 /// When the experiment's own file cannot be read, or a file of the report not be written. Runs and
 /// parts of runs that cannot be read are listed in the report.
 pub fn make_report(experiment: &Path) -> Result<Report, ReportError> {
+    if is_of_one_server(experiment) {
+        return live::make(experiment);
+    }
     let mut contents = read_contents(experiment)?;
     let dir = experiment.join("report");
     fs::create_dir_all(&dir).map_err(|source| ReportError::Write {

@@ -65,7 +65,7 @@ fn points(subject: &Subject<'_>, mpm: Mpm) -> Vec<PercentilePoint> {
 const LEAST: f64 = 0.1;
 
 /// Quantiles at equal distances on an axis of nines, up to the greatest that n values have.
-fn quantiles(n: usize) -> Vec<f64> {
+pub(in crate::report) fn quantiles(n: usize) -> Vec<f64> {
     if n == 0 {
         return Vec::new();
     }

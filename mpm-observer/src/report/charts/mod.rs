@@ -16,7 +16,9 @@ mod throughput;
 use plots::{Chart, DistributionSeries, Frame, Interval, SeriesStyle};
 
 pub(super) use claims::{CLAIM_CHARTS, ClaimChart};
+pub(super) use latency::quantiles;
 pub(super) use overview::{OVERVIEW, OverviewChart};
+pub(super) use phases::PhaseBars;
 
 use super::{
     data::RunRef,

@@ -1,6 +1,8 @@
 //! Where the time of real requests goes, near the median and in the tail.
 
-use plots::{Chart, Color, Marker, Series, SeriesStyle, Stacked, StackedPanel, StackedRow, Unit};
+use plots::{
+    Chart, Color, Frame, Marker, Series, SeriesStyle, Stacked, StackedPanel, StackedRow, Unit,
+};
 
 use super::{ScenarioChart, Subject};
 use crate::{
@@ -78,47 +80,77 @@ struct Mean {
 
 fn make(subject: &Subject<'_>) -> Stacked {
     let mpms = subject.figures.mpms();
-    let pooled: Vec<(Mpm, Vec<Phases>)> =
-        mpms.iter().map(|&mpm| (mpm, pool(subject, mpm))).collect();
-    let mut panels = Vec::new();
-    let mut widest_residual = 0.0_f64;
-    let mut counts = Vec::new();
-    for (quantile, title) in QUANTILES {
-        let mut rows = Vec::new();
-        for (mpm, requests) in &pooled {
-            let Some(mean) = mean_near(requests, quantile) else {
-                continue;
-            };
-            widest_residual = widest_residual.max((mean.residual_ns / mean.wall_ns).abs());
-            counts.push(mean.requests);
-            rows.push(StackedRow {
-                label: mpm.to_string(),
-                values: mean.phases_ns,
+    let pooled: Vec<(String, Vec<Phases>)> = mpms
+        .iter()
+        .map(|&mpm| (mpm.to_string(), pool(subject, mpm)))
+        .collect();
+    let bars = PhaseBars::of(&pooled);
+    let footnote = format!(
+        "Successful requests seen from both sides, pooled over the repetitions ({}); {}",
+        subject.repetitions(),
+        bars.remark
+    );
+    bars.draw(subject.frame("where the time goes", &footnote))
+}
+
+/// Bars of requests near some quantiles of their time.
+pub(in crate::report) struct PhaseBars {
+    panels: Vec<StackedPanel>,
+    segments: Vec<Series>,
+    /// How many requests each bar has, and how well it adds up.
+    pub remark: String,
+}
+
+impl PhaseBars {
+    /// Of groups with their names, each sorted by the requests' time.
+    pub fn of(groups: &[(String, Vec<Phases>)]) -> Self {
+        let mut panels = Vec::new();
+        let mut widest_residual = 0.0_f64;
+        let mut counts = Vec::new();
+        for (quantile, title) in QUANTILES {
+            let mut rows = Vec::new();
+            for (name, requests) in groups {
+                let Some(mean) = mean_near(requests, quantile) else {
+                    continue;
+                };
+                widest_residual = widest_residual.max((mean.residual_ns / mean.wall_ns).abs());
+                counts.push(mean.requests);
+                rows.push(StackedRow {
+                    label: name.clone(),
+                    values: mean.phases_ns,
+                });
+            }
+            panels.push(StackedPanel {
+                title: title.into(),
+                rows,
             });
         }
-        panels.push(StackedPanel {
-            title: title.into(),
-            rows,
-        });
+        let range = match (counts.iter().min(), counts.iter().max()) {
+            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+            (Some(count), _) => count.to_string(),
+            _ => "no".into(),
+        };
+        let remark = format!(
+            "{range} requests for each bar. Shown is the sum of the phases; the requests' time \
+             differs from it by at most {} in these bars (residual).",
+            percent(100.0 * widest_residual)
+        );
+        Self {
+            segments: gather_small(&mut panels),
+            panels,
+            remark,
+        }
     }
-    let range = match (counts.iter().min(), counts.iter().max()) {
-        (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
-        (Some(count), _) => count.to_string(),
-        _ => "no".into(),
-    };
-    let footnote = format!(
-        "Successful requests seen from both sides, pooled over the repetitions ({}); {range} \
-         requests for each bar. Shown is the sum of the phases; the requests' time differs from \
-         it by at most {} in these bars (residual).",
-        subject.repetitions(),
-        percent(100.0 * widest_residual)
-    );
-    Stacked {
-        frame: subject.frame("where the time goes", &footnote),
-        unit: Unit::Nanoseconds,
-        segments: gather_small(&mut panels),
-        panels,
-        normalised: false,
+
+    /// The chart.
+    pub fn draw(self, frame: Frame) -> Stacked {
+        Stacked {
+            frame,
+            unit: Unit::Nanoseconds,
+            segments: self.segments,
+            panels: self.panels,
+            normalised: false,
+        }
     }
 }
 

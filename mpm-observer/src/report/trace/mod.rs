@@ -1,6 +1,6 @@
 //! The traces of a scenario: a file for Perfetto of each, a picture of all, and who woke whom.
 
-mod picture;
+pub(super) mod picture;
 mod table;
 
 use std::{collections::BTreeMap, path::Path};

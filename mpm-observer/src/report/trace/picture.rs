@@ -15,8 +15,8 @@ use crate::{
     trace::{Request, Span, State, Trace, TracedTask},
 };
 
-pub(super) const TITLE: &str = "What every task did";
-pub(super) const READING: &str = "A lane is a task, its colour what it did. Boxes above a lane are the requests that it worked \
+pub(in crate::report) const TITLE: &str = "What every task did";
+pub(in crate::report) const READING: &str = "A lane is a task, its colour what it did. Boxes above a lane are the requests that it worked \
      on, with the client's port where there is room; arrows lead from the task that wakes to the one that is woken.";
 
 /// Lanes of each MPM; more would not be read.
@@ -83,7 +83,7 @@ impl Part {
 }
 
 /// The picture of a scenario's traces.
-pub(super) fn lanes(scenario: &str, traces: &[Trace]) -> Lanes {
+pub(in crate::report) fn lanes(scenario: &str, traces: &[Trace]) -> Lanes {
     let length_ns = length_ns(traces);
     let mut groups = Vec::new();
     let mut begins = Vec::new();
