@@ -10,7 +10,11 @@ mod follow;
 mod observer;
 #[path = "fleet/otlp.rs"]
 mod otlp;
+#[path = "fleet/privileges.rs"]
+mod privileges;
 #[path = "fleet/programs.rs"]
 mod programs;
 #[path = "fleet/soak.rs"]
 mod soak;
+#[path = "fleet/unit.rs"]
+mod unit;

@@ -9,13 +9,14 @@ mod join;
 mod lab;
 mod limit;
 mod log;
-#[allow(dead_code, reason = "until serve takes them")]
 mod otlp;
 mod place;
 mod record;
 mod report;
+mod serve;
 mod span;
 mod target;
+mod top;
 
 use clap::{Parser, Subcommand};
 
@@ -51,6 +52,10 @@ enum Command {
     /// Tell what went wrong in a recorded experiment or server, with the evidence, and what would have
     /// helped
     Explain(explain::ExplainArguments),
+    /// Serve metrics of a running httpd for Prometheus: what only the kernel sees, and mod_status
+    Serve(serve::ServeArguments),
+    /// Show what a server that runs does, on a terminal, or once for scripts
+    Top(top::TopArguments),
     /// Tell what this kernel and this machine give
     Doctor(doctor::DoctorArguments),
     /// Measure the observer and the load generator; `cargo xtask bench` sets up for it
@@ -85,6 +90,8 @@ pub fn main() -> i32 {
         Command::Join(arguments) => join::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Dashboards(arguments) => dashboards::run(arguments),

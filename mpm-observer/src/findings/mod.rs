@@ -11,11 +11,11 @@ mod expected;
 mod experiment;
 mod finding;
 mod observation;
-mod occupancy;
-mod reached;
+pub(crate) mod occupancy;
+pub(crate) mod reached;
 pub mod rules;
 mod verify;
-mod words;
+pub(crate) mod words;
 
 pub use change::Change;
 pub use error_log_lines::TimedLine;

@@ -60,10 +60,10 @@ impl AddAssign for Slots {
     }
 }
 
-pub(super) const WORK: &str = "served requests";
-pub(super) const KEPT: &str = "sat in keep-alive";
-pub(super) const HALF_HEAD: &str = "waited for the rest of a request's head";
-pub(super) const SLOW_READER: &str = "waited for clients to read";
+pub(crate) const WORK: &str = "served requests";
+pub(crate) const KEPT: &str = "sat in keep-alive";
+pub(crate) const HALF_HEAD: &str = "waited for the rest of a request's head";
+pub(crate) const SLOW_READER: &str = "waited for clients to read";
 const CLOSING: &str = "waited for clients to close";
 
 /// All connections of a run.

@@ -18,7 +18,10 @@ pub enum KernelError {
     #[error("this kernel has no `{0}`, which the programs read; please report the kernel version")]
     NoField(String),
     /// The process may not load programs.
-    #[error("root is needed to load eBPF programs; run as root (sudo)")]
+    #[error(
+        "root is needed to load eBPF programs, or the capabilities CAP_BPF and CAP_PERFMON; run as \
+         root (sudo)"
+    )]
     NotRoot,
     /// tracefs is neither mounted nor can be.
     #[error("tracefs cannot be mounted on /sys/kernel/tracing: {0}; mount it as root")]

@@ -23,5 +23,6 @@ pub use probes::{Hook, PROBES, Probe, Program, Tier};
 pub use record::Record;
 pub use runs::{ProgramRuns, count_run_time};
 pub use syscalls::call_name;
+pub(crate) use syscalls::{is_accept, is_wait_for_events, kind_of_call};
 pub use tracefs::provide_tracefs;
 pub use watch::{Kernel, Options, Watch};

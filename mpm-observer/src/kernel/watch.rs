@@ -19,6 +19,7 @@ use super::{
     links::{self, Linked},
     syscalls::{call_watches, syscall_kinds},
 };
+use crate::privileges::may_load_programs;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
 
@@ -65,9 +66,9 @@ impl Kernel {
     /// Reads types and limits of the running kernel.
     ///
     /// # Errors
-    /// Without root, without BTF, or when the kernel lacks a field.
+    /// Without root or its capabilities, without BTF, or when the kernel lacks a field.
     pub fn read() -> Result<Self, KernelError> {
-        if !nix::unistd::geteuid().is_root() {
+        if !may_load_programs() {
             return Err(KernelError::NotRoot);
         }
         // The types are let go before the next reader takes memory for its own.

@@ -9,10 +9,10 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::time::ClockId;
 
-use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes};
+use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes, now::System};
 use crate::{
     kernel::{Record, Watch, kernel_memory_bytes},
-    resources::{accept_queue, listen_counters_of},
+    resources::{Listener, listen_counters_of},
 };
 
 /// How often the ring buffer is emptied.
@@ -44,7 +44,8 @@ pub enum Ended {
     ServerGone,
 }
 
-/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then.
+/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then. Where it is
+/// told to stop, the consumer gets a last look.
 ///
 /// # Errors
 /// When a map of the programs cannot be read.
@@ -71,6 +72,7 @@ fn pass_on(
 ) -> Result<Ended, LiveError> {
     // All maps and programs are made before, and keep their size.
     let kernel_bytes = kernel_memory_bytes().unwrap_or(0);
+    let listener = Listener::new(server.process.pid, port);
     let mut next_look = Instant::now();
     let mut first_ended = false;
     loop {
@@ -78,20 +80,21 @@ fn pass_on(
             first_ended |= is_end_of(&record, server);
             consumer.record(&record);
         });
-        if stop.load(Ordering::Relaxed) {
-            return Ok(Ended::Stopped);
-        }
-        if first_ended {
+        let is_stopped = stop.load(Ordering::Relaxed);
+        if first_ended && !is_stopped {
             return Ok(Ended::ServerGone);
         }
-        if Instant::now() >= next_look {
-            let mut look = look(watch, server, port)?;
+        if is_stopped || Instant::now() >= next_look {
+            let mut look = look(watch, server, &listener)?;
             look.effort.kernel_bytes = kernel_bytes;
             consumer.look(&look);
             // A look that came late does not make the next ones come in a row.
             next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
             // The record of its end may be lost, or it ended while the probes were attached.
             first_ended = !server.process.is_alive();
+        }
+        if is_stopped {
+            return Ok(Ended::Stopped);
         }
         thread::sleep(DRAIN_INTERVAL);
     }
@@ -103,11 +106,13 @@ fn is_end_of(record: &Record, server: &Server) -> bool {
     matches!(record, Record::Task(task) if task.pid == server.process.pid)
 }
 
-fn look(watch: &Watch, server: &Server, port: u16) -> Result<Look, LiveError> {
+fn look(watch: &Watch, server: &Server, listener: &Listener) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
-    let mut look = Look::new(monotonic_ns(), server, &tasks, &connections);
-    look.queue =
-        accept_queue(server.process.pid, port).map(|length| QueueLook { length, limit: 0 });
+    let mut look = Look::with(monotonic_ns(), server, &tasks, &connections, &System);
+    look.queue = listener.queue().map(|queue| QueueLook {
+        length: queue.length,
+        limit: queue.limit,
+    });
     look.listen = listen_counters_of(server.process.pid).ok();
     look.counters = watch.counters()?;
     look.effort = Effort {

@@ -12,20 +12,25 @@
 
 mod attach;
 mod choose;
+mod doing;
 mod error;
 mod feed;
 mod follow;
 mod look;
+mod now;
 mod record;
+mod roles;
 mod server;
 mod slot;
 
 pub use attach::attach;
 pub use choose::{Target, choose};
+pub use doing::{Doing, Wait};
 pub use error::LiveError;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
 pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};
+pub use now::{Beside, Polls, SocketNow, System, TaskNow};
 pub use record::{RecordOrder, record};
 pub use server::{Server, servers};
-pub use slot::SlotState;
+pub use slot::{Partner, SlotState};

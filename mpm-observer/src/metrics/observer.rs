@@ -83,6 +83,11 @@ static RUN_SECONDS: Family = Family::counter(
     KERNEL,
 )
 .labels(&[label("program", "")]);
+static KERNEL_MEMORY: Family = Family::gauge(
+    "mpm_observer_kernel_memory_bytes",
+    "Memory of the eBPF programs and their maps in the kernel; 0 while no server is watched",
+    KERNEL,
+);
 static SCRAPE: Family = Family::gauge(
     "mpm_observer_scrape_duration_seconds",
     "How long the last answer to a scrape took to make",
@@ -155,6 +160,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &LAST_LOOK,
     &RUNS,
     &RUN_SECONDS,
+    &KERNEL_MEMORY,
     &SCRAPE,
     &ANSWERS,
     &REFUSED,
@@ -197,6 +203,7 @@ pub(super) struct Observer {
     looked_ns: Option<u64>,
     /// By program: runs and nanoseconds.
     runs: BTreeMap<String, [Counted; 2]>,
+    kernel_bytes: u64,
 }
 
 impl Observer {
@@ -217,6 +224,7 @@ impl Observer {
     pub(super) fn end(&mut self) {
         self.watched = None;
         self.looked_ns = None;
+        self.kernel_bytes = 0;
     }
 
     pub(super) fn count(&mut self, record: &Record) {
@@ -230,6 +238,7 @@ impl Observer {
 
     pub(super) fn look(&mut self, look: &Look) {
         self.looked_ns = Some(look.at_ns);
+        self.kernel_bytes = look.effort.kernel_bytes;
         let counters = &look.counters;
         for (lost, value) in self.lost.iter_mut().zip(losses(counters)) {
             lost.update(value);
@@ -287,6 +296,7 @@ impl Observer {
             let time = seconds(time_ns.total());
             to.labelled(&RUN_SECONDS, [program.clone().into()], time);
         }
+        to.count(&KERNEL_MEMORY, self.kernel_bytes);
         to.optional(&SCRAPE, scrapes.last_ns.map(seconds));
         for (code, count) in &scrapes.answers {
             to.labelled(&ANSWERS, [code.to_string().into()], as_f64(*count));

@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod limits;
+mod listener;
 mod machine;
 mod memory;
 mod mod_status;
@@ -13,6 +14,7 @@ mod sampler;
 
 pub use cgroup::{CgroupError, RunCgroup, memory_cgroup_version, tasks_cgroup_version};
 pub use limits::{LimitUse, LimitsLook, limits_look};
+pub use listener::{AcceptQueue, Listener};
 pub use machine::machine;
 pub use memory::{ProcessMemory, read_memory};
 pub use mod_status::watch_status;

@@ -28,6 +28,7 @@ use crate::{
     kernel::Options,
     lab::LabError,
     live::{self, LiveError},
+    otlp::{Otlp, OtlpOptions, Rate},
     overhead::{Ground, plan, system},
     scenario::{Mpm, RunPlan},
 };
@@ -42,6 +43,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How long it may take to calm down: children that end gracefully finish what they serve.
 const CALM_TIMEOUT: Duration = Duration::from_secs(60);
+/// Nobody listens on this port.
+const NO_COLLECTOR: &str = "http://127.0.0.1:1";
 const TICK: Duration = Duration::from_millis(50);
 
 /// What is done.
@@ -103,10 +106,18 @@ pub fn soak(ground: Ground<'_>, soak: &SoakPlan) -> Result<Option<Soaked>, LabEr
         stop_clients: AtomicBool::new(false),
         stop_watching: AtomicBool::new(false),
     };
+    let otlp = Otlp::start(&OtlpOptions {
+        endpoint: NO_COLLECTOR.to_owned(),
+        sample: Rate::Share(1.0),
+        slow: true,
+        interval: Duration::from_secs(1),
+        client_address: true,
+    })
+    .map_err(|error| place.failed(error.to_string()))?;
     let began = Instant::now();
     thread::scope(|scope| {
         let shared = &shared;
-        let watching = scope.spawn(move || watch(ground, shared, began));
+        let watching = scope.spawn(move || watch(ground, shared, began, otlp));
         for seed in 0..CLIENTS {
             scope.spawn(move || {
                 let server = || shared.server().map(|(_, address)| address);
@@ -142,10 +153,11 @@ fn worn_out(mpm: Mpm) -> RunPlan {
     plan
 }
 
-fn watch(ground: Ground<'_>, shared: &Shared, began: Instant) -> Result<(), LiveError> {
+fn watch(ground: Ground<'_>, shared: &Shared, began: Instant, otlp: Otlp) -> Result<(), LiveError> {
     let mut tally = Tally {
         seen: &shared.seen,
         began,
+        otlp,
     };
     let choose = || {
         let Some((pid, address)) = shared.server() else {

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     kernel::{Counters, Record},
     live::{Consumer, Look, Server},
+    otlp::Otlp,
 };
 
 /// The state of things at a look.
@@ -35,6 +36,8 @@ pub struct Seen {
     pub tasks_ended: u64,
     /// Failed calls, refused connections and the like.
     pub failures: u64,
+    /// Requests whose spans could not be sent, as nobody takes them.
+    pub spans_not_sent: u64,
     /// Records lost, and tasks or connections for which there was no room, of all servers.
     pub lost: u64,
     /// One for each look.
@@ -53,6 +56,8 @@ pub struct Seen {
 pub(super) struct Tally<'a> {
     pub(super) seen: &'a Mutex<Seen>,
     pub(super) began: Instant,
+    /// An export to a collector that is not there, whose queue must not grow.
+    pub(super) otlp: Otlp,
 }
 
 impl Tally<'_> {
@@ -63,6 +68,7 @@ impl Tally<'_> {
 
 impl Consumer for Tally<'_> {
     fn begin(&mut self, server: &Server) {
+        self.otlp.begin(server);
         self.change(|seen| {
             seen.servers += 1;
             seen.watched = Some(server.process.pid);
@@ -70,6 +76,7 @@ impl Consumer for Tally<'_> {
     }
 
     fn record(&mut self, record: &Record) {
+        self.otlp.record(record);
         self.change(|seen| match record {
             Record::Request(_) => seen.requests += 1,
             Record::Task(_) => seen.tasks_ended += 1,
@@ -79,11 +86,14 @@ impl Consumer for Tally<'_> {
     }
 
     fn look(&mut self, look: &Look) {
+        self.otlp.look(look);
+        let [_, (_, dropped), (_, failed)] = self.otlp.counts().named();
         let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.change(|seen| {
             seen.tasks = look.tasks.iter().map(|task| task.record.pid).collect();
             seen.connections = look.connections.open;
             seen.counters = look.counters.clone();
+            seen.spans_not_sent = dropped + failed;
             seen.samples.push(Sample {
                 at_ms,
                 resident_bytes: look.effort.resident_bytes,
@@ -94,6 +104,7 @@ impl Consumer for Tally<'_> {
     }
 
     fn end(&mut self) {
+        self.otlp.end();
         self.change(|seen| {
             seen.lost += std::mem::take(&mut seen.counters).lost();
             seen.watched = None;

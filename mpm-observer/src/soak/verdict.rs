@@ -130,7 +130,13 @@ impl fmt::Display for Soaked {
             entries.connections_standing
         )?;
         let verdict = if self.is_flat() { "flat" } else { "NOT FLAT" };
-        write!(out, "  lost             {}\n  {verdict}", self.seen.lost)
+        writeln!(out, "  lost             {}", self.seen.lost)?;
+        writeln!(
+            out,
+            "  spans not sent   {} (there is no collector)",
+            self.seen.spans_not_sent
+        )?;
+        write!(out, "  {verdict}")
     }
 }
 

@@ -44,7 +44,7 @@ fn replace_program(program: &Path, dir: &Path) -> PathBuf {
     old
 }
 
-fn wait_until_followed(observer: &Observer, httpd: &Httpd) {
+pub fn wait_until_followed(observer: &Observer, httpd: &Httpd) {
     let alive = || {
         let tasks = httpd.tasks().unwrap();
         let mut tids: Vec<u32> = tasks.iter().map(|task| task.tid).collect();
@@ -57,7 +57,7 @@ fn wait_until_followed(observer: &Observer, httpd: &Httpd) {
     );
 }
 
-fn wait_for_a_request(observer: &Observer, httpd: &Httpd) {
+pub fn wait_for_a_request(observer: &Observer, httpd: &Httpd) {
     exchange(
         &mut TcpStream::connect(httpd.addr()).unwrap(),
         "/alive.txt",

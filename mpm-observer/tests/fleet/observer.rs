@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
@@ -114,8 +114,13 @@ pub struct Observer {
 impl Observer {
     /// One that follows the servers whose configuration lies in `dir`.
     pub fn start(dir: &Path) -> Self {
-        let this: PathBuf = std::env::current_exe().unwrap();
-        let mut child = Command::new(this)
+        let this = std::env::current_exe().unwrap();
+        Self::start_by(Command::new(this), dir)
+    }
+
+    /// The same, by a command that ends in this test program's name.
+    pub fn start_by(mut command: Command, dir: &Path) -> Self {
+        let mut child = command
             .args(["--ignored", "--exact", "observer::observer", "--nocapture"])
             .env(FOLLOWED, dir)
             .stdin(Stdio::null())
@@ -154,6 +159,11 @@ impl Observer {
                 return step;
             }
         }
+    }
+
+    /// Waits until it ends by itself; returns its exit code.
+    pub fn wait_for_end(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// Ends it with a signal; returns its exit code, `None` if the signal killed it.

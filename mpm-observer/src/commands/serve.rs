@@ -1,0 +1,148 @@
+//! `mpm-observer serve`
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+use super::{
+    exit::{CommandResult, Exit, failed, of_live},
+    otlp::OtlpArguments,
+    target::TargetArguments,
+};
+use crate::{
+    kernel::{Kernel, Options, Record, count_run_time},
+    lab::Interrupt,
+    live::{Consumer, Look, Server, follow},
+    otlp::Otlp,
+    serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl},
+};
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    target: TargetArguments,
+    /// The port of the server that is watched [default: its lowest]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Where the metrics are served, at /metrics
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9117")]
+    listen: SocketAddr,
+    /// A web configuration file as other exporters of Prometheus have it: TLS, passwords, headers
+    #[arg(long = "web.config.file", value_name = "PATH")]
+    web_config: Option<PathBuf>,
+    /// Where mod_status is asked [default: /server-status?auto of the server itself]
+    #[arg(long, value_name = "URL")]
+    status_url: Option<StatusUrl>,
+    /// Do not ask mod_status
+    #[arg(long, conflicts_with = "status_url")]
+    no_status: bool,
+    /// Let the kernel count the runs and the time of all eBPF programs of this machine, which
+    /// costs each run two looks at the clock
+    #[arg(long)]
+    count_runs: bool,
+    #[command(flatten)]
+    otlp: OtlpArguments,
+}
+
+/// Runs it.
+pub(super) fn run(arguments: ServeArguments) -> CommandResult {
+    let interrupt = Interrupt::on_signals()
+        .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
+    let status = match (arguments.status_url, arguments.no_status) {
+        (_, true) => StatusSource::Never,
+        (Some(url), false) => StatusSource::Url(url),
+        (None, false) => StatusSource::Server,
+    };
+    let service = Service::start(ServeOptions {
+        listen: arguments.listen,
+        web_config: arguments.web_config,
+        status,
+        port: arguments.port,
+    })
+    .map_err(|error| (exit_of(&error), error.to_string()))?;
+    let kernel = Kernel::read().map_err(|error| failed(true, &error))?;
+    let _counting = if arguments.count_runs {
+        Some(count_run_time().map_err(|error| failed(true, &error))?)
+    } else {
+        None
+    };
+    let otlp = arguments
+        .otlp
+        .start()
+        .map_err(|error| (Exit::Usage, error.to_string()))?;
+    eprintln!("serving {}", service.url());
+    if let Some(warning) = service.warning() {
+        eprintln!("warning: {warning}");
+    }
+    let mut consumer = Telling {
+        feeder: service.feeder(),
+        otlp,
+        has_told: false,
+    };
+    let (target, port) = (arguments.target, arguments.port);
+    follow(
+        &kernel,
+        || target.find(port),
+        Options::for_port,
+        &mut consumer,
+        interrupt.flag(),
+    )
+    .map_err(|error| of_live(&error))?;
+    Ok(Exit::Done)
+}
+
+const fn exit_of(error: &ServeError) -> Exit {
+    match error {
+        ServeError::WebConfig(_) => Exit::Usage,
+        ServeError::Listen { .. } => Exit::Missing,
+        ServeError::System { .. } => Exit::Failed,
+    }
+}
+
+/// Tells which server is watched, a line for each, and passes all on.
+struct Telling {
+    feeder: Feeder,
+    otlp: Option<Otlp>,
+    has_told: bool,
+}
+
+impl Consumer for Telling {
+    fn begin(&mut self, server: &Server) {
+        let Server { process, mpm, .. } = server;
+        eprintln!("watching httpd (pid {}, {mpm})", process.pid);
+        self.feeder.begin(server);
+        if let Some(otlp) = &mut self.otlp {
+            otlp.begin(server);
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.feeder.record(record);
+        if let Some(otlp) = &mut self.otlp {
+            otlp.record(record);
+        }
+    }
+
+    fn look(&mut self, look: &Look) {
+        self.feeder.look(look);
+        if let Some(otlp) = &mut self.otlp {
+            otlp.look(look);
+        }
+    }
+
+    fn end(&mut self) {
+        self.feeder.end();
+        if let Some(otlp) = &mut self.otlp {
+            otlp.end();
+        }
+        self.has_told = false;
+    }
+
+    fn waiting(&mut self) {
+        if !self.has_told {
+            eprintln!("no httpd runs; waiting for one");
+            self.has_told = true;
+        }
+    }
+}

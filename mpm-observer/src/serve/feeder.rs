@@ -1,0 +1,57 @@
+//! From the feed to the counts.
+
+use std::sync::Arc;
+
+use loadgen::clock::monotonic_ns;
+
+use super::shared::Shared;
+use crate::{
+    kernel::Record,
+    live::{Consumer, Look, Server},
+};
+
+/// The consumer that counts for the metrics.
+#[derive(Debug)]
+pub struct Feeder {
+    shared: Arc<Shared>,
+    port: Option<u16>,
+}
+
+impl Feeder {
+    pub(super) const fn new(shared: Arc<Shared>, port: Option<u16>) -> Self {
+        Self { shared, port }
+    }
+}
+
+impl Consumer for Feeder {
+    fn begin(&mut self, server: &Server) {
+        let port = self.port.or_else(|| server.port()).unwrap_or(0);
+        let pid = server.process.pid;
+        self.shared
+            .metrics()
+            .begin(server.mpm, pid, port, monotonic_ns());
+        self.shared.set_server(Some(server.clone()));
+    }
+
+    fn record(&mut self, record: &Record) {
+        let is_own = match record {
+            Record::Request(request) => self.shared.own_connections().is_own(request),
+            _ => false,
+        };
+        let mut metrics = self.shared.metrics();
+        if is_own {
+            metrics.own_request(record);
+        } else {
+            metrics.record(record);
+        }
+    }
+
+    fn look(&mut self, look: &Look) {
+        self.shared.metrics().look(look);
+    }
+
+    fn end(&mut self) {
+        self.shared.set_server(None);
+        self.shared.metrics().end();
+    }
+}

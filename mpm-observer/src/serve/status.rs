@@ -1,0 +1,257 @@
+//! mod_status, asked over a connection of its own.
+
+use std::{
+    fs::{self, File},
+    io,
+    net::SocketAddr,
+    os::unix::fs::MetadataExt,
+    time::{Duration, Instant},
+};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use nix::sched::{CloneFlags, setns};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    runtime,
+    time::timeout,
+};
+
+use super::{
+    StatusUrl,
+    shared::Shared,
+    status_url::{addresses_of, default_path},
+};
+use crate::{
+    live::Server,
+    metrics::{StatusOutcome, StatusPage},
+};
+
+const INTERVAL: Duration = Duration::from_secs(5);
+/// After this time a question counts as not answered: as a rule, because no slot is free.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A page with thousands of slots and balancers is some hundred kilobytes long.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+
+/// Asks until the end: at `url`, or the server that is watched.
+pub(super) fn run(url: Option<&StatusUrl>, port: Option<u16>, shared: &Shared) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    shared.repeat(INTERVAL, |server| {
+        let question = match (url, server) {
+            (Some(url), _) => Question::at(url),
+            (None, Some(server)) => {
+                if let Err(error) = enter_network_of(server.process.pid) {
+                    log::warn!("the server's network namespace cannot be entered: {error}");
+                }
+                Question::of(server, port)
+            }
+            (None, None) => return,
+        };
+        let begin = Instant::now();
+        let asked = runtime.block_on(async { timeout(PATIENCE, question.ask(shared)).await });
+        let took_ns = begin.elapsed().as_nanos() as u64;
+        let (outcome, page) = match asked {
+            Err(_) => (StatusOutcome::Timeout, None),
+            Ok(Err(_)) => (StatusOutcome::Refused, None),
+            Ok(Ok(text)) => match text.as_deref().and_then(StatusPage::parse) {
+                Some(page) => (StatusOutcome::Answered, Some(page)),
+                None => (StatusOutcome::Unreadable, None),
+            },
+        };
+        let mut metrics = shared.metrics();
+        // Not of a server that is gone by now.
+        if url.is_some() || shared.server().as_ref() == server {
+            metrics.status(outcome, page, took_ns);
+        }
+    });
+    Ok(())
+}
+
+/// Makes the sockets that this thread opens from now on those of a process's network namespace,
+/// as a server in a container has one of its own.
+fn enter_network_of(pid: u32) -> io::Result<()> {
+    let theirs = format!("/proc/{pid}/ns/net");
+    let own = fs::metadata("/proc/thread-self/ns/net")?;
+    if fs::metadata(&theirs)?.ino() != own.ino() {
+        setns(File::open(theirs)?, CloneFlags::CLONE_NEWNET)?;
+    }
+    Ok(())
+}
+
+enum Place {
+    Addresses(Vec<SocketAddr>),
+    Name(String, u16),
+}
+
+struct Question {
+    place: Place,
+    host: String,
+    path: String,
+    authorization: Option<String>,
+}
+
+impl Question {
+    fn of(server: &Server, port: Option<u16>) -> Self {
+        let addresses = addresses_of(&server.listens, port);
+        Self {
+            host: addresses
+                .first()
+                .map_or_else(String::new, ToString::to_string),
+            place: Place::Addresses(addresses),
+            path: default_path(),
+            authorization: None,
+        }
+    }
+
+    fn at(url: &StatusUrl) -> Self {
+        let host = match (url.host.contains(':'), url.port) {
+            (true, port) => format!("[{}]:{port}", url.host),
+            (false, 80) => url.host.clone(),
+            (false, port) => format!("{}:{port}", url.host),
+        };
+        Self {
+            place: Place::Name(url.host.clone(), url.port),
+            host,
+            path: url.path.clone(),
+            authorization: url.authorization.clone(),
+        }
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let addresses: Vec<SocketAddr> = match &self.place {
+            Place::Addresses(addresses) => addresses.clone(),
+            Place::Name(name, port) => lookup_host((&**name, *port)).await?.collect(),
+        };
+        TcpStream::connect(&*addresses).await
+    }
+
+    /// The page; `None` if the answer is an error.
+    async fn ask(&self, shared: &Shared) -> io::Result<Option<String>> {
+        let stream = self.connect().await?;
+        // Its record comes after the request was sent.
+        shared.own_connections().add(stream.local_addr()?);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        // A connection that were kept would hold a slot.
+        let mut request = Request::get(&self.path)
+            .header(header::HOST, &self.host)
+            .header(header::CONNECTION, "close")
+            .header(
+                header::USER_AGENT,
+                concat!("mpm-observer/", env!("CARGO_PKG_VERSION")),
+            );
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request
+            .body(Empty::<Bytes>::new())
+            .map_err(io::Error::other)?;
+        let exchange = async {
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(io::Error::other)?;
+            if response.status() != StatusCode::OK {
+                return Ok(None);
+            }
+            let body = Limited::new(response.into_body(), MAX_PAGE_BYTES)
+                .collect()
+                .await
+                .map_err(io::Error::other)?;
+            Ok(Some(String::from_utf8_lossy(&body.to_bytes()).into_owned()))
+        };
+        // The connection is driven beside the exchange and ends with it.
+        tokio::pin!(exchange, connection);
+        let mut driving = true;
+        loop {
+            tokio::select! {
+                answer = &mut exchange => return answer,
+                _ = &mut connection, if driving => driving = false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        sync::Arc,
+        thread,
+    };
+
+    use super::*;
+
+    /// Asks a server that answers with `answer` once, and then gives the outcome so far.
+    fn outcome_of(answer: Option<&'static str>) -> (Vec<f64>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://u:p@{address}/server-status?auto");
+        let shared = Arc::new(Shared::default());
+        let of_thread = Arc::clone(&shared);
+        let asking = thread::spawn(move || run(Some(&url.parse().unwrap()), None, &of_thread));
+        let (mut stream, peer) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).unwrap();
+        if let Some(answer) = answer {
+            let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+            stream
+                .write_all(format!("{head}{answer}").as_bytes())
+                .unwrap();
+            drop(stream);
+        }
+        let outcomes = loop {
+            let exposition = shared.exposition();
+            let outcomes = StatusOutcome::ALL.map(|outcome| {
+                let name = "mpm_observer_status_requests_total";
+                exposition.get(name, &[outcome.name()]).unwrap()
+            });
+            if outcomes.iter().sum::<f64>() > 0.0 {
+                let up = exposition.get("apache_up", &[]);
+                assert_eq!(up, Some(outcomes[0]));
+                break outcomes;
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        shared.stop();
+        asking.join().unwrap().unwrap();
+        let mut of_peer = mpm_observer_common::RequestRecord {
+            remote_port: peer.port(),
+            ..Default::default()
+        };
+        of_peer.remote_addr[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
+        assert!(shared.own_connections().is_own(&of_peer));
+        let request = String::from_utf8_lossy(&request[..length]).into_owned();
+        (outcomes.into(), request)
+    }
+
+    #[test]
+    fn a_page_is_asked_for_with_the_password_of_the_url() {
+        let (outcomes, request) = outcome_of(Some("BusyWorkers: 1\nIdleWorkers: 2\n"));
+        assert_eq!(outcomes, [1.0, 0.0, 0.0, 0.0]);
+        assert!(
+            request.starts_with("GET /server-status?auto HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert!(
+            request.contains("authorization: Basic dTpw\r\n"),
+            "{request}"
+        );
+        assert!(request.contains("connection: close\r\n"), "{request}");
+    }
+
+    #[test]
+    fn another_page_is_unreadable() {
+        assert_eq!(outcome_of(Some("<html>")).0, [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn silence_is_a_timeout() {
+        assert_eq!(outcome_of(None).0, [0.0, 1.0, 0.0, 0.0]);
+    }
+}

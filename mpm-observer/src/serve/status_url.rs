@@ -1,0 +1,132 @@
+//! Where mod_status is.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hyper::Uri;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+};
+use thiserror::Error;
+
+use crate::httpd::config::STATUS_PATH;
+
+/// Why a URL cannot be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StatusUrlError {
+    /// It is none.
+    #[error("{0:?} is no URL: it should look like http://127.0.0.1:80/server-status?auto")]
+    NoUrl(String),
+    /// It is not http.
+    #[error("{0:?}: mod_status can be asked over http only")]
+    NotHttp(String),
+}
+
+/// A URL of mod_status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusUrl {
+    /// Host and port to connect to, and what `Host` says.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Path and query.
+    pub(super) path: String,
+    /// `Authorization`, of a user and password in the URL.
+    pub(super) authorization: Option<String>,
+}
+
+impl FromStr for StatusUrl {
+    type Err = StatusUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let none = || StatusUrlError::NoUrl(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_| none())?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some(_) => return Err(StatusUrlError::NotHttp(text.to_owned())),
+            None => return Err(none()),
+        }
+        let authority = uri.authority().ok_or_else(none)?;
+        let user = authority.as_str().rsplit_once('@').map(|(user, _)| user);
+        Ok(Self {
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(80),
+            path: uri
+                .path_and_query()
+                .map_or("/".to_owned(), |path| path.as_str().to_owned()),
+            authorization: user.map(|user| format!("Basic {}", STANDARD.encode(user))),
+        })
+    }
+}
+
+/// The path and query that a server is asked for if nothing else is said.
+pub(super) fn default_path() -> String {
+    format!("{STATUS_PATH}?auto")
+}
+
+/// Where a server that listens on these addresses can be reached from its own machine on `port`,
+/// in the order in which to try; without a listener there, nowhere.
+pub(super) fn addresses_of(listens: &[SocketAddr], port: Option<u16>) -> Vec<SocketAddr> {
+    let port = port.or_else(|| listens.iter().map(SocketAddr::port).min());
+    let of_port = listens.iter().filter(|listen| Some(listen.port()) == port);
+    let mut addresses = Vec::new();
+    for listen in of_port {
+        let reached: &[IpAddr] = match listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            // As a rule it takes IPv4 too, and IPv6 may be switched off on the loopback device.
+            IpAddr::V6(ip) if ip.is_unspecified() => &[
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ],
+            ip => &[ip],
+        };
+        for &ip in reached {
+            let address = SocketAddr::new(ip, listen.port());
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let url: StatusUrl = "http://prom:s%40e@web.local:8080/status?auto"
+            .parse()
+            .unwrap();
+        assert_eq!((&*url.host, url.port), ("web.local", 8080));
+        assert_eq!(url.path, "/status?auto");
+        // As it stands: what is encoded in it is the server's to know.
+        let authorization = format!("Basic {}", STANDARD.encode("prom:s%40e"));
+        assert_eq!(url.authorization, Some(authorization));
+        let url: StatusUrl = "http://[::1]/server-status?auto".parse().unwrap();
+        assert_eq!((&*url.host, url.port, url.authorization), ("::1", 80, None));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        let error = |text: &str| text.parse::<StatusUrl>().unwrap_err();
+        assert!(matches!(error("https://a/"), StatusUrlError::NotHttp(_)));
+        for text in ["", "server-status", "127.0.0.1:80", "http://"] {
+            assert!(matches!(error(text), StatusUrlError::NoUrl(_)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_asked_where_it_listens() {
+        let listens: Vec<SocketAddr> = ["[::]:80", "0.0.0.0:81", "10.0.0.1:82"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        let of = |port| -> Vec<String> {
+            let addresses = addresses_of(&listens, port);
+            addresses.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(of(None), ["127.0.0.1:80", "[::1]:80"]);
+        assert_eq!(of(Some(81)), ["127.0.0.1:81"]);
+        assert_eq!(of(Some(82)), ["10.0.0.1:82"]);
+        assert_eq!(of(Some(83)), [""; 0]);
+    }
+}
