@@ -164,7 +164,7 @@ fn watch(ground: Ground<'_>, shared: &Shared, began: Instant, otlp: Otlp) -> Res
             return Ok(None);
         };
         let found = live::choose(&live::Target::Pid(pid))?;
-        Ok(found.map(|server| (server, address.port().into())))
+        Ok(found.map(|server| (server, address.port())))
     };
     live::follow(
         ground.kernel,
