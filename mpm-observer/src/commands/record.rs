@@ -101,9 +101,11 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
     tell(&manifest, &path)
 }
 
+/// A directory for a recording must be new or empty.
+///
 /// # Errors
-/// When there is something in the directory.
-fn require_empty(dir: &Path) -> Result<(), (Exit, String)> {
+/// When there is something in it.
+pub(super) fn require_empty(dir: &Path) -> Result<(), (Exit, String)> {
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err((Exit::Usage, format!("{}: {error}", dir.display()))),
