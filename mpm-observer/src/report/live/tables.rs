@@ -58,7 +58,7 @@ pub(super) fn key_figures(run: &RunAnalysis, figures: &LiveFigures) -> Table {
         row(
             "… per second",
             "over the whole recording",
-            Unit::PerSecond.format(figures.per_second()),
+            whole(figures.per_second().round() as u64),
         ),
     ];
     if side.unanswered > 0 {
