@@ -33,4 +33,5 @@ pub mod statistics;
 mod text_table;
 pub mod top;
 pub mod trace;
+pub mod witness;
 mod wording;
