@@ -23,9 +23,6 @@ use crate::{
 pub(super) struct ServeArguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// The port of the server that is watched [default: its lowest]
-    #[arg(long, value_name = "PORT")]
-    port: Option<u16>,
     /// Where the metrics are served, at /metrics
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9117")]
     listen: SocketAddr,
@@ -74,7 +71,7 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         listen: arguments.listen,
         web_config: arguments.web_config,
         status,
-        port: arguments.port,
+        port: arguments.target.asked_ports().first(),
     };
     let service = Service::start_on(listener, options).map_err(of_service)?;
     let kernel = Kernel::read().map_err(|error| failed(true, &error))?;
@@ -91,10 +88,10 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         otlp,
         has_told: false,
     };
-    let (target, port) = (arguments.target, arguments.port);
+    let target = arguments.target;
     follow(
         &kernel,
-        || target.find(port),
+        || target.find(),
         Options::for_port,
         &mut consumer,
         interrupt.flag(),
