@@ -12,8 +12,9 @@ use super::{
 use crate::{
     kernel::{Kernel, Options, Record, count_run_time},
     lab::Interrupt,
-    live::{Consumer, Look, Server, follow},
+    live::{Consumer, Look, Server, Target, follow},
     otlp::Otlp,
+    privileges,
     serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl},
 };
 
@@ -47,6 +48,14 @@ pub(super) struct ServeArguments {
 
 /// Runs it.
 pub(super) fn run(arguments: ServeArguments) -> CommandResult {
+    // What takes more than watching does comes first, and threads after the dropping.
+    let _counting = if arguments.count_runs {
+        Some(count_run_time().map_err(|error| failed(true, &error))?)
+    } else {
+        None
+    };
+    privileges::drop_others(is_elsewhere(&arguments.target, arguments.port))
+        .map_err(|error| (Exit::Failed, error.to_string()))?;
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let status = match (arguments.status_url, arguments.no_status) {
@@ -62,11 +71,6 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     })
     .map_err(|error| (exit_of(&error), error.to_string()))?;
     let kernel = Kernel::read().map_err(|error| failed(true, &error))?;
-    let _counting = if arguments.count_runs {
-        Some(count_run_time().map_err(|error| failed(true, &error))?)
-    } else {
-        None
-    };
     let otlp = arguments
         .otlp
         .start()
@@ -81,15 +85,25 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         has_told: false,
     };
     let (target, port) = (arguments.target, arguments.port);
-    follow(
+    let followed = follow(
         &kernel,
         || target.find(port),
         Options::for_port,
         &mut consumer,
         interrupt.flag(),
-    )
-    .map_err(|error| of_live(&error))?;
+    );
+    if let Some(otlp) = consumer.otlp {
+        otlp.finish();
+    }
+    followed.map_err(|error| of_live(&error))?;
     Ok(Exit::Done)
+}
+
+/// Whether the server has a network namespace of its own. One that is not there yet is taken to
+/// share this process's, unless it is named as a container.
+fn is_elsewhere(target: &TargetArguments, port: Option<u16>) -> bool {
+    matches!(target.target(), Target::Container(_))
+        || matches!(target.find(port), Ok(Some((server, _))) if !server.is_in_our_network())
 }
 
 const fn exit_of(error: &ServeError) -> Exit {

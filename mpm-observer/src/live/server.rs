@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    io,
+    fs, io,
     net::SocketAddr,
+    os::unix::fs::MetadataExt,
     path::PathBuf,
 };
 
@@ -36,6 +37,16 @@ impl Server {
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.listens.iter().map(SocketAddr::port).min()
+    }
+
+    /// Whether it has this process's network namespace; one that cannot be read has.
+    #[must_use]
+    pub fn is_in_our_network(&self) -> bool {
+        let network = |of: &str| Some(fs::metadata(format!("/proc/{of}/ns/net")).ok()?.ino());
+        match network(&self.process.pid.to_string()) {
+            Some(theirs) => network("self") == Some(theirs),
+            None => true,
+        }
     }
 
     /// All its tasks at this moment: the first process, its descendants, and their threads.
