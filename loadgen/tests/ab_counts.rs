@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd;
 use std::process::{Command, Output, Stdio};
 
-use common::{Connection, Server};
+use common::{ClosedPort, Connection, Server};
 
 /// What both programs say.
 #[derive(Debug, PartialEq, Eq)]
@@ -278,11 +278,8 @@ fn a_closed_port_is_counted_in_pairs_with_r() {
     if !have_ab() {
         return;
     }
-    let addr = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("bound")
-    };
-    let url = format!("http://{addr}/");
+    let closed = ClosedPort::new();
+    let url = closed.url();
     let args = ["-r", "-n", "100", "-c", "10", &url];
     assert_eq!(table(&args).0, ab(&args));
 }

@@ -62,7 +62,10 @@ fn answers_without_end_end_with_the_time_out_and_take_no_memory() {
             });
             for verify_body in [None, Some(BodyCheck::First)] {
                 let mut config = server.config(4, 2);
-                config.timeout = Duration::from_millis(200);
+                // What is malformed ends by itself, however long a busy machine takes for it.
+                if *outcome == Outcome::Timeout {
+                    config.timeout = Duration::from_millis(200);
+                }
                 config.verify_body = verify_body;
                 let (summary, _) = run(&config);
                 assert_eq!(outcomes(&summary), [(*outcome, 4)], "{endless:?}");

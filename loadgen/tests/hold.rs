@@ -185,8 +185,8 @@ fn slow_clients_come_from_their_sources_in_turn() {
 
 #[test]
 fn refused_connections_do_not_keep_the_load_waiting() {
-    let (listener, target) = listen();
-    drop(listener);
+    let closed = common::ClosedPort::new();
+    let target = Target::parse(&closed.url()).expect("good");
     let holder = Holder::start(&Config {
         target: target.clone(),
         connections: 4,

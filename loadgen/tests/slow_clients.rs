@@ -5,7 +5,7 @@ mod common;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use common::{OK, Server};
+use common::{ClosedPort, OK, Server};
 
 fn loadgen(line: &str, url: &str) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
@@ -85,12 +85,9 @@ fn slow_clients_and_the_load_come_from_the_source() {
 
 #[test]
 fn slow_clients_that_do_not_get_in_show_in_the_exit_code() {
-    let url = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        format!("http://{}/", listener.local_addr().expect("bound"))
-    };
+    let closed = ClosedPort::new();
     let line = "-q --hold-only --duration 100ms --hold-idle 4";
-    let (code, stdout, stderr) = loadgen(line, &url);
+    let (code, stdout, stderr) = loadgen(line, &closed.url());
     assert_eq!((code, stderr.as_str()), (Some(1), ""));
     assert!(
         stdout.contains("4 not held (4 connection refused)"),

@@ -169,7 +169,7 @@ fn ctrl_c_and_sigterm_leave_the_terminal_as_it_was() {
 #[test]
 fn a_run_that_ends_by_itself_leaves_the_terminal_as_it_was() {
     let server = Server::answering(OK);
-    let mut run = OnTerminal::start(&["-t", "2", "-c", "2", "-k", &server.url()]);
+    let mut run = OnTerminal::start(&["-t", "4", "-c", "2", "-k", &server.url()]);
     run.wait_for(ENTERED);
     let ended = run.end();
     assert_eq!(ended.code, Some(0));

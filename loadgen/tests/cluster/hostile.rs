@@ -9,7 +9,7 @@ use loadgen::cluster::Fleet;
 use loadgen::{Config, Part};
 
 use crate::common::{OK, Server};
-use crate::{Here, addresses, fleet, refused, run};
+use crate::{Here, PATIENCE, addresses, fleet, refused, run};
 
 fn frame(text: &str) -> Vec<u8> {
     let length = u32::try_from(text.len()).expect("short");
@@ -152,7 +152,10 @@ fn coordinators_that_lie_or_stall_do_not_keep_a_worker_from_working() {
     drop(stalled);
 }
 
-/// Orders a run as a coordinator does, and starts it `late_ns` after now.
+/// Far enough off for a worker to be ready by then, also where it has to wait for a CPU.
+const SOON_NS: i64 = 2_000_000_000;
+
+/// Orders a run as a coordinator does, and starts it `in_ns` after now.
 fn order(stream: &mut TcpStream, config: &Config, in_ns: i64) {
     let part = serde_json::to_string(&Part::whole(config)).expect("JSON");
     let config = serde_json::to_string(config).expect("JSON");
@@ -178,11 +181,15 @@ fn a_coordinator_that_vanishes_ends_the_run() {
     let mut config = server.config(3, 3);
     config.timeout = Duration::from_secs(600);
     let mut stream = TcpStream::connect(worker.addr).expect("connected");
-    order(&mut stream, &config, 300_000_000);
-    told.iter().take(3).for_each(drop);
+    order(&mut stream, &config, SOON_NS);
+    for _ in 0..3 {
+        told.recv_timeout(PATIENCE).expect("a request");
+    }
     drop(stream);
     // The worker closes its connections: nothing else lets the server's stalls end.
-    ended.iter().take(3).for_each(drop);
+    for _ in 0..3 {
+        ended.recv_timeout(PATIENCE).expect("a close");
+    }
     let answering = Server::answering(OK);
     run(&answering.config(5, 1), &fleet(&addresses(&[&worker]))).expect("the next run");
     worker.says(&["it closed the connection", "connection broke"]);
@@ -200,9 +207,9 @@ fn a_coordinator_that_falls_silent_ends_the_run() {
     let mut config = server.config(1, 1);
     config.timeout = Duration::from_secs(600);
     let mut stream = TcpStream::connect(worker.addr).expect("connected");
-    order(&mut stream, &config, 300_000_000);
+    order(&mut stream, &config, SOON_NS);
     ended
-        .recv()
+        .recv_timeout(PATIENCE)
         .expect("the run ends though the connection stands");
     // What the worker has to say ends, too.
     while heard(&mut stream).is_some() {}

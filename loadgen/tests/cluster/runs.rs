@@ -8,8 +8,8 @@ use std::time::Duration;
 use loadgen::cluster::{Fleet, FleetError, Key};
 use loadgen::{Arrivals, Outcome, Pace, Profile, Row};
 
-use crate::common::{OK, Server, each_engine};
-use crate::{Here, addresses, fleet, refused, run, run_until};
+use crate::common::{ClosedPort, OK, Server, each_engine};
+use crate::{Here, PATIENCE, addresses, fleet, refused, run, run_until};
 
 /// When each thread's first request began.
 fn first_starts(rows: &[Row]) -> BTreeMap<u16, u64> {
@@ -117,7 +117,9 @@ fn stopping_the_coordinator_stops_every_worker_which_then_serves_the_next() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let running = scope.spawn(|| run_until(&config, &fleet(&addresses), &stop));
-        told.iter().take(4).for_each(drop);
+        for _ in 0..4 {
+            told.recv_timeout(PATIENCE).expect("a request");
+        }
         let busy = refused(&config, &fleet(&addresses[1..]));
         assert!(busy.contains("another coordinator"), "{busy}");
         assert!(busy.contains(&addresses[1]), "{busy}");
@@ -146,11 +148,8 @@ fn a_run_stopped_before_its_start_has_sent_nothing() {
 fn a_worker_that_cannot_be_reached_keeps_the_others_from_beginning() {
     let server = Server::answering(OK);
     let worker = Here::start(1);
-    // Bound and let go: nothing listens there.
-    let gone = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("bound").to_string()
-    };
+    let closed = ClosedPort::new();
+    let gone = closed.addr.to_string();
     let addresses = [worker.address(), gone.clone()];
     let error = refused(&server.config(9, 2), &fleet(&addresses));
     assert!(error.starts_with(&format!("worker {gone}: it cannot be reached")));

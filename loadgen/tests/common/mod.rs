@@ -14,8 +14,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use loadgen::clock::monotonic_ns;
 use loadgen::{Config, EngineKind, Outcome, Progress, Row, RowReader, RowWriter, Summary, Target};
 use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Socket, Type};
 
 /// A complete answer of 5 bytes that keeps the connection.
 pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nServer: test\r\nContent-Length: 5\r\n\r\nhello";
@@ -28,7 +30,12 @@ pub struct Connection {
     /// The bytes of the last whole request.
     pub last_request: Vec<u8>,
     requests: Arc<AtomicU64>,
+    has_sent: bool,
+    first_sent_ns: FirstSent,
 }
+
+/// When the first bytes had been sent, by the client's port.
+type FirstSent = Arc<Mutex<BTreeMap<u16, u64>>>;
 
 impl Connection {
     /// Waits for the next whole request and returns its length; `None` when the
@@ -66,6 +73,12 @@ impl Connection {
     /// Sends bytes; the client may be gone.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
+        if !std::mem::replace(&mut self.has_sent, true)
+            && let Ok(peer) = self.stream.peer_addr()
+        {
+            let mut first_sent_ns = self.first_sent_ns.lock().expect("not poisoned");
+            first_sent_ns.insert(peer.port(), monotonic_ns());
+        }
     }
 
     /// Ends the connection with a reset instead of an orderly close.
@@ -94,11 +107,39 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
     Some(head + body)
 }
 
+/// What was sent so long before a client's time was over must have been seen.
+const UNSEEN_NS: u64 = 50_000_000;
+
+/// A port that refuses all connections: nobody listens there, and nobody else can come by it
+/// as long as this lives.
+pub struct ClosedPort {
+    pub addr: SocketAddr,
+    _bound: Socket,
+}
+
+impl ClosedPort {
+    pub fn new() -> Self {
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        bound.bind(&any.into()).expect("a free port");
+        let addr = bound.local_addr().expect("bound").as_socket();
+        Self {
+            addr: addr.expect("an IP address"),
+            _bound: bound,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.addr)
+    }
+}
+
 /// Listens on loopback; every connection gets a thread.
 pub struct Server {
     pub addr: SocketAddr,
     requests: Arc<AtomicU64>,
     ports: Arc<Mutex<Vec<u16>>>,
+    first_sent_ns: FirstSent,
     ended: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -114,6 +155,7 @@ impl Server {
         let addr = listener.local_addr().expect("bound");
         let (requests, ports, ended) =
             <(Arc<AtomicU64>, Arc<Mutex<Vec<u16>>>, Arc<AtomicBool>)>::default();
+        let first_sent_ns = FirstSent::default();
         COUNTERS
             .lock()
             .expect("not poisoned")
@@ -121,6 +163,7 @@ impl Server {
         let behaviour = Arc::new(behaviour);
         let accepting = {
             let (requests, ports, ended) = (requests.clone(), ports.clone(), ended.clone());
+            let first_sent_ns = first_sent_ns.clone();
             std::thread::spawn(move || {
                 for (number, stream) in (0..).zip(listener.incoming()) {
                     let stream = stream.expect("accepted");
@@ -135,6 +178,8 @@ impl Server {
                         number,
                         last_request: Vec::new(),
                         requests: requests.clone(),
+                        has_sent: false,
+                        first_sent_ns: first_sent_ns.clone(),
                     };
                     let behaviour = behaviour.clone();
                     std::thread::spawn(move || behaviour(connection));
@@ -145,6 +190,7 @@ impl Server {
             addr,
             requests,
             ports,
+            first_sent_ns,
             ended,
             accepting: Some(accepting),
         }
@@ -176,6 +222,22 @@ impl Server {
     /// The client's ports, in the order of accepting.
     pub fn client_ports(&self) -> Vec<u16> {
         self.ports.lock().expect("not poisoned").clone()
+    }
+
+    /// The number of a row's connection; it must have been accepted.
+    pub fn connection_of(&self, row: &Row) -> usize {
+        let ports = self.client_ports();
+        let number = ports.iter().position(|port| *port == row.local_port);
+        number.unwrap_or_else(|| panic!("not accepted: {row:?}"))
+    }
+
+    /// Whether the server itself began its answer so late that the client need not have seen
+    /// anything of it in its time: on a machine that is busy with other things, the thread of
+    /// a connection may have to wait for a CPU.
+    pub fn was_late(&self, row: &Row) -> bool {
+        let first_sent_ns = self.first_sent_ns.lock().expect("not poisoned");
+        let sent_ns = first_sent_ns.get(&row.local_port);
+        sent_ns.is_none_or(|sent_ns| sent_ns + UNSEEN_NS > row.end_ns)
     }
 
     pub fn url(&self) -> String {

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::common::{OK, Server, config, each_engine, outcomes, run};
-use loadgen::Outcome;
+use loadgen::{Outcome, Row};
 use nix::sys::socket::{Backlog, listen};
 
 const TIMEOUT: Duration = Duration::from_millis(150);
@@ -36,7 +36,10 @@ fn a_stall_in_any_part_of_the_answer_times_out() {
             for row in rows {
                 assert!(row.end_ns - row.start_ns >= 150_000_000);
                 assert!(row.sent_ns != 0 && row.last_byte_ns == 0);
-                assert_eq!(row.first_byte_ns == 0, part.is_empty());
+                match row.first_byte_ns {
+                    0 => assert!(part.is_empty() || server.was_late(&row), "{row:?}"),
+                    _ => assert!(!part.is_empty(), "{row:?}"),
+                }
             }
         }
     });
@@ -81,7 +84,8 @@ fn an_answer_that_trickles_is_read_to_its_end_or_to_the_time_out() {
         config.timeout = TIMEOUT;
         let (summary, rows) = run(&config);
         assert_eq!(outcomes(&summary), [(Outcome::Timeout, 20)]);
-        assert!(rows.iter().all(|row| row.first_byte_ns != 0));
+        let is_seen = |row: &Row| row.first_byte_ns != 0 || server.was_late(row);
+        assert!(rows.iter().all(is_seen));
     });
 }
 
@@ -113,7 +117,9 @@ fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     listen(&listener, Backlog::new(0).expect("small")).expect("listening");
     let addr: SocketAddr = listener.local_addr().expect("bound");
     let wait = Duration::from_millis(200);
-    let filling = std::iter::from_fn(|| TcpStream::connect_timeout(&addr, wait).ok()).collect();
+    let connect = || TcpStream::connect_timeout(&addr, wait);
+    // Twice in vain: a first time may be that of a machine that was busy.
+    let filling = std::iter::from_fn(|| connect().or_else(|_| connect()).ok()).collect();
     (listener, filling)
 }
 

@@ -46,13 +46,15 @@ fn the_number_of_connections_follows_its_stages() {
             to,
             duration: Duration::from_millis(600),
         };
+        // All four have more than half a second to begin in.
+        let stages = vec![stage(1.0, 4.0), stage(4.0, 4.0), stage(4.0, 1.0)];
         let mut config = server.config(1, 4);
         config.requests = None;
         config.keep_alive = true;
-        config.duration = Some(Duration::from_millis(1800));
+        config.duration = Some(Duration::from_millis(2400));
         config.pace = Pace::Closed {
             think: Duration::ZERO,
-            connections: Some(Profile::new(vec![stage(1.0, 4.0), stage(4.0, 1.0)]).expect("good")),
+            connections: Some(Profile::new(stages).expect("good")),
         };
         let (summary, rows) = run(&config);
         assert_eq!(summary.failed(), 0);
@@ -67,7 +69,7 @@ fn the_number_of_connections_follows_its_stages() {
             assert!(first_ns - summary.started_ns >= earliest_ns, "slot {slot}");
         }
         // Long after the end of the stages, one is left.
-        let last_ns = summary.started_ns + 1500 * MS;
+        let last_ns = summary.started_ns + 2100 * MS;
         let late: Vec<&Row> = rows.iter().filter(|row| row.start_ns > last_ns).collect();
         assert!(!late.is_empty() && late.iter().all(|row| row.slot == 0));
         assert_eq!(summary.connections_opened, 4);

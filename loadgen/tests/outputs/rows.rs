@@ -7,7 +7,7 @@ use loadgen::{Outcome, Row, RowReader};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-use crate::common::{OK, Server};
+use crate::common::ClosedPort;
 use crate::seconds::logged;
 use crate::{Files, Table, csv_table, loadgen, mixed_server};
 
@@ -152,8 +152,8 @@ fn rows_of_all_formats_agree_with_each_other_and_the_summary() {
 #[test]
 fn a_run_without_an_answer_leaves_readable_files() {
     let files = Files::new();
-    // Nobody listens on a port that was just given back.
-    let url = Server::answering(OK).url();
+    let closed = ClosedPort::new();
+    let url = closed.url();
     let names = ["r.csv", "r.parquet", "s.csv", "h.hlog", "p.png"].map(|name| files.text(name));
     let [csv, parquet, series, log, plot] = names.each_ref().map(String::as_str);
     let (code, _, stderr) = loadgen(&[

@@ -226,7 +226,7 @@ fn an_answer_that_never_comes_times_out() {
             connection.stall();
         },
         |config| {
-            config.timeout = Duration::from_millis(500);
+            config.timeout = Duration::from_secs(1);
             config.requests = Some(10);
         },
     );

@@ -5,6 +5,7 @@ mod dashboards;
 mod doctor;
 mod exit;
 mod explain;
+mod join;
 mod lab;
 mod limit;
 mod log;
@@ -15,6 +16,7 @@ mod report;
 mod serve;
 mod span;
 mod target;
+mod top;
 
 use clap::{Parser, Subcommand};
 
@@ -42,6 +44,9 @@ enum Command {
     Limit(limit::LimitArguments),
     /// Record a server that runs, without touching it: the kernel's side of what lab records
     Record(record::RecordArguments),
+    /// Join the recording of a server with what a load generator on another host wrote, and tell
+    /// how far apart the two clocks are
+    Join(join::JoinArguments),
     /// Make the report of a recorded experiment or server; needs neither root nor httpd
     Report(report::ReportArguments),
     /// Tell what went wrong in a recorded experiment or server, with the evidence, and what would have
@@ -49,6 +54,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Serve metrics of a running httpd for Prometheus: what only the kernel sees, and mod_status
     Serve(serve::ServeArguments),
+    /// Show what a server that runs does, on a terminal, or once for scripts
+    Top(top::TopArguments),
     /// Tell what this kernel and this machine give
     Doctor(doctor::DoctorArguments),
     /// Measure the observer and the load generator; `cargo xtask bench` sets up for it
@@ -80,9 +87,11 @@ pub fn main() -> i32 {
         Command::Lab(arguments) => lab::run(arguments),
         Command::Limit(arguments) => limit::run(arguments),
         Command::Record(arguments) => record::run(&arguments),
+        Command::Join(arguments) => join::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Dashboards(arguments) => dashboards::run(arguments),

@@ -12,10 +12,10 @@ use super::{
 use crate::{
     kernel::{Kernel, Options, Record, count_run_time},
     lab::Interrupt,
-    live::{Consumer, Look, Server, Target, follow},
+    live::{Consumer, Look, Server, follow},
     otlp::Otlp,
-    privileges,
-    serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl},
+    privileges::drop_others,
+    serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, listen},
 };
 
 /// Options of `serve`.
@@ -23,9 +23,6 @@ use crate::{
 pub(super) struct ServeArguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// The port of the server that is watched [default: its lowest]
-    #[arg(long, value_name = "PORT")]
-    port: Option<u16>,
     /// Where the metrics are served, at /metrics
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9117")]
     listen: SocketAddr,
@@ -42,20 +39,27 @@ pub(super) struct ServeArguments {
     /// costs each run two looks at the clock
     #[arg(long)]
     count_runs: bool,
+    /// Keep all privileges: without, mod_status of a server in another network namespace, as in a
+    /// container, cannot be asked
+    #[arg(long)]
+    keep_privileges: bool,
     #[command(flatten)]
     otlp: OtlpArguments,
 }
 
 /// Runs it.
 pub(super) fn run(arguments: ServeArguments) -> CommandResult {
-    // What takes more than watching does comes first, and threads after the dropping.
+    let of_service = |error: ServeError| (exit_of(&error), error.to_string());
+    let listener = listen(arguments.listen).map_err(of_service)?;
     let _counting = if arguments.count_runs {
         Some(count_run_time().map_err(|error| failed(true, &error))?)
     } else {
         None
     };
-    privileges::drop_others(is_elsewhere(&arguments.target, arguments.port))
-        .map_err(|error| (Exit::Failed, error.to_string()))?;
+    if !arguments.keep_privileges {
+        // Before there is another thread, which would keep its own.
+        drop_others().map_err(|error| failed(false, &error))?;
+    }
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let status = match (arguments.status_url, arguments.no_status) {
@@ -63,13 +67,13 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         (Some(url), false) => StatusSource::Url(url),
         (None, false) => StatusSource::Server,
     };
-    let service = Service::start(ServeOptions {
+    let options = ServeOptions {
         listen: arguments.listen,
         web_config: arguments.web_config,
         status,
-        port: arguments.port,
-    })
-    .map_err(|error| (exit_of(&error), error.to_string()))?;
+        port: arguments.target.asked_ports().first(),
+    };
+    let service = Service::start_on(listener, options).map_err(of_service)?;
     let kernel = Kernel::read().map_err(|error| failed(true, &error))?;
     let otlp = arguments
         .otlp
@@ -84,10 +88,10 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         otlp,
         has_told: false,
     };
-    let (target, port) = (arguments.target, arguments.port);
+    let target = arguments.target;
     let followed = follow(
         &kernel,
-        || target.find(port),
+        || target.find(),
         Options::for_port,
         &mut consumer,
         interrupt.flag(),
@@ -97,13 +101,6 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     }
     followed.map_err(|error| of_live(&error))?;
     Ok(Exit::Done)
-}
-
-/// Whether the server has a network namespace of its own. One that is not there yet is taken to
-/// share this process's, unless it is named as a container.
-fn is_elsewhere(target: &TargetArguments, port: Option<u16>) -> bool {
-    matches!(target.target(), Target::Container(_))
-        || matches!(target.find(port), Ok(Some((server, _))) if !server.is_in_our_network())
 }
 
 const fn exit_of(error: &ServeError) -> Exit {

@@ -11,11 +11,11 @@ mod expected;
 mod experiment;
 mod finding;
 mod observation;
-mod occupancy;
-mod reached;
+pub(crate) mod occupancy;
+pub(crate) mod reached;
 pub mod rules;
 mod verify;
-mod words;
+pub(crate) mod words;
 
 pub use change::Change;
 pub use error_log_lines::TimedLine;
@@ -25,6 +25,7 @@ pub use experiment::{Explained, FindingsError, Group, Look, explain, group, look
 pub use finding::{Evidence, Finding, Remedy};
 pub(crate) use observation::LEAST_WEIGHT;
 pub use observation::{Claimed, Observation, Seen};
+pub(crate) use occupancy::{Occupancy, Slots};
 pub use reached::Reached;
 pub use verify::{Effect, Tried, Verification, plan_verification};
 pub(crate) use words::errno_name;

@@ -17,7 +17,7 @@ const MOMENTS: usize = 32;
 
 /// Connections by what they were at one moment; sums over several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     /// A request is being served.
     pub work: u64,
     /// Idle, kept for a further request, and in a slot.
@@ -60,14 +60,14 @@ impl AddAssign for Slots {
     }
 }
 
-pub(super) const WORK: &str = "served requests";
-pub(super) const KEPT: &str = "sat in keep-alive";
-pub(super) const HALF_HEAD: &str = "waited for the rest of a request's head";
-pub(super) const SLOW_READER: &str = "waited for clients to read";
+pub(crate) const WORK: &str = "served requests";
+pub(crate) const KEPT: &str = "sat in keep-alive";
+pub(crate) const HALF_HEAD: &str = "waited for the rest of a request's head";
+pub(crate) const SLOW_READER: &str = "waited for clients to read";
 const CLOSING: &str = "waited for clients to close";
 
 /// All connections of a run.
-pub(super) struct Occupancy<'a> {
+pub(crate) struct Occupancy<'a> {
     mpm: Mpm,
     sendfile: bool,
     /// Ports of the load's connections, if none of them is kept.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Bytes as `512.0 MB`, below one as `107 kB`.
-pub(super) fn mb(bytes: f64) -> String {
+pub(crate) fn mb(bytes: f64) -> String {
     if bytes < 1e6 {
         return format!("{:.0} kB", bytes / 1e3);
     }
@@ -18,7 +18,7 @@ pub(super) fn mb(bytes: f64) -> String {
 }
 
 /// Seconds with two significant digits, or one decimal: `0.4 ms`, `0.25 s`, `5.1 s`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 0.01 {
         format!("{:.1} ms", seconds * 1e3)
     } else if seconds < 1.0 {
@@ -37,7 +37,7 @@ pub(crate) fn errno_name(errno: u32) -> String {
 }
 
 /// Name of a signal, such as `SIGKILL`.
-pub(super) fn signal_name(signal: u8) -> String {
+pub(crate) fn signal_name(signal: u8) -> String {
     Signal::try_from(i32::from(signal))
         .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
 }
@@ -60,7 +60,7 @@ pub(super) fn purpose(purpose: Purpose) -> &'static str {
 }
 
 /// A role with its article, as the one who did something.
-pub(super) fn who(role: &str) -> String {
+pub(crate) fn who(role: &str) -> String {
     match role {
         "" => "a task".into(),
         "parent" => "the parent".into(),
@@ -70,7 +70,7 @@ pub(super) fn who(role: &str) -> String {
 }
 
 /// A refused call in words: `mmap of a thread's stack (8,392,704 B)`.
-pub(super) fn call(row: &FailureRow) -> String {
+pub(crate) fn call(row: &FailureRow) -> String {
     let bytes = match row.bytes {
         // What a clone names as its size is that of its arguments.
         _ if is_fork(row) => String::new(),

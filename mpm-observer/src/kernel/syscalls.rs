@@ -158,6 +158,31 @@ pub fn call_name(number: u32) -> String {
     known.map_or_else(|| format!("call {number}"), |(name, ..)| (*name).to_owned())
 }
 
+/// What a task that blocks in a system call waits for, as long as its state does not say otherwise.
+#[must_use]
+pub(crate) fn kind_of_call(number: u32) -> BlockedIn {
+    let has = |calls: &&[libc::c_long]| calls.contains(&libc::c_long::from(number));
+    let known = KINDS.iter().find(|(_, calls)| has(calls));
+    known.map_or(BlockedIn::Other, |(kind, _)| *kind)
+}
+
+/// Whether a system call accepts connections.
+#[must_use]
+pub(crate) fn is_accept(number: u32) -> bool {
+    [libc::SYS_accept, libc::SYS_accept4].contains(&libc::c_long::from(number))
+}
+
+/// Whether a system call waits for events of many descriptors.
+#[must_use]
+pub(crate) fn is_wait_for_events(number: u32) -> bool {
+    let waits = [
+        libc::SYS_epoll_wait,
+        libc::SYS_epoll_pwait,
+        libc::SYS_epoll_pwait2,
+    ];
+    waits.contains(&libc::c_long::from(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +193,7 @@ mod tests {
         for (kind, calls) in KINDS {
             for &call in *calls {
                 assert_eq!(kinds[call as usize], *kind as u8, "call {call}");
+                assert_eq!(kind_of_call(call as u32), *kind);
             }
         }
         assert_eq!(kinds[libc::SYS_restart_syscall as usize], RESTARTED as u8);

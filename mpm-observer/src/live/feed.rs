@@ -9,14 +9,16 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::time::ClockId;
 
-use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes};
+use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes, now::System};
 use crate::{
-    kernel::{Record, Watch, kernel_memory_bytes},
+    kernel::{Ports, Record, Watch, kernel_memory_bytes},
     resources::{Listener, listen_counters_of},
 };
 
 /// How often the ring buffer is emptied.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+/// How often entries of tasks and connections whose end was not seen are looked for.
+const REAP_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the server is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -44,19 +46,20 @@ pub enum Ended {
     ServerGone,
 }
 
-/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then.
+/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then. Where it is
+/// told to stop, the consumer gets a last look.
 ///
 /// # Errors
 /// When a map of the programs cannot be read.
 pub fn feed(
     mut watch: Watch,
     server: &Server,
-    port: u16,
+    ports: impl Into<Ports>,
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
 ) -> Result<Ended, LiveError> {
     consumer.begin(server);
-    let ended = pass_on(&mut watch, server, port, consumer, stop);
+    let ended = pass_on(&mut watch, server, ports.into(), consumer, stop);
     watch.drain(|record| consumer.record(&record));
     consumer.end();
     ended
@@ -65,34 +68,45 @@ pub fn feed(
 fn pass_on(
     watch: &mut Watch,
     server: &Server,
-    port: u16,
+    ports: Ports,
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
 ) -> Result<Ended, LiveError> {
     // All maps and programs are made before, and keep their size.
     let kernel_bytes = kernel_memory_bytes().unwrap_or(0);
-    let listener = Listener::new(server.process.pid, port);
-    let mut next_look = Instant::now();
+    let pid = server.process.pid;
+    let listeners: Vec<Listener> = ports.iter().map(|port| Listener::new(pid, port)).collect();
+    // The first look comes before the first record: it tells which tasks there are.
+    let mut first_look = look_at(watch, server, &listeners)?;
+    first_look.effort.kernel_bytes = kernel_bytes;
+    consumer.look(&first_look);
+    let mut next_look = Instant::now() + LOOK_INTERVAL;
+    let mut next_reap = next_look + REAP_INTERVAL;
     let mut first_ended = false;
     loop {
         watch.drain(|record| {
             first_ended |= is_end_of(&record, server);
             consumer.record(&record);
         });
-        if stop.load(Ordering::Relaxed) {
-            return Ok(Ended::Stopped);
-        }
-        if first_ended {
+        let is_stopped = stop.load(Ordering::Relaxed);
+        if first_ended && !is_stopped {
             return Ok(Ended::ServerGone);
         }
-        if Instant::now() >= next_look {
-            let mut look = look(watch, server, &listener)?;
+        if is_stopped || Instant::now() >= next_look {
+            let mut look = look_at(watch, server, &listeners)?;
             look.effort.kernel_bytes = kernel_bytes;
             consumer.look(&look);
             // A look that came late does not make the next ones come in a row.
             next_look = (next_look + LOOK_INTERVAL).max(Instant::now());
             // The record of its end may be lost, or it ended while the probes were attached.
             first_ended = !server.process.is_alive();
+        }
+        if is_stopped {
+            return Ok(Ended::Stopped);
+        }
+        if Instant::now() >= next_reap {
+            watch.reap(server.process.pid)?;
+            next_reap = Instant::now() + REAP_INTERVAL;
         }
         thread::sleep(DRAIN_INTERVAL);
     }
@@ -104,13 +118,24 @@ fn is_end_of(record: &Record, server: &Server) -> bool {
     matches!(record, Record::Task(task) if task.pid == server.process.pid)
 }
 
-fn look(watch: &Watch, server: &Server, listener: &Listener) -> Result<Look, LiveError> {
+/// Looks at a server that is watched.
+///
+/// # Errors
+/// When a map of the programs cannot be read.
+pub(crate) fn look_at(
+    watch: &Watch,
+    server: &Server,
+    listeners: &[Listener],
+) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
-    let mut look = Look::new(monotonic_ns(), server, &tasks, &connections);
-    look.queue = listener.queue().map(|queue| QueueLook {
-        length: queue.length,
-        limit: queue.limit,
-    });
+    let mut look = Look::with(monotonic_ns(), server, &tasks, &connections, &System);
+    let queues = listeners.iter().filter_map(Listener::queue);
+    look.queue = queues
+        .map(|queue| QueueLook {
+            length: queue.length,
+            limit: queue.limit,
+        })
+        .reduce(QueueLook::plus);
     look.listen = listen_counters_of(server.process.pid).ok();
     look.counters = watch.counters()?;
     look.effort = Effort {

@@ -2,16 +2,23 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{Ipv6Addr, SocketAddr},
 };
 
-use mpm_observer_common::{ConnState, TaskFlags, TaskRecord, TaskState};
+use mpm_observer_common::{ConnState, OffCpu, RequestFlags, TaskRecord, TaskState};
 
-use super::{Server, SlotState, slot::is_slot};
+use super::{
+    Server, SlotState,
+    doing::{Doing, Wait},
+    now::{Beside, Nobody, Polls, SocketNow, canonical},
+    roles::roles,
+    slot::{Partner, is_slot},
+};
 use crate::{
-    httpd::{Facts, Role, role},
+    httpd::Role,
     kernel::{Counters, ProgramRuns},
     resources::ListenCounters,
+    scenario::Mpm,
 };
 
 /// One look. Times are nanoseconds of `CLOCK_MONOTONIC`.
@@ -23,7 +30,7 @@ pub struct Look {
     pub tasks: Vec<TaskLook>,
     /// All connections that are followed.
     pub connections: ConnectionsLook,
-    /// The accept queue; `None` while nothing listens.
+    /// The accept queues of all ports that are watched, together; `None` while nothing listens.
     pub queue: Option<QueueLook>,
     /// The kernel's counters of what listeners turned away, all sockets of the network namespace.
     pub listen: Option<ListenCounters>,
@@ -44,7 +51,9 @@ pub struct TaskLook {
     pub slot: Option<SlotState>,
     /// A [`BlockedIn`](mpm_observer_common::BlockedIn) number, if it is blocked.
     pub blocked_in: Option<u32>,
-    /// Since when it runs, waits for a CPU, or is blocked.
+    /// Since when it is blocked or waits for a CPU; of one that was woken and waits for a CPU, since
+    /// the bytes arrived that it is to read, or else since this look. Of a task that has not been
+    /// switched since it is followed, since then.
     pub since_ns: u64,
     /// The client of the request that it serves or served last on a connection that stands.
     pub client: Option<SocketAddr>,
@@ -57,13 +66,13 @@ pub struct TaskLook {
 pub struct ConnectionsLook {
     /// All that stand.
     pub open: u32,
-    /// … whose current request is under way: read, and not answered.
+    /// … whose current request is under way: read, and not answered to its end.
     pub serving: u32,
     /// … that have sent bytes which no task has read.
     pub unread: u32,
     /// … that no task has accepted.
     pub unaccepted: u32,
-    /// … that are answered and idle, held by no slot: event's listener waits for them.
+    /// … that are answered and held by no slot: event's listener waits for the client.
     pub parked: u32,
     /// … that are answered and idle, and hold a slot.
     pub holding: u32,
@@ -78,6 +87,21 @@ pub struct QueueLook {
     pub length: u32,
     /// How many it takes; 0: not known.
     pub limit: u32,
+}
+
+impl QueueLook {
+    /// Both together; their limit is known only if each one's is.
+    pub(super) fn plus(self, other: Self) -> Self {
+        let limits = [self.limit, other.limit];
+        Self {
+            length: self.length.saturating_add(other.length),
+            limit: if limits.contains(&0) {
+                0
+            } else {
+                self.limit.saturating_add(other.limit)
+            },
+        }
+    }
 }
 
 /// What watching took so far.
@@ -103,7 +127,7 @@ pub fn resident_bytes() -> u64 {
 }
 
 impl Look {
-    /// A look from the tables of the programs; what does not come from there is left empty.
+    /// A look from the tables of the programs alone; what does not come from there is left empty.
     #[must_use]
     pub fn new(
         at_ns: u64,
@@ -111,85 +135,178 @@ impl Look {
         tasks: &[TaskState],
         connections: &[ConnState],
     ) -> Self {
-        // The connection that each task worked on last.
-        let mut last: HashMap<u32, &ConnState> = HashMap::new();
-        for connection in connections {
-            // In prefork the task that accepted is the one that will read.
-            let task = match connection.base_task {
-                0 => connection.request.acceptor,
-                task => task,
-            };
-            let newer = |other: &&ConnState| other.counted_ns <= connection.counted_ns;
-            if task != 0 && last.get(&task).is_none_or(newer) {
-                last.insert(task, connection);
-            }
-        }
+        Self::with(at_ns, server, tasks, connections, &Nobody)
+    }
+
+    /// The same, with what `beside` knows of tasks that the tables leave open.
+    #[must_use]
+    pub fn with(
+        at_ns: u64,
+        server: &Server,
+        tasks: &[TaskState],
+        connections: &[ConnState],
+        beside: &dyn Beside,
+    ) -> Self {
+        let first = server.process.pid;
+        let doings: Vec<Doing> = tasks
+            .iter()
+            .map(|state| {
+                let (pid, tid) = (state.record.tgid, state.record.pid);
+                // Nobody asks what the first process does, nor a child of a threaded server.
+                let may_serve = pid != first && (server.mpm == Mpm::Prefork || pid != tid);
+                let asked = may_serve && state.off_cpu == OffCpu::Blocked as u32;
+                Doing::of(state, asked.then(|| beside.task(pid, tid)).flatten())
+            })
+            .collect();
+        let roles = roles(server, tasks, &doings);
+        let known = Known::of(connections, server.mpm);
         let mut look = Self {
             at_ns,
             ..Self::default()
         };
-        for state in tasks {
-            look.tasks.push(task_look(
-                state,
-                last.get(&state.record.pid).copied(),
-                server,
-            ));
+        let mut holders = HashMap::new();
+        for ((state, doing), role) in tasks.iter().zip(doings).zip(roles) {
+            let task = known.task_look(state, doing, role, server, at_ns, beside);
+            if let (Some(client), Some(slot)) = (task.client, task.slot)
+                && slot.is_busy()
+            {
+                holders.insert(client, slot);
+            }
+            look.tasks.push(task);
         }
-        look.connections = connections_look(connections, &look.tasks);
+        look.connections = connections_look(connections, &holders);
         look
     }
 }
 
-fn task_look(state: &TaskState, connection: Option<&ConnState>, server: &Server) -> TaskLook {
-    let totals = &state.record.totals;
-    let role = role(Facts {
-        mpm: server.mpm,
-        of_first_process: state.record.tgid == server.process.pid,
-        first_of_process: state.record.flags & TaskFlags::THREAD == 0,
-        accept_attempts: totals.accepts
-            + totals.accepts_again
-            + totals.accepts_interrupted
-            + totals.accepts_failed,
-        requests_served: totals.requests,
-    });
-    // A connection that was worked on by a task of the same number that has ended is not its own.
-    let connection = connection
-        .filter(|held| held.base_task == 0 || held.base_created_ns == state.record.created_ns);
-    let serving = connection.filter(|held| held.is_picked_up() && !held.is_answered());
-    TaskLook {
-        record: state.record,
-        role,
-        slot: is_slot(role, state, server.mpm)
-            .then(|| SlotState::of(state, connection, server.mpm)),
-        blocked_in: (state.off_cpu == mpm_observer_common::OffCpu::Blocked as u32)
-            .then_some(state.blocked_in),
-        since_ns: state.since_ns,
-        client: connection.map(|held| client_of(held)),
-        request_since_ns: serving.map_or(0, |held| held.request.pickup_ns),
+/// The connections, by what finds them.
+struct Known<'a> {
+    /// The connection that each task worked on last.
+    last: HashMap<u32, &'a ConnState>,
+    by_client: HashMap<SocketAddr, &'a ConnState>,
+}
+
+impl<'a> Known<'a> {
+    fn of(connections: &'a [ConnState], mpm: Mpm) -> Self {
+        let mut last: HashMap<u32, &ConnState> = HashMap::new();
+        let worked_ns = |held: &ConnState| held.counted_ns.max(held.request.accepted_ns);
+        for connection in connections {
+            let task = match connection.base_task {
+                // In prefork the task that accepted is the one that will read.
+                0 if mpm == Mpm::Prefork => connection.request.acceptor,
+                task => task,
+            };
+            let newer = |other: &&ConnState| worked_ns(other) <= worked_ns(connection);
+            if task != 0 && last.get(&task).is_none_or(newer) {
+                last.insert(task, connection);
+            }
+        }
+        let by_client = connections
+            .iter()
+            .map(|connection| (client_of(connection), connection));
+        Self {
+            last,
+            by_client: by_client.collect(),
+        }
+    }
+
+    fn task_look(
+        &self,
+        state: &TaskState,
+        doing: Doing,
+        role: Role,
+        server: &Server,
+        at_ns: u64,
+        beside: &dyn Beside,
+    ) -> TaskLook {
+        let mut connection = self
+            .last
+            .get(&state.record.pid)
+            .copied()
+            // One that a task of the same number worked on, which has ended, is not its own.
+            .filter(|held| held.base_task == 0 || held.base_created_ns == state.record.created_ns);
+        let is_slot = is_slot(role, server.mpm);
+        let mut client = connection.map(client_of);
+        let mut partner = Partner::Unknown;
+        if is_slot
+            && let Doing::Blocked(Wait::One(polls)) = doing
+            && !is_plain(connection, polls, server.mpm)
+            && let Some(socket) = beside.socket(state.record.tgid, polls.fd)
+        {
+            partner = partner_of(&socket, server);
+            if partner != Partner::Another {
+                client = socket.peer.or(client);
+                connection = client.and_then(|client| self.by_client.get(&client).copied());
+            }
+        }
+        let slot = is_slot.then(|| SlotState::of(doing, connection, partner, server.mpm));
+        let is_idle = slot == Some(SlotState::Idle);
+        let serving = connection.filter(|held| {
+            let parked = is_idle || slot == Some(SlotState::KeepAlive);
+            held.is_picked_up() && !parked
+        });
+        TaskLook {
+            record: state.record,
+            role,
+            slot,
+            blocked_in: doing.wait().map(|wait| wait.kind() as u32),
+            since_ns: since_ns(state, doing, connection, at_ns),
+            client: client.filter(|_| is_slot),
+            request_since_ns: serving.map_or(0, |held| held.request.pickup_ns),
+        }
+    }
+}
+
+/// Whether what a task polls for is clear from the connection alone.
+fn is_plain(connection: Option<&ConnState>, polls: Polls, mpm: Mpm) -> bool {
+    let answered = connection.is_some_and(ConnState::is_answered);
+    answered && (polls.to_write || mpm != Mpm::Event)
+}
+
+fn partner_of(socket: &SocketNow, server: &Server) -> Partner {
+    let listens = server.listens.iter().map(SocketAddr::port);
+    match socket.local.map(|local| local.port()) {
+        Some(port) if listens.into_iter().any(|own| own == port) => {}
+        _ => return Partner::Another,
+    }
+    if socket.is_closing {
+        Partner::ClosingClient
+    } else {
+        Partner::Client
+    }
+}
+
+fn since_ns(state: &TaskState, doing: Doing, connection: Option<&ConnState>, at_ns: u64) -> u64 {
+    let was_woken = doing == Doing::WaitsForCpu && state.off_cpu == OffCpu::Blocked as u32;
+    if !was_woken {
+        return state.since_ns;
+    }
+    let arrived_ns = connection.map_or(0, |held| held.unread_since_ns);
+    if arrived_ns > state.since_ns {
+        arrived_ns
+    } else {
+        at_ns
     }
 }
 
 fn client_of(connection: &ConnState) -> SocketAddr {
     let address = Ipv6Addr::from(connection.request.remote_addr);
-    SocketAddr::new(
-        IpAddr::V6(address).to_canonical(),
-        connection.request.remote_port,
-    )
+    canonical(address, connection.request.remote_port)
 }
 
-fn connections_look(connections: &[ConnState], tasks: &[TaskLook]) -> ConnectionsLook {
-    let holding = tasks
-        .iter()
-        .filter(|task| task.slot == Some(SlotState::KeepAlive))
-        .count() as u32;
+/// `holders`: the states of the busy slots by the clients whose connections they hold.
+fn connections_look(
+    connections: &[ConnState],
+    holders: &HashMap<SocketAddr, SlotState>,
+) -> ConnectionsLook {
     let mut look = ConnectionsLook {
         open: connections.len() as u32,
-        holding,
         ..ConnectionsLook::default()
     };
-    let mut idle = 0;
     for connection in connections {
-        if connection.request.accepted_ns == 0 && !connection.is_picked_up() {
+        // One that was accepted before the watch began has no time of it.
+        let stood = connection.request.flags & RequestFlags::IN_PART != 0;
+        if connection.request.accepted_ns == 0 && !stood && !connection.is_picked_up() {
             look.unaccepted += 1;
         }
         if connection.has_unread() {
@@ -198,12 +315,18 @@ fn connections_look(connections: &[ConnState], tasks: &[TaskLook]) -> Connection
                 0 => connection.unread_since_ns,
                 since_ns => since_ns.min(connection.unread_since_ns),
             };
-        } else if connection.is_answered() && connection.full == 0 {
-            idle += 1;
-        } else if connection.is_picked_up() {
-            look.serving += 1;
+            continue;
+        }
+        match holders.get(&client_of(connection)) {
+            Some(SlotState::KeepAlive) => look.holding += 1,
+            None if connection.is_answered() => look.parked += 1,
+            _ if connection.is_picked_up() => look.serving += 1,
+            _ => {}
         }
     }
-    look.parked = u32::saturating_sub(idle, holding);
     look
 }
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod tests;

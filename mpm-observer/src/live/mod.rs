@@ -12,20 +12,30 @@
 
 mod attach;
 mod choose;
+mod doing;
 mod error;
 mod feed;
 mod follow;
 mod look;
+mod now;
+mod place;
+mod recognise;
 mod record;
+mod roles;
 mod server;
 mod slot;
 
 pub use attach::attach;
 pub use choose::{Target, choose};
+pub use doing::{Doing, Wait};
 pub use error::LiveError;
+pub(crate) use feed::look_at;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
 pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};
+pub use now::{Beside, Polls, SocketNow, System, TaskNow};
+pub use place::Place;
+pub use recognise::{mpm_by_behaviour, mpm_of};
 pub use record::{RecordOrder, record};
 pub use server::{Server, servers};
-pub use slot::SlotState;
+pub use slot::{Partner, SlotState};

@@ -1,17 +1,18 @@
 //! What a slot does at a moment.
 
-use mpm_observer_common::{BlockedIn, ConnState, OffCpu, TaskState};
+use mpm_observer_common::{BlockedIn, ConnState};
 use serde::{Deserialize, Serialize};
 
+use super::doing::{Doing, Wait};
 use crate::{httpd::Role, scenario::Mpm};
 
 /// What a slot, a task that can serve one request at a time, does at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlotState {
-    /// Serves a request and runs.
+    /// Runs: serves a request, or is on its way from one or to one.
     OnCpu,
-    /// Serves a request, could run, and waits for a CPU.
+    /// The same, but waits for a CPU.
     RunQueue,
     /// Serves a request and is blocked in a lock: a futex, or a lock of the kernel.
     Lock,
@@ -23,10 +24,24 @@ pub enum SlotState {
     Sending,
     /// Holds a connection whose last request is answered, and waits for the next.
     KeepAlive,
-    /// Serves a request and is blocked in something else, such as a backend or a child program.
+    /// Serves a request and is blocked in something else, such as a backend or a child program, or
+    /// waits for the client to close a connection that it has closed itself.
     Other,
     /// Has no connection.
     Idle,
+}
+
+/// Who is at the other end of the one socket that a task polls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partner {
+    /// It is not known.
+    Unknown,
+    /// A client of the server.
+    Client,
+    /// A client whose connection the server has closed on its side.
+    ClosingClient,
+    /// Somebody else, such as a backend.
+    Another,
 }
 
 impl SlotState {
@@ -65,80 +80,122 @@ impl SlotState {
         !matches!(self, Self::Idle)
     }
 
-    /// The state of a task that can serve, from what it does and the connection that it worked on
-    /// last, if that still stands. A task's state is kept at its switches, so of one that was
-    /// woken and has no CPU yet it is still what it was blocked in.
+    /// The state of a task that can serve, from what it does, the connection that it works on or
+    /// worked on last, if that still stands, and the other end of what it polls for.
     #[must_use]
-    pub fn of(task: &TaskState, connection: Option<&ConnState>, mpm: Mpm) -> Self {
-        let blocked = (task.off_cpu == OffCpu::Blocked as u32).then_some(task.blocked_in);
-        let polls = blocked == Some(BlockedIn::Poll as u32);
-        let Some(connection) = connection else {
-            // A worker that was given a connection, and has not read from it, polls for it; one
-            // without waits in a queue. Prefork's children poll for new ones.
-            return if polls && mpm != Mpm::Prefork {
-                Self::ReadingClient
-            } else {
-                Self::Idle
-            };
+    pub fn of(doing: Doing, connection: Option<&ConnState>, partner: Partner, mpm: Mpm) -> Self {
+        let wait = match doing {
+            Doing::Runs => return Self::OnCpu,
+            Doing::WaitsForCpu => return Self::RunQueue,
+            Doing::Blocked(wait) => wait,
         };
-        if !connection.is_picked_up() {
-            return Self::ReadingClient;
+        let progress = Progress::of(connection);
+        match wait {
+            Wait::Accept => Self::Idle,
+            Wait::Events => match (mpm, progress) {
+                // It listens on several sockets.
+                (Mpm::Prefork, Progress::None) => Self::Idle,
+                _ => Self::Other,
+            },
+            Wait::One(polls) if polls.to_write => match (partner, progress) {
+                (Partner::Another, _) => Self::Other,
+                // It connects to a backend.
+                (Partner::Unknown, Progress::Read) => Self::Other,
+                _ => Self::Sending,
+            },
+            Wait::One(_) => match (partner, progress) {
+                (Partner::Another | Partner::ClosingClient, _) => Self::Other,
+                // A client whose connection is older than the watch.
+                (Partner::Client, Progress::None) | (_, Progress::Stood) => Self::KeepAlive,
+                (_, Progress::None | Progress::New | Progress::Read) => Self::ReadingClient,
+                (_, Progress::Answered | Progress::Full) => Self::kept(mpm),
+            },
+            Wait::In(kind) => Self::blocked(kind, progress, mpm),
         }
-        if connection.is_answered() && connection.full == 0 {
-            // Its answer may go on, or be complete; who polls then waits for the next request.
-            return match blocked {
-                Some(_) if polls => Self::KeepAlive,
-                Some(_) => Self::waiting_elsewhere(task, mpm),
-                None => Self::running(task),
-            };
+    }
+
+    /// It waits for something to read of a client that is answered. Event does so without a slot.
+    fn kept(mpm: Mpm) -> Self {
+        match mpm {
+            Mpm::Prefork | Mpm::Worker => Self::KeepAlive,
+            Mpm::Event => Self::Other,
         }
-        let sending = connection.full != 0;
-        match blocked {
-            None => Self::running(task),
-            Some(kind) => match BlockedIn::ALL.get(kind as usize) {
-                Some(BlockedIn::Poll) if sending => Self::Sending,
-                Some(BlockedIn::Poll | BlockedIn::Receive) if connection.request.sends == 0 => {
-                    Self::ReadingClient
-                }
-                Some(BlockedIn::Send) => Self::Sending,
-                Some(BlockedIn::Futex | BlockedIn::KernelLock) => Self::Lock,
-                Some(BlockedIn::File | BlockedIn::Fault) => Self::Disk,
+    }
+
+    /// Blocked in something of which no more is known.
+    fn blocked(kind: BlockedIn, progress: Progress, mpm: Mpm) -> Self {
+        match kind {
+            BlockedIn::File | BlockedIn::Fault => Self::Disk,
+            BlockedIn::KernelLock => Self::Lock,
+            BlockedIn::Futex => match progress {
+                // Workers wait for connections in a queue, prefork's children for their turn to
+                // accept.
+                Progress::None => Self::Idle,
+                // Event has given it back to the listener.
+                Progress::Answered | Progress::Full if mpm == Mpm::Event => Self::Idle,
+                _ => Self::Lock,
+            },
+            BlockedIn::Poll => match progress {
+                // Prefork's children may poll for new connections.
+                Progress::None if mpm == Mpm::Prefork => Self::Idle,
+                Progress::None | Progress::New | Progress::Read => Self::ReadingClient,
+                Progress::Full => Self::Sending,
+                Progress::Stood | Progress::Answered => Self::kept(mpm),
+            },
+            BlockedIn::Send
+            | BlockedIn::Receive
+            | BlockedIn::Sleep
+            | BlockedIn::Stopped
+            | BlockedIn::Other => match progress {
+                // In accept, or in a lock around it.
+                Progress::None => Self::Idle,
+                // httpd's sockets do not block: this is a pipe, or a child program.
                 _ => Self::Other,
             },
         }
     }
+}
 
-    fn running(task: &TaskState) -> Self {
-        if task.off_cpu == OffCpu::Running as u32 {
-            Self::OnCpu
-        } else {
-            Self::RunQueue
-        }
-    }
+/// How far the current request of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There is no connection.
+    None,
+    /// It stood before the watch began, and nothing was read since.
+    Stood,
+    /// Nothing was read.
+    New,
+    /// Some of it was read, and nothing sent.
+    Read,
+    /// Some or all of the answer was sent.
+    Answered,
+    /// … and the socket takes no more.
+    Full,
+}
 
-    /// Blocked, and not in poll, with an answered connection. In event the connection was given
-    /// back to the listener, and the worker waits in the queue for another one.
-    fn waiting_elsewhere(task: &TaskState, mpm: Mpm) -> Self {
-        match BlockedIn::ALL.get(task.blocked_in as usize) {
-            Some(BlockedIn::Futex) if mpm == Mpm::Event => Self::Idle,
-            Some(BlockedIn::Futex | BlockedIn::KernelLock) => Self::Lock,
-            Some(BlockedIn::File | BlockedIn::Fault) => Self::Disk,
-            Some(BlockedIn::Send) => Self::Sending,
-            _ => Self::Other,
+impl Progress {
+    fn of(connection: Option<&ConnState>) -> Self {
+        match connection {
+            None => Self::None,
+            Some(held) if !held.is_picked_up() && held.request.established_ns == 0 => Self::Stood,
+            Some(held) if !held.is_picked_up() => Self::New,
+            Some(held) if held.full != 0 => Self::Full,
+            Some(held) if held.is_answered() => Self::Answered,
+            Some(_) => Self::Read,
         }
     }
 }
 
-/// Whether a task of a role is a slot.
+/// Whether tasks of a role are slots.
 #[must_use]
-pub(super) fn is_slot(role: Role, task: &TaskState, mpm: Mpm) -> bool {
+pub(super) fn is_slot(role: Role, mpm: Mpm) -> bool {
     match role {
-        Role::Worker => true,
-        // A listener that has not accepted yet polls; a worker without work waits in a queue.
-        Role::Thread => {
-            task.off_cpu != OffCpu::Blocked as u32 || task.blocked_in != BlockedIn::Poll as u32
-        }
-        Role::Child => matches!(mpm, Mpm::Prefork),
+        Role::Worker | Role::Thread => true,
+        Role::Child => mpm == Mpm::Prefork,
         Role::Parent | Role::Listener => false,
     }
 }
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;

@@ -1,0 +1,160 @@
+//! The tables: phases of the requests, and tasks.
+
+use std::cmp::Reverse;
+
+use ratatui::text::{Line, Span};
+
+use super::{
+    View, head,
+    look::{Look, words},
+};
+use crate::{
+    live::SlotState,
+    top::{
+        Spread,
+        picture::{RequestsPart, TaskPart},
+        words::{duration, percent},
+    },
+};
+
+/// By what the tasks are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Those that serve a request and wait in something first, the longest wait first.
+    #[default]
+    Wait,
+    /// The longest request first.
+    Request,
+    /// The most CPU time first.
+    Cpu,
+    /// By task.
+    Task,
+}
+
+impl Sort {
+    const ALL: [Self; 4] = [Self::Wait, Self::Request, Self::Cpu, Self::Task];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Request => "request",
+            Self::Cpu => "cpu",
+            Self::Task => "task",
+        }
+    }
+
+    /// The next one, around.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let mut all = Self::ALL.into_iter().cycle();
+        all.by_ref().find(|sort| *sort == self);
+        all.next().unwrap_or_default()
+    }
+
+    fn sort(self, tasks: &mut [&TaskPart]) {
+        match self {
+            Self::Wait => tasks.sort_by_key(|task| {
+                let waits = task.state.is_busy() && task.state != SlotState::OnCpu;
+                (!task.state.is_busy(), !waits, Reverse(task.since_ns))
+            }),
+            Self::Request => {
+                tasks.sort_by_key(|task| Reverse(task.request_for_ns.map_or(0, |ns| ns + 1)));
+            }
+            Self::Cpu => tasks.sort_by(|one, other| other.cpu_share.total_cmp(&one.cpu_share)),
+            Self::Task => tasks.sort_by_key(|task| (task.pid, task.tid)),
+        }
+    }
+}
+
+const PHASE: usize = 20;
+const FIGURE: usize = 10;
+const BAR: usize = 16;
+
+/// The server's part and its phases, the longest in all first; the head is the first line.
+pub(super) fn phases(requests: &RequestsPart, look: &Look, is_full: bool) -> Vec<Line<'static>> {
+    let names: String = ["p50", "p99", "p99.9", "longest"]
+        .iter()
+        .map(|name| format!("{name:>FIGURE$}"))
+        .collect();
+    let title = format!("{:<PHASE$}{names}  share", "server's part");
+    let mut lines = vec![head(title, look)];
+    let all = "from arrival to sent";
+    if requests.latency.count == 0 {
+        lines.push(Line::from("no request has ended in the window"));
+        return lines;
+    }
+    lines.push(row(all, &requests.latency, String::new()));
+    let mut phases: Vec<_> = requests.phases.iter().collect();
+    phases.sort_by(|one, other| other.share.total_cmp(&one.share));
+    for phase in phases {
+        let bar = match is_full {
+            true => look.bar(phase.share, BAR),
+            false => String::new(),
+        };
+        let share = format!("{:>6} {bar}", percent(phase.share));
+        lines.push(row(&format!("  {}", phase.phase), &phase.spread, share));
+    }
+    lines
+}
+
+fn row(name: &str, spread: &Spread, share: String) -> Line<'static> {
+    let figures: String = [spread.p50_ns, spread.p99_ns, spread.p999_ns, spread.max_ns]
+        .iter()
+        .map(|ns| format!("{:>FIGURE$}", duration(*ns)))
+        .collect();
+    Line::from(format!("{name:<PHASE$}{figures} {share}"))
+}
+
+/// The tasks in the order that was asked for; the head is the first line.
+pub(super) fn tasks(view: &View<'_>, width: u16) -> Vec<Line<'static>> {
+    let picture = view.picture;
+    let wide = width >= 100;
+    let further = if wide {
+        "  process blocked in    requests"
+    } else {
+        ""
+    };
+    let title = format!(
+        "{:>8}  {:<14} {:>9}  {:<24} {:>9} {:>6}{further}",
+        "task", "does", "for", "client", "request", "CPU"
+    );
+    let mut lines = vec![head(title, view.look)];
+    let mut tasks: Vec<&TaskPart> = picture
+        .tasks
+        .iter()
+        .filter(|task| view.with_idle || task.state.is_busy())
+        .collect();
+    view.sort.sort(&mut tasks);
+    if tasks.is_empty() {
+        lines.push(Line::from("no slot is busy"));
+    }
+    for task in tasks {
+        let client = task.client.map_or("-".into(), |client| client.to_string());
+        let request = task.request_for_ns.map_or("-".into(), duration);
+        let further = match wide {
+            true => format!(
+                " {:>8} {:<12} {:>8}",
+                task.pid,
+                task.blocked_in.unwrap_or("-"),
+                task.requests
+            ),
+            false => String::new(),
+        };
+        lines.push(Line::from(vec![
+            format!("{:>8}  ", task.tid).into(),
+            Span::styled(
+                format!("{:<14}", words(task.state)),
+                view.look.state(task.state),
+            ),
+            format!(
+                " {:>9}  {client:<24} {request:>9} {:>6}{further}",
+                duration(task.since_ns),
+                percent(f64::from(task.cpu_share)),
+            )
+            .into(),
+        ]));
+    }
+    lines
+}

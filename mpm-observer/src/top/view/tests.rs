@@ -1,0 +1,316 @@
+use mpm_observer_common::{FailureRecord, FailureSource, RecordKind, RequestRecord};
+use ratatui::{Terminal, backend::TestBackend, style::Color};
+
+use super::*;
+use crate::{
+    kernel::Record,
+    live::{QueueLook, SlotState, TaskLook},
+    top::{
+        Model,
+        made_up::{answered, busy, look, server, task},
+    },
+};
+
+const SECOND_NS: u64 = 1_000_000_000;
+const MS_NS: u64 = 1_000_000;
+
+/// A server with 16 slots, most of which are held, ten seconds of whose requests are known.
+fn model() -> Model {
+    let mut model = Model::new(Some(10 * SECOND_NS));
+    model.begin(&server(), SECOND_NS);
+    for number in 0..1_000 {
+        let mut request = RequestRecord {
+            queued_ns: 900,
+            accepted_ns: 900 + number * 100,
+            worker_free_ns: 1_000,
+            ..answered(MS_NS / 2 + number * 1_000)
+        };
+        // Half of it on a CPU, half of it with a file.
+        let half_ns = request.on_cpu_ns / 2;
+        request.on_cpu_ns -= half_ns;
+        request.blocked_ns[5] = half_ns;
+        model.record(&Record::Request(request), 5 * SECOND_NS);
+    }
+    for _ in 0..3 {
+        model.record(
+            &Record::Failure(FailureRecord {
+                kind: RecordKind::Failure as u32,
+                source: FailureSource::QueueFull as u32,
+                time_ns: 9 * SECOND_NS,
+                queue_limit: 511,
+                queue_length: 512,
+                remote_port: 4001,
+                ..FailureRecord::default()
+            }),
+            9 * SECOND_NS,
+        );
+    }
+    for second in 2..=10 {
+        let at_ns = second * SECOND_NS;
+        let mut tasks: Vec<TaskLook> = (0..6)
+            .map(|number| {
+                let since_ns = at_ns - u64::from(number) * 300 * MS_NS;
+                busy(100 + number, SlotState::KeepAlive, since_ns)
+            })
+            .collect();
+        tasks.push(busy(200, SlotState::OnCpu, at_ns - 5_000));
+        tasks.push(busy(201, SlotState::ReadingClient, at_ns - SECOND_NS / 2));
+        tasks.push(busy(202, SlotState::Sending, SECOND_NS));
+        tasks.extend((300..307).map(task));
+        for task in &mut tasks {
+            task.record.totals.requests = second * 10;
+            task.record.totals.sched.voluntary = second * 13;
+        }
+        let mut look = look(at_ns, tasks);
+        look.queue = Some(QueueLook {
+            length: 3,
+            limit: 511,
+        });
+        look.connections.open = 14;
+        look.connections.serving = 3;
+        look.connections.holding = 6;
+        look.counters.conns_established = second * 5;
+        look.effort.cpu_ns = second * 12 * MS_NS;
+        model.look(&look);
+    }
+    model
+}
+
+const PLAIN: Look = Look {
+    signs: Signs::Unicode,
+    has_colours: false,
+};
+
+fn view(picture: &Picture) -> View<'_> {
+    View {
+        picture,
+        look: &PLAIN,
+        sort: Sort::Wait,
+        with_idle: false,
+        help: false,
+        keys: Some(Keys::Running),
+    }
+}
+
+/// The lines of a screen of this size.
+fn drawn(view: &View<'_>, width: u16, height: u16) -> Vec<String> {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal
+        .draw(|frame| view.draw(frame.area(), frame.buffer_mut()))
+        .unwrap();
+    let buffer = terminal.backend().buffer();
+    (0..height)
+        .map(|y| {
+            let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
+            line.trim_end().to_owned()
+        })
+        .collect()
+}
+
+fn picture() -> Picture {
+    model().picture(10 * SECOND_NS + SECOND_NS / 2)
+}
+
+fn line<'a>(lines: &'a [String], begin: &str) -> &'a str {
+    let mut found = lines
+        .iter()
+        .filter(|line| line.trim_start().starts_with(begin));
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no line {begin:?} in {lines:#?}"))
+}
+
+#[test]
+fn eighty_columns_and_twenty_four_lines_hold_all_that_matters() {
+    let picture = picture();
+    let lines = drawn(&view(&picture), 80, 24);
+    println!("{}", lines.join("\n"));
+    assert!(line(&lines, "mpm-observer top").ends_with("window 10 s"));
+    let slots = line(&lines, "slots");
+    assert!(slots.contains("9 of 16 busy"), "{slots}");
+    assert!(slots.ends_with("[*RWKKKKKK_______]"), "{slots}");
+    assert!(line(&lines, "* on CPU 1").contains("K keep-alive 6"));
+    assert!(line(&lines, "accept queue").contains("3 of 511"));
+    assert!(line(&lines, "connections").contains("14 open, 3 served, 6 kept in a slot"));
+    assert!(line(&lines, "requests").contains("switches"));
+    let head = line(&lines, "server's part");
+    assert!(head.contains("p99.9"), "{head}");
+    assert!(line(&lines, "on CPU").contains("50 %"));
+    assert!(line(&lines, "file read").contains("50 %"));
+    let all = line(&lines, "from arrival");
+    assert!(all.contains("1.0"), "{all}");
+    // The longest wait comes first.
+    let head = lines.iter().position(|line| line.contains("does")).unwrap();
+    assert!(lines[head + 1].contains("sending"), "{lines:#?}");
+    assert!(lines[head + 1].contains("192.0.2.1:202"), "{lines:#?}");
+    assert!(line(&lines, "! accept-queue-full").contains("was full and 3 packets"));
+    assert!(line(&lines, "observer:").ends_with("nothing lost"));
+    assert!(lines[23].starts_with("q quit"), "{lines:#?}");
+}
+
+#[test]
+fn more_room_shows_more_tasks_and_what_they_are_blocked_in() {
+    let picture = picture();
+    let lines = drawn(&view(&picture), 120, 40);
+    println!("{}", lines.join("\n"));
+    assert!(lines.iter().any(|line| line.contains("blocked in")));
+    let kept = lines
+        .iter()
+        .filter(|line| line.contains(" keep-alive "))
+        .count();
+    assert!(kept >= 6, "{lines:#?}");
+    assert!(lines[39].starts_with("q quit"));
+}
+
+#[test]
+fn a_small_screen_has_the_short_form() {
+    let picture = picture();
+    let lines = drawn(&view(&picture), 60, 15);
+    println!("{}", lines.join("\n"));
+    assert!(line(&lines, "slots").contains("9 of 16 busy"));
+    assert!(line(&lines, "accept queue").contains("3 of 511"));
+    assert!(line(&lines, "from arrival").contains("ms"));
+    assert!(lines.iter().any(|line| line.contains("sending")));
+    assert!(line(&lines, "! accept-queue-full").contains("511"));
+    assert!(lines[14].starts_with("q quit"));
+}
+
+#[test]
+fn no_size_is_too_small_to_draw_on() {
+    let picture = picture();
+    for (width, height) in [(1, 1), (10, 3), (20, 9), (200, 2), (5, 60), (300, 100)] {
+        for help in [false, true] {
+            let view = View {
+                help,
+                ..view(&picture)
+            };
+            drawn(&view, width, height);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_ended_is_told() {
+    let mut model = model();
+    model.end(11 * SECOND_NS);
+    let picture = model.picture(14 * SECOND_NS);
+    let lines = drawn(&view(&picture), 80, 24);
+    let told = "httpd (pid 4242) has ended 3 s ago; waiting for the next one";
+    assert_eq!(lines[1], told);
+    assert!(line(&lines, "slots").contains("0 of 0 busy"));
+}
+
+#[test]
+fn before_there_is_a_server_there_is_no_trouble() {
+    let picture = Model::new(Some(SECOND_NS)).picture(1);
+    let lines = drawn(&view(&picture), 80, 24);
+    assert!(line(&lines, "accept queue").contains("nobody listens"));
+    assert!(lines.iter().any(|line| line == "no slot is busy"));
+}
+
+#[test]
+fn help_explains_every_key_and_every_state() {
+    let picture = picture();
+    let view = View {
+        help: true,
+        ..view(&picture)
+    };
+    let text = drawn(&view, 80, 24).join("\n");
+    println!("{text}");
+    for state in SlotState::ALL {
+        assert!(
+            text.contains(&format!("{} ", look::sign(state))),
+            "{state:?}"
+        );
+    }
+    for words in [
+        "stops drawing",
+        "sorts",
+        "ends this",
+        "idle tasks",
+        "window",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    for line in HELP {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
+fn a_pause_is_told_and_idle_tasks_can_be_listed() {
+    let picture = picture();
+    let paused = View {
+        keys: Some(Keys::Paused),
+        ..view(&picture)
+    };
+    assert!(drawn(&paused, 80, 24)[23].starts_with("paused"));
+    let idle = View {
+        with_idle: true,
+        ..view(&picture)
+    };
+    let lines = drawn(&idle, 120, 40);
+    assert!(lines.iter().filter(|line| line.contains(" idle ")).count() >= 7);
+}
+
+#[test]
+fn each_order_of_the_tasks_has_its_first() {
+    let picture = picture();
+    let first = |sort| {
+        let view = View {
+            sort,
+            ..view(&picture)
+        };
+        let lines = drawn(&view, 120, 40);
+        let head = lines.iter().position(|line| line.contains("does")).unwrap();
+        let word = lines[head + 1].split_whitespace().next().unwrap();
+        word.parse::<u32>().unwrap()
+    };
+    assert_eq!(first(Sort::Wait), 202);
+    assert_eq!(first(Sort::Request), 202);
+    assert_eq!(first(Sort::Task), 100);
+    let mut sort = Sort::default();
+    let around: Vec<&str> = (0..4)
+        .map(|_| {
+            sort = sort.next();
+            sort.name()
+        })
+        .collect();
+    assert_eq!(around, ["request", "cpu", "task", "wait"]);
+}
+
+#[test]
+fn without_colours_no_cell_has_one_and_with_them_some_have() {
+    let picture = picture();
+    for has_colours in [false, true] {
+        let look = Look {
+            has_colours,
+            ..PLAIN
+        };
+        let view = View {
+            look: &look,
+            ..view(&picture)
+        };
+        let area = Rect::new(0, 0, 80, 24);
+        let mut buffer = Buffer::empty(area);
+        view.draw(area, &mut buffer);
+        let coloured = buffer.content().iter().any(|cell| cell.fg != Color::Reset);
+        assert_eq!(coloured, has_colours);
+    }
+}
+
+#[test]
+fn plain_lines_hold_the_same() {
+    let text = crate::top::lines(&picture());
+    println!("{text}");
+    for words in [
+        "9 of 16 busy",
+        "from arrival",
+        "sending",
+        "accept-queue-full",
+        "nothing lost",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    assert!(!text.contains('\x1b') && !text.contains("q quit"));
+}
