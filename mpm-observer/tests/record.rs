@@ -289,7 +289,7 @@ fn a_full_disk_ends_the_recording_and_what_was_written_is_readable() {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    let small = Some("size=256k");
+    let small = Some("size=3m");
     mount(
         Some("tmpfs"),
         dir.path(),

@@ -205,7 +205,7 @@ pub(super) fn in_one_line(side: &ServerSide, manifest: &Manifest, seconds: f64) 
     let lost = manifest.counters.lost();
     let touched = match side.touched {
         0 => String::new(),
-        touched => format!(" ({} touched)", plural(touched, "request")),
+        touched => format!("; {} in no time", plural(touched, "request")),
     };
     format!(
         "{} in {} ({} per second); the server's part p50 {}, p99 {}; {}{waited}; {} lost{touched}",

@@ -93,8 +93,9 @@ pub fn match_hosts(
     Ok((matched, sights))
 }
 
+/// Of a connection that stood before the recording began the ordinals are not the client's.
 fn is_sure(row: &KernelRow) -> bool {
-    row.is_whole() && row.pickup_ns != 0 && row.last_send_ns != 0
+    row.established_ns != 0 && row.is_whole() && row.pickup_ns != 0 && row.last_send_ns != 0
 }
 
 fn why_not(
@@ -228,6 +229,11 @@ mod tests {
         unanswered.last_send_ns = 0;
         let (matched, sights) = match_hosts(&clients, &[lost, unanswered]).unwrap();
         assert_eq!((matched.common, sights.len()), (2, 0));
+        // Nor does a connection that stood before the recording began.
+        let mut stood = kernel(1, 4000, 0);
+        stood.established_ns = 0;
+        let (matched, sights) = match_hosts(&clients, &[stood]).unwrap();
+        assert_eq!((matched.common, sights.len()), (1, 0));
     }
 
     #[test]
