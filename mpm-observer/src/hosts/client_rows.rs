@@ -147,9 +147,42 @@ fn read_parquet(path: &Path) -> Result<Vec<ClientRow>, String> {
 
 #[cfg(test)]
 mod tests {
-    use loadgen::Row;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use loadgen::{
+        Config, Outcome, Row, Target,
+        output::{About, RowFormat},
+    };
 
     use super::*;
+
+    /// A row in which every number is another one.
+    fn row() -> Row {
+        let mut bytes: [u8; Row::SIZE] = std::array::from_fn(|at| at as u8);
+        bytes[..16].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 2).to_ipv6_mapped().octets());
+        bytes[16..32].copy_from_slice(&"2001:db8::1".parse::<Ipv6Addr>().unwrap().octets());
+        let flags = Row::RETRIED | Row::REUSED;
+        bytes[140..].copy_from_slice(&[Outcome::Ok as u8, flags, 0, 2]);
+        Row::decode(&bytes).unwrap()
+    }
+
+    #[test]
+    fn parquet_and_binary_files_give_the_same_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::parse("http://10.0.0.1/").unwrap();
+        let about = About::new(&Config::new(target));
+        for name in ["a.bin", "b.parquet"] {
+            let path = dir.path().join(name);
+            let file = File::create(&path).unwrap();
+            let mut sink = RowFormat::of(&path).sink(file, &about).unwrap();
+            sink.rows(&[row()]).unwrap();
+            sink.finish().unwrap();
+        }
+        let rows = read_client_rows(dir.path()).unwrap();
+        assert_eq!(rows, vec![ClientRow::new(&row(), true); 2]);
+        assert_eq!(rows[0].local_addr, "10.0.0.2");
+        assert!(rows[0].measured && rows[0].is_ok() && rows[0].intended_ns > 0);
+    }
 
     #[test]
     fn what_is_no_row_is_refused_by_name() {
