@@ -41,21 +41,27 @@ pub(crate) fn is_ours(sk: *const c_void) -> bool {
 #[btf_tracepoint]
 pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     let sk: *const c_void = ctx.arg(0);
-    let Some(place) = place_of(field(sk, offset!(sk_num))) else {
-        return 0;
-    };
     let old_state: i32 = ctx.arg(1);
     let new_state: i32 = ctx.arg(2);
-    match new_state {
-        TCP_LISTEN if is_in_network(sk) => set_listener(place, sk as u64),
-        TCP_ESTABLISHED if old_state == TCP_SYN_RECV && is_in_network(sk) => established(&ctx, sk),
-        _ if old_state == TCP_LISTEN => {
+    let number: u16 = field(sk, offset!(sk_num));
+    let place = place_of(number);
+    // A connection that the client resets has given its port back before it tells of its end.
+    let is_reset = number == 0 && new_state == TCP_CLOSE;
+    if place.is_none() && !is_reset {
+        return 0;
+    }
+    match (new_state, place) {
+        (TCP_LISTEN, Some(place)) if is_in_network(sk) => set_listener(place, sk as u64),
+        (TCP_ESTABLISHED, Some(_)) if old_state == TCP_SYN_RECV && is_in_network(sk) => {
+            established(&ctx, sk);
+        }
+        (_, Some(place)) if old_state == TCP_LISTEN => {
             if listener(place) == sk as u64 {
                 set_listener(place, 0);
             }
         }
         // The server's own end: nothing is sent after these.
-        TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE => ended(sk),
+        (TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE, _) => ended(sk),
         _ => {}
     }
     0

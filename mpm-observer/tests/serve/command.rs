@@ -86,9 +86,7 @@ fn without_a_server_it_waits_and_a_signal_ends_it_cleanly() {
         return;
     }
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        // This process is no httpd.
-        let pid = std::process::id().to_string();
-        let serving = Serving::start(&["--pid", &pid]);
+        let serving = Serving::start(&["--unit", "mpm-observer-no-such-unit"]);
         serving.wait_for_line("no httpd runs");
         let scrape = Scrape::of(serving.address);
         assert_eq!(scrape.of_series("mpm_observer_server_watched"), 0.0);

@@ -184,6 +184,14 @@ fn while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status() {
     serving.wait_until("mod_status answers again", |scrape| {
         scrape.get("apache_up") == Some(1.0)
     });
+    // httpd answers an end in mid-request with an error, which the client's kernel resets.
+    serving.wait_until(
+        "the connections have ended and their requests are counted",
+        |scrape| {
+            scrape.of_series("httpd_connections_open") == 0.0
+                && scrape.sum("httpd_requests_total") >= 10.0
+        },
+    );
 }
 
 #[test]
