@@ -120,8 +120,6 @@ pub struct Offsets {
     pub net_number: u32,
     /// `sock.sk_socket`
     pub sk_socket: u32,
-    /// `bpf_iter__tcp.sk_common`
-    pub iter_sk: u32,
     /// `pt_regs.di`: the first argument of the system call
     pub regs_di: u32,
     /// `pt_regs.si`: the second

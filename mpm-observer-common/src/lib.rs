@@ -62,7 +62,7 @@ mod tests {
         const BLOCKED: usize = 8 * BlockedIn::COUNT;
         assert_eq!(size_of::<Settings>(), 2 * PORTS + 4 * 4 + 2 * SYSCALLS);
         assert_eq!(size_of::<TraceWindow>(), 2 * 8);
-        assert_eq!(size_of::<Offsets>(), 66 * 4);
+        assert_eq!(size_of::<Offsets>(), 65 * 4);
         assert_eq!(
             size_of::<RequestRecord>(),
             8 + 32 + 8 + 20 * 8 + BLOCKED + 10 * 4

@@ -9,9 +9,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
-use mpm_observer_common::{
-    Address, Counter, RecordKind, RequestFlags, RequestRecord, TraceKind,
-};
+use mpm_observer_common::{Address, Counter, RecordKind, RequestFlags, RequestRecord, TraceKind};
 
 use crate::{
     maps::{

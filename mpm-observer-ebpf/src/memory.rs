@@ -38,7 +38,6 @@ static OFFSETS: Offsets = Offsets {
     sk_net: 0,
     net_number: 0,
     sk_socket: 0,
-    iter_sk: 0,
     regs_di: 0,
     regs_si: 0,
     regs_dx: 0,

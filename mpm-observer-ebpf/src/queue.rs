@@ -13,7 +13,7 @@ use crate::{
     conns::TCP_LISTEN,
     failures::fail,
     maps::listener,
-    memory::{field, find_port, is_in_network, listen_overflow, network, offset, place_of, probe},
+    memory::{field, find_port, listen_overflow, network, offset, place_of, probe},
 };
 
 const IPPROTO_TCP: u8 = 6;
@@ -137,6 +137,16 @@ pub fn consume_skb(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Whether a socket, which may be missing, is in another network than the server's. Read as any
+/// memory: the kernel would not survive a plain load through null.
+#[inline(always)]
+fn is_of_other_network(sk: *const c_void) -> bool {
+    network() != 0
+        && probe::<u64>(sk, offset!(sk_net))
+            .and_then(|net| probe::<u32>(net as *const c_void, offset!(net_number)))
+            .is_some_and(|number| number != network())
+}
+
 /// `tcp_send_reset(const sock *sk, const sk_buff *skb, …)`: the packet is the one that is answered
 /// with the reset, if it is an answer. Either may be missing. The verifier of some kernels takes them
 /// for given and removes a comparison with null; what is read through null is zero then.
@@ -145,15 +155,12 @@ pub fn tcp_send_reset(ctx: BtfTracePointContext) -> i32 {
     let skb: *const c_void = ctx.arg(1);
     let sk: *const c_void = ctx.arg(0);
     let answered = if skb.is_null() { None } else { packet(skb) };
-    // With another network's socket it is another server's. Without a socket that is not known.
-    if !sk.is_null() && !is_in_network(sk) {
+    if is_of_other_network(sk) {
         return 0;
     }
     let remote_port = if let Some(packet) = answered {
         // A connection that is refused because nobody listens was never the server's.
-        if place_of(packet.destination).is_none()
-            || packet.flags & (TCP_SYN | TCP_ACK) == TCP_SYN
-        {
+        if place_of(packet.destination).is_none() || packet.flags & (TCP_SYN | TCP_ACK) == TCP_SYN {
             return 0;
         }
         packet.source

@@ -11,14 +11,16 @@ use mpm_observer_common::{Counter, RequestFlags};
 use crate::{
     conns::{TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, note_ends},
     maps::{add_conn_that_stood, conn, count, listener, set_listener},
-    memory::{field, is_in_network, offset, place_of},
+    memory::{field, is_in_network, offset, place_of, probe},
 };
 
-/// `bpf_iter__tcp`: a socket, or null at the end.
+/// `bpf_iter__tcp(bpf_iter_meta *meta, sock_common *sk_common, …)`: null at the end.
 #[unsafe(link_section = "iter/tcp")]
 #[unsafe(no_mangle)]
-pub extern "C" fn iter_tcp(ctx: *const c_void) -> i32 {
-    let sk: *const c_void = field(ctx, offset!(iter_sk));
+pub extern "C" fn iter_tcp(ctx: *const *const c_void) -> i32 {
+    // SAFETY: the second argument. A constant, as it must be of a context; volatile so that it
+    // stays a load of its own.
+    let sk = unsafe { core::ptr::read_volatile(ctx.add(1)) };
     if sk.is_null() {
         return 0;
     }
@@ -52,8 +54,9 @@ fn stands(sk: *const c_void) {
     };
     count(Counter::ConnsStood);
     note_ends(&mut conn.request, sk);
-    // In the accept queue it belongs to no file yet.
-    if !field::<*const c_void>(sk, offset!(sk_socket)).is_null() {
+    // In the accept queue it belongs to no file yet. To the verifier it is only the part of a
+    // socket that all kinds have, so the rest is read as any memory.
+    if probe::<u64>(sk, offset!(sk_socket)).is_some_and(|socket| socket != 0) {
         conn.request.flags = RequestFlags::IN_PART;
     }
 }

@@ -22,7 +22,9 @@ use nix::time::ClockId;
 use super::{CollectError, failures::Failures};
 use crate::{
     kernel::{Counters, ProgramRuns, Record, Watch},
+    live::{Consumer, Server, look_at},
     recording::{KernelRow, Moment, RecordingError, TableWriter, TraceRow, TraceWindow},
+    resources::Listener,
 };
 
 /// How often the ring buffer is emptied. The programs wake nobody, which keeps them cheap.
@@ -34,6 +36,19 @@ const TRACE_DRAIN_INTERVAL: Duration = Duration::from_millis(5);
 pub(crate) const TRACE_RING_BYTES: u32 = 32 << 20;
 /// How long the last tasks' records are waited for after httpd has ended.
 const LAST_RECORDS: Duration = Duration::from_millis(500);
+
+/// How often a server is looked at for one who listens.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Somebody who is told what the collector gets, as it comes.
+pub(crate) struct Tap {
+    /// The server that is watched.
+    pub(crate) server: Server,
+    /// What its port's listener is asked with.
+    pub(crate) listener: Listener,
+    /// Who is told. It must not take long.
+    pub(crate) consumer: Box<dyn Consumer + Send>,
+}
 
 /// What the collector has at the end.
 pub(crate) struct Collected {
@@ -93,6 +108,22 @@ impl Collector {
         run_dir: &Path,
         trouble: Arc<AtomicBool>,
     ) -> Result<Self, CollectError> {
+        Self::start_tapped(watch, run_dir, trouble, None)
+    }
+
+    /// The same, with somebody who is told all of it too.
+    pub(crate) fn start_tapped(
+        watch: Watch,
+        run_dir: &Path,
+        trouble: Arc<AtomicBool>,
+        mut tap: Option<Tap>,
+    ) -> Result<Self, CollectError> {
+        if let Some(Tap {
+            server, consumer, ..
+        }) = &mut tap
+        {
+            consumer.begin(server);
+        }
         let tables = Tables {
             requests: TableWriter::create(run_dir)?,
             events: watch
@@ -101,6 +132,8 @@ impl Collector {
                 .transpose()?,
             tasks: Vec::new(),
             failures: Failures::default(),
+            tap,
+            next_look: Instant::now(),
         };
         let (orders, inbox) = channel();
         let thread = thread::Builder::new()
@@ -192,10 +225,15 @@ struct Tables {
     events: Option<TableWriter<TraceRow>>,
     tasks: Vec<(Moment, TaskRecord)>,
     failures: Failures,
+    tap: Option<Tap>,
+    next_look: Instant,
 }
 
 impl Tables {
     fn take(&mut self, record: Record) -> Result<(), RecordingError> {
+        if let Some(tap) = &mut self.tap {
+            tap.consumer.record(&record);
+        }
         match record {
             Record::Request(request) => self.requests.push(KernelRow::from(&request)),
             Record::Task(task) => {
@@ -223,6 +261,18 @@ impl Tables {
             }
         });
         taken
+    }
+
+    /// Looks at the server if somebody wants to know, and it is time.
+    fn look(&mut self, watch: &Watch) -> Result<(), CollectError> {
+        let now = Instant::now();
+        if let Some(tap) = self.tap.as_mut().filter(|_| now >= self.next_look) {
+            let look = look_at(watch, &tap.server, std::slice::from_ref(&tap.listener))
+                .map_err(CollectError::Look)?;
+            tap.consumer.look(&look);
+            self.next_look = now + LOOK_INTERVAL;
+        }
+        Ok(())
     }
 
     /// Takes all records that have arrived, and the requests that are answered and not emitted.
@@ -264,6 +314,9 @@ impl Tables {
     }
 
     fn finish(self) -> Result<(Vec<(Moment, TaskRecord)>, Failures), RecordingError> {
+        if let Some(mut tap) = self.tap {
+            tap.consumer.end();
+        }
         self.requests.finish()?;
         if let Some(events) = self.events {
             events.finish()?;
@@ -280,6 +333,7 @@ fn collect(
     let mut trace: Option<TraceWindow> = None;
     let last = loop {
         tables.drain(&mut watch)?;
+        tables.look(&watch)?;
         tables.tick()?;
         let in_trace = trace.is_some_and(|window| monotonic_ns() < window.until_ns);
         let interval = if in_trace {

@@ -8,5 +8,5 @@ mod failures;
 mod roles;
 mod tables;
 
-pub(crate) use collector::{Collector, Effort, TRACE_RING_BYTES};
+pub(crate) use collector::{Collector, Effort, TRACE_RING_BYTES, Tap};
 pub use error::CollectError;

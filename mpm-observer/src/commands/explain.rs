@@ -107,6 +107,7 @@ fn verify(
         place: arguments.place.clone().into(),
         trace: None,
         overhead: false,
+        expose: None,
         command: std::env::args().collect(),
     };
     eprintln!(

@@ -1,6 +1,7 @@
 //! `mpm-observer lab`
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -12,7 +13,7 @@ use super::{
     place::PlaceArguments,
 };
 use crate::{
-    lab::{Interrupt, LabOptions, interleaved, new_directory, run_experiment},
+    lab::{ExposeOptions, Interrupt, LabOptions, interleaved, new_directory, run_experiment},
     recording::ScenarioNotes,
     report,
     scenario::{Mpm, Scenario, Set, Size, builtin, of_set},
@@ -53,6 +54,19 @@ pub(super) struct LabArguments {
         value_parser = clap::value_parser!(u64).range(1..=MOST_TRACED_MS)
     )]
     trace: Option<u64>,
+    /// Serve the metrics of all runs meanwhile, let a Prometheus watch, and report what it showed
+    /// of each incident
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1:9117"
+    )]
+    serve: Option<SocketAddr>,
+    /// The program of that Prometheus [default: the first on the PATH, if there is one]
+    #[arg(long, value_name = "PATH", requires = "serve")]
+    prometheus: Option<PathBuf>,
     /// Do not measure the observer's own cost after the runs
     #[arg(long)]
     no_overhead: bool,
@@ -92,6 +106,10 @@ pub(super) fn run(arguments: LabArguments) -> CommandResult {
         place: arguments.place.into(),
         trace: arguments.trace.map(Duration::from_millis),
         overhead: !arguments.no_overhead,
+        expose: arguments.serve.map(|listen| ExposeOptions {
+            listen,
+            prometheus: arguments.prometheus,
+        }),
         command: std::env::args().collect(),
     };
     let outcome = run_experiment(&options, &interrupt)

@@ -101,9 +101,11 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
     tell(&manifest, &path)
 }
 
+/// A directory for a recording must be new or empty.
+///
 /// # Errors
-/// When there is something in the directory.
-fn require_empty(dir: &Path) -> Result<(), (Exit, String)> {
+/// When there is something in it.
+pub(super) fn require_empty(dir: &Path) -> Result<(), (Exit, String)> {
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err((Exit::Usage, format!("{}: {error}", dir.display()))),
@@ -203,7 +205,7 @@ pub(super) fn in_one_line(side: &ServerSide, manifest: &Manifest, seconds: f64) 
     let lost = manifest.counters.lost();
     let touched = match side.touched {
         0 => String::new(),
-        touched => format!(" ({} touched)", plural(touched, "request")),
+        touched => format!("; {} in no time", plural(touched, "request")),
     };
     format!(
         "{} in {} ({} per second); the server's part p50 {}, p99 {}; {}{waited}; {} lost{touched}",

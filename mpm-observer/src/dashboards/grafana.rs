@@ -88,7 +88,6 @@ fn variables() -> Vec<Value> {
             "label": label,
             "datasource": data_source(),
             "query": values,
-            "definition": values,
             "refresh": 2,
             "sort": 1,
             "multi": true,

@@ -25,6 +25,7 @@ pub use experiment::{Explained, FindingsError, Group, Look, explain, group, look
 pub use finding::{Evidence, Finding, Remedy};
 pub(crate) use observation::LEAST_WEIGHT;
 pub use observation::{Claimed, Observation, Seen};
+pub(crate) use occupancy::{Occupancy, Slots};
 pub use reached::Reached;
 pub use verify::{Effect, Tried, Verification, plan_verification};
 pub(crate) use words::errno_name;

@@ -17,7 +17,7 @@ const MOMENTS: usize = 32;
 
 /// Connections by what they were at one moment; sums over several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     /// A request is being served.
     pub work: u64,
     /// Idle, kept for a further request, and in a slot.
@@ -67,7 +67,7 @@ pub(crate) const SLOW_READER: &str = "waited for clients to read";
 const CLOSING: &str = "waited for clients to close";
 
 /// All connections of a run.
-pub(super) struct Occupancy<'a> {
+pub(crate) struct Occupancy<'a> {
     mpm: Mpm,
     sendfile: bool,
     /// Ports of the load's connections, if none of them is kept.

@@ -104,7 +104,6 @@ impl KernelTypes {
             sk_net: common("skc_net.net")?,
             net_number: self.offset("net", "ns.inum")?,
             sk_socket: self.offset("sock", "sk_socket")?,
-            iter_sk: self.offset("bpf_iter__tcp", "sk_common").unwrap_or(ABSENT),
             regs_di: self.offset("pt_regs", "di")?,
             regs_si: self.offset("pt_regs", "si")?,
             regs_dx: self.offset("pt_regs", "dx")?,

@@ -48,6 +48,9 @@ pub enum LabError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// The exporter or Prometheus failed.
+    #[error("--serve: {0}")]
+    Expose(String),
     /// A run failed for a reason of the observer's own.
     #[error("run {run}: {message}")]
     Run {
@@ -70,6 +73,7 @@ impl LabError {
                 | Self::Cgroup(_)
                 | Self::Cpus(_)
                 | Self::Missing(_)
+                | Self::Expose(_)
                 | Self::NothingPossible(_)
         )
     }
@@ -85,6 +89,10 @@ impl From<CollectError> for LabError {
         match error {
             CollectError::Kernel(error) => Self::Kernel(error),
             CollectError::Recording(error) => Self::Recording(error),
+            CollectError::Look(error) => Self::System {
+                what: "httpd cannot be looked at",
+                source: std::io::Error::other(error),
+            },
             CollectError::Thread(source) => Self::System {
                 what: "the collector",
                 source,

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Interrupt, LabError, Place, PlaceOptions, possible::part, progress::Progress};
+use super::{
+    ExposeOptions, Interrupt, LabError, Place, PlaceOptions, possible::part, progress::Progress,
+};
 use crate::{
     overhead::{PairsPlan, measure},
     recording::{Experiment, FORMAT, Manifest, RunDir, ScenarioNotes, Skipped, Status},
@@ -32,6 +34,8 @@ pub struct LabOptions {
     pub trace: Option<Duration>,
     /// Whether the observer's own cost is measured after the runs.
     pub overhead: bool,
+    /// Whether the metrics are served while it runs, and how.
+    pub expose: Option<ExposeOptions>,
     /// The command line, for the record.
     pub command: Vec<String>,
 }
@@ -108,7 +112,7 @@ pub fn interleaved(
 /// cannot be written.
 pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Outcome, LabError> {
     let mpms = options.runs.iter().map(|run| run.plan.mpm);
-    let place = Place::open(&options.place, mpms)?;
+    let mut place = Place::open(&options.place, mpms)?;
     let (runs, found) = part(&options.runs, |plan| place.possible(plan));
     let mut skipped = options.skipped.clone();
     skipped.extend(found);
@@ -132,7 +136,14 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
         interrupted: false,
     };
     experiment.write(&options.out)?;
+    if let Some(expose) = &options.expose {
+        place.expose(expose, &options.out)?;
+    }
     let result = make_runs(&place, &runs, options, interrupt, &mut experiment);
+    // What was recorded stays, whatever Prometheus says.
+    if let Err(error) = place.cover(&options.out, &experiment.runs) {
+        log::warn!("what Prometheus showed is not known: {error}");
+    }
     if options.overhead && result.is_ok() {
         measure_overhead(&place, &runs, options, interrupt);
     }

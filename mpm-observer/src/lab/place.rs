@@ -1,9 +1,13 @@
 //! Where runs are made: this machine, its httpd, and a directory of this process.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
-    CpuSplit, Interrupt, LabError, allowed_cpus, cpus,
+    CpuSplit, ExposeOptions, Interrupt, LabError, allowed_cpus, cpus,
+    exposed::Exposed,
     possible::try_out,
     run::{Surroundings, make_run},
 };
@@ -41,6 +45,7 @@ pub struct Place {
     cpus: CpuSplit,
     allowed_cpus: Vec<usize>,
     machine: Machine,
+    exposed: Option<Exposed>,
 }
 
 impl Place {
@@ -79,6 +84,7 @@ impl Place {
             machine: machine(allowed_cpus.len()),
             cpus,
             allowed_cpus,
+            exposed: None,
         };
         // The observer's threads stay off httpd's CPUs; httpd's first process sets its own.
         cpus::stay_on(&place.cpus.client).map_err(|source| LabError::System {
@@ -86,6 +92,20 @@ impl Place {
             source,
         })?;
         Ok(place)
+    }
+
+    /// Exposes the metrics of all runs from now on, with Prometheus' data in `out`.
+    pub(super) fn expose(&mut self, options: &ExposeOptions, out: &Path) -> Result<(), LabError> {
+        self.exposed = Some(Exposed::start(options, out)?);
+        Ok(())
+    }
+
+    /// Ends that, and writes down what Prometheus showed of `runs`.
+    pub(super) fn cover(&mut self, out: &Path, runs: &[String]) -> Result<(), LabError> {
+        match self.exposed.take() {
+            Some(exposed) => exposed.bear_witness(out, runs),
+            None => Ok(()),
+        }
     }
 
     /// Tries whether the limits of a plan can be set here. To be asked before [`Self::run`], which
@@ -121,6 +141,7 @@ impl Place {
             cpus: &self.cpus,
             allowed_cpus: &self.allowed_cpus,
             machine: &self.machine,
+            exposed: self.exposed.as_ref(),
             interrupt,
         };
         make_run(&around, plan, repetition, trace, dir, tell)

@@ -14,7 +14,7 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::sys::resource::{UsageWho, getrusage};
 
-use super::{CpuSplit, Interrupt, LabError};
+use super::{CpuSplit, Interrupt, LabError, exposed::Exposed};
 use crate::{
     collect::{Collector, TRACE_RING_BYTES},
     httpd::{
@@ -44,6 +44,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) cpus: &'a CpuSplit,
     pub(super) allowed_cpus: &'a [usize],
     pub(super) machine: &'a Machine,
+    pub(super) exposed: Option<&'a Exposed>,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -65,6 +66,9 @@ pub(super) fn make_run(
     let user = account.as_ref().map(IdleAccount::user).or(around.user);
     let mut manifest = new_manifest(around, plan, user, repetition);
     dir.write_manifest(&manifest)?;
+    if let Some(exposed) = around.exposed {
+        exposed.begin(plan, repetition);
+    }
     let made = Run {
         around,
         plan,
@@ -75,6 +79,9 @@ pub(super) fn make_run(
         trouble: Arc::default(),
     }
     .make(&mut manifest);
+    if let Some(exposed) = around.exposed {
+        exposed.end();
+    }
     manifest.observer_cpu_ns = observer_cpu_ns().saturating_sub(cpu_before);
     if let Err(error) = &made {
         manifest.status = Status::Failed(error.to_string());
@@ -301,10 +308,19 @@ impl Run<'_> {
         }
         let mut watch = Watch::start(self.around.kernel, options)?;
         watch.follow(pid)?;
-        Ok(Collector::start(
+        let tap = self.around.exposed.map(|exposed| {
+            exposed
+                .tap(self.around.installation, self.plan.mpm, pid, port)
+                .map_err(|source| LabError::System {
+                    what: "httpd's process cannot be told",
+                    source,
+                })
+        });
+        Ok(Collector::start_tapped(
             watch,
             self.dir.path(),
             Arc::clone(&self.trouble),
+            tap.transpose()?,
         )?)
     }
 
@@ -341,9 +357,15 @@ impl Run<'_> {
         let port = manifest.port;
         let run_dir = self.dir.path();
         let trouble = &*self.trouble;
+        let exposed = self.around.exposed;
+        let told = |answer: Result<&str, &io::Error>, took_ns| {
+            if let Some(exposed) = exposed {
+                exposed.status(answer, took_ns);
+            }
+        };
         thread::scope(|scope| {
             let sampler = scope.spawn(|| noting(trouble, sample(run_dir, &targets, &stop)));
-            let status = scope.spawn(|| noting(trouble, watch_status(run_dir, port, &stop)));
+            let status = scope.spawn(|| noting(trouble, watch_status(run_dir, port, &stop, &told)));
             if let Some(collector) = collector {
                 collector.snapshot(Moment::LoadBegin);
             }

@@ -78,6 +78,7 @@ impl LiveError {
 impl From<CollectError> for LiveError {
     fn from(error: CollectError) -> Self {
         match error {
+            CollectError::Look(error) => error,
             CollectError::Kernel(error) => Self::Kernel(error),
             CollectError::Recording(error) => Self::Recording(error),
             CollectError::Thread(source) => Self::System {

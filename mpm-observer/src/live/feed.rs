@@ -89,7 +89,7 @@ fn pass_on(
             return Ok(Ended::ServerGone);
         }
         if is_stopped || Instant::now() >= next_look {
-            let mut look = look(watch, server, &listeners)?;
+            let mut look = look_at(watch, server, &listeners)?;
             look.effort.kernel_bytes = kernel_bytes;
             consumer.look(&look);
             // A look that came late does not make the next ones come in a row.
@@ -114,7 +114,15 @@ fn is_end_of(record: &Record, server: &Server) -> bool {
     matches!(record, Record::Task(task) if task.pid == server.process.pid)
 }
 
-fn look(watch: &Watch, server: &Server, listeners: &[Listener]) -> Result<Look, LiveError> {
+/// Looks at a server that is watched.
+///
+/// # Errors
+/// When a map of the programs cannot be read.
+pub(crate) fn look_at(
+    watch: &Watch,
+    server: &Server,
+    listeners: &[Listener],
+) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
     let mut look = Look::with(monotonic_ns(), server, &tasks, &connections, &System);
     let queues = listeners.iter().filter_map(Listener::queue);

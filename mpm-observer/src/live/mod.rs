@@ -29,6 +29,7 @@ pub use attach::attach;
 pub use choose::{Target, choose};
 pub use doing::{Doing, Wait};
 pub use error::LiveError;
+pub(crate) use feed::look_at;
 pub use feed::{Consumer, Ended, feed};
 pub use follow::follow;
 pub use look::{ConnectionsLook, Effort, Look, QueueLook, TaskLook, resident_bytes};

@@ -117,6 +117,11 @@ impl Metrics {
         self.observer.count(record);
     }
 
+    /// The server is that of a lab's run, by scenario and repetition, or none any more.
+    pub fn lab_run(&mut self, run: Option<(&str, u32)>) {
+        self.observer.lab_run(run);
+    }
+
     /// Takes a look.
     pub fn look(&mut self, look: &Look) {
         self.slots.look(look);

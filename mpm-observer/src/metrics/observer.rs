@@ -36,6 +36,16 @@ static INFO: Family = Family::gauge(
     OWN,
 )
 .labels(&[label("mpm", "prefork, worker, event"), label("port", "")]);
+static LAB_RUN: Family = Family::gauge(
+    "mpm_observer_lab_run_info",
+    "1 for the run that mpm-observer lab makes at the moment; absent otherwise",
+    OWN,
+)
+.labels(&[
+    label("scenario", ""),
+    label("mpm", "prefork, worker, event"),
+    label("repetition", ""),
+]);
 static ATTACHED: Family = Family::gauge(
     "mpm_observer_attached_seconds",
     "Time since the probes were attached to the server; 0 while none is watched",
@@ -152,6 +162,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &BUILD,
     &WATCHED,
     &INFO,
+    &LAB_RUN,
     &ATTACHED,
     &SERVERS,
     &RECEIVED,
@@ -196,6 +207,7 @@ struct Watched {
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     watched: Option<Watched>,
+    lab_run: Option<(String, u32)>,
     servers: u64,
     received: [u64; RECORDS.len()],
     lost: [Counted; LOSSES.len()],
@@ -225,6 +237,10 @@ impl Observer {
         self.watched = None;
         self.looked_ns = None;
         self.kernel_bytes = 0;
+    }
+
+    pub(super) fn lab_run(&mut self, run: Option<(&str, u32)>) {
+        self.lab_run = run.map(|(scenario, repetition)| (scenario.to_owned(), repetition));
     }
 
     pub(super) fn count(&mut self, record: &Record) {
@@ -275,6 +291,14 @@ impl Observer {
         if let Some(watched) = &self.watched {
             let labels = [watched.mpm.name().into(), watched.port.to_string().into()];
             to.labelled(&INFO, labels, 1);
+        }
+        if let (Some(watched), Some((scenario, repetition))) = (&self.watched, &self.lab_run) {
+            let labels = [
+                scenario.clone().into(),
+                watched.mpm.name().into(),
+                repetition.to_string().into(),
+            ];
+            to.labelled(&LAB_RUN, labels, 1);
         }
         let since = |from_ns: u64| seconds(now_ns.saturating_sub(from_ns));
         let attached = self.watched.as_ref().map_or(0.0, |of| since(of.since_ns));
@@ -423,6 +447,11 @@ mod tests {
         let info = watched.get("mpm_observer_server_info", &["worker", "8080"]);
         assert_eq!(info, Some(1.0));
         // Programs whose runs are not counted are not told of.
+        let run = ["overload", "worker", "2"];
+        let lab_run = |of: &Exposition| of.get("mpm_observer_lab_run_info", &run);
+        assert_eq!(lab_run(&watched), None);
+        observer.lab_run(Some(("overload", 2)));
+        assert_eq!(lab_run(&exposition(&observer, 5_000_000_000)), Some(1.0));
         let runs = watched.get("mpm_observer_program_runs_total", &["sched_switch"]);
         assert_eq!(runs, None);
     }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 pub struct Scrape {
     /// The label `job` of what comes from there.
     pub job: String,
-    /// Where the metrics are served, under `/metrics`.
-    pub address: SocketAddr,
+    /// Where the metrics are served, each under `/metrics`.
+    pub addresses: Vec<SocketAddr>,
     /// How often it asks, and how long it waits for an answer at most; at least a millisecond.
     pub interval: Duration,
     /// Further labels.
@@ -51,7 +51,7 @@ fn scrape(scrape: &Scrape) -> Value {
         // What the metrics say of themselves goes before what is added here.
         "honor_labels": true,
         "static_configs": [{
-            "targets": [scrape.address.to_string()],
+            "targets": scrape.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>(),
             "labels": scrape.labels,
         }],
     })
@@ -70,7 +70,7 @@ mod tests {
         let config = Config {
             scrapes: vec![Scrape {
                 job: "a \"job\"".into(),
-                address: "127.0.0.1:9117".parse().unwrap(),
+                addresses: vec!["127.0.0.1:9117".parse().unwrap()],
                 interval: Duration::from_millis(1500),
                 labels: BTreeMap::from([("mpm".into(), "event".into())]),
             }],

@@ -7,6 +7,7 @@ use crate::{
     overhead::Overhead,
     recording::{Experiment, Manifest, RunDir, ScenarioNotes, Status},
     scenario::{Mpm, RunPlan},
+    witness::Witness,
 };
 
 /// A run that has no part in the statistics.
@@ -75,6 +76,8 @@ pub(super) struct Contents {
     pub setting: Setting,
     /// What watching cost on this machine, if it was measured.
     pub overhead: Option<Overhead>,
+    /// What a Prometheus showed meanwhile, if one watched.
+    pub witness: Option<Witness>,
 }
 
 /// Reads the manifests of all runs. One that cannot be read leaves its run out.
@@ -132,6 +135,7 @@ pub(super) fn read_contents(dir: &Path) -> Result<Contents, ReportError> {
         left_out,
         setting,
         overhead: Overhead::read(dir)?,
+        witness: Witness::read(dir)?,
     })
 }
 

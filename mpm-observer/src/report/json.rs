@@ -56,6 +56,7 @@ impl Exporter for Json {
                 "absent_programs": setting.absent_programs,
             },
             "overhead": contents.overhead,
+            "witness": contents.witness,
             "metrics": METRICS.iter().map(|metric| json!({
                 "key": metric.key,
                 "label": metric.label,

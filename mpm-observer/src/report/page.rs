@@ -24,6 +24,7 @@ use crate::{
     overhead::Overhead,
     recording::Skipped,
     scenario::{Mpm, SummaryRow},
+    witness::{self, Witness, WitnessRow},
 };
 
 /// Everything that a page shows.
@@ -47,6 +48,8 @@ pub(super) struct Page {
     pub facts: Vec<(String, String)>,
     /// Charts over all scenarios.
     pub overview: Vec<Figure>,
+    /// What Prometheus showed, if one watched.
+    pub witness: Option<WitnessTable>,
     /// The scenarios.
     pub scenarios: Vec<Section>,
     /// Labels and meanings of the metrics.
@@ -57,6 +60,24 @@ pub(super) struct Page {
     pub skipped: Vec<(String, String)>,
     /// Parts of recordings that cannot be read.
     pub unreadable: Vec<String>,
+}
+
+/// What Prometheus showed of each incident.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct WitnessTable {
+    /// How often it asked, seconds.
+    pub interval_s: f64,
+    /// Its lines.
+    pub rows: Vec<WitnessRow>,
+}
+
+impl WitnessTable {
+    fn of(witness: &Witness) -> Self {
+        Self {
+            interval_s: witness.interval_s,
+            rows: witness::rows(witness),
+        }
+    }
 }
 
 /// A row of the tutorial's summary table.
@@ -198,6 +219,7 @@ pub(super) fn build(
         mpms: mpms.iter().map(Mpm::to_string).collect(),
         facts: facts(contents, scenarios),
         overview: drawn.overview,
+        witness: contents.witness.as_ref().map(WitnessTable::of),
         scenarios: scenarios
             .iter()
             .zip(drawn.scenarios)

@@ -2,6 +2,7 @@
 //! slot, so it goes unanswered exactly when the server is full. That is recorded too.
 
 use std::{
+    io,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
@@ -22,14 +23,20 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How soon the end of the run is noticed.
 const STOP_CHECK: Duration = Duration::from_millis(50);
 
-/// Asks until `stop` and writes the table `mod_status`.
+/// Asks until `stop` and writes the table `mod_status`. `told` gets each page, or why there is
+/// none, and how long that took, nanoseconds.
 ///
 /// # Errors
 /// When the table cannot be written. A server that does not answer is a row.
-pub fn watch_status(run_dir: &Path, port: u16, stop: &AtomicBool) -> Result<(), RecordingError> {
+pub fn watch_status(
+    run_dir: &Path,
+    port: u16,
+    stop: &AtomicBool,
+    told: &dyn Fn(Result<&str, &io::Error>, u64),
+) -> Result<(), RecordingError> {
     let mut table = TableWriter::create(run_dir)?;
     while !stop.load(Ordering::Relaxed) {
-        table.push(look(port))?;
+        table.push(look(port, told))?;
         table.tick()?;
         let due = Instant::now() + INTERVAL;
         while !stop.load(Ordering::Relaxed) && Instant::now() < due {
@@ -40,7 +47,7 @@ pub fn watch_status(run_dir: &Path, port: u16, stop: &AtomicBool) -> Result<(), 
     Ok(())
 }
 
-fn look(port: u16) -> StatusRow {
+fn look(port: u16, told: &dyn Fn(Result<&str, &io::Error>, u64)) -> StatusRow {
     let mut row = StatusRow {
         t_ns: monotonic_ns(),
         ..StatusRow::default()
@@ -49,6 +56,7 @@ fn look(port: u16) -> StatusRow {
     let path = format!("{STATUS_PATH}?auto");
     let answer = http::get(address, &path, PATIENCE, &mut row.local_port);
     row.took_ns = monotonic_ns() - row.t_ns;
+    told(answer.as_ref().map(|answer| &*answer.body), row.took_ns);
     if let Some(status) = answer
         .ok()
         .and_then(|answer| ServerStatus::parse(&answer.body))

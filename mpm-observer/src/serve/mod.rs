@@ -39,6 +39,8 @@ pub use web_config::WebConfigError;
 use access::Guard;
 use shared::Shared;
 
+use crate::metrics::{StatusOutcome, StatusPage};
+
 /// How the metrics are served.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -184,6 +186,16 @@ impl Service {
     #[must_use]
     pub fn feeder(&self) -> Feeder {
         Feeder::new(Arc::clone(&self.shared), self.port)
+    }
+
+    /// Takes an answer of mod_status that somebody else has asked for; see [`StatusSource::Never`].
+    pub fn status(&self, outcome: StatusOutcome, page: Option<StatusPage>, took_ns: u64) {
+        self.shared.metrics().status(outcome, page, took_ns);
+    }
+
+    /// It is this scenario of a lab, and which repetition, or none any more.
+    pub fn lab_run(&self, run: Option<(&str, u32)>) {
+        self.shared.metrics().lab_run(run);
     }
 
     /// Where it listens.

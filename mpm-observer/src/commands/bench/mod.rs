@@ -110,6 +110,7 @@ impl Common {
             place: self.place(),
             overhead: false,
             trace: None,
+            expose: None,
             command: std::env::args().collect(),
         };
         let outcome = run_experiment(&options, &interrupt).map_err(failed)?;

@@ -1,0 +1,157 @@
+//! The testimonies in words.
+
+use serde::Serialize;
+
+use super::{Shown, Testimony, Witness};
+/// A line of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WitnessRow {
+    /// Scenario and MPM.
+    pub run: String,
+    /// What happened, by the recording.
+    pub truth: String,
+    /// What mod_status' metrics showed.
+    pub mod_status: String,
+    /// What the kernel's metrics showed.
+    pub kernel: String,
+}
+
+/// The table, a line for each incident; of repetitions the first one.
+#[must_use]
+pub fn rows(witness: &Witness) -> Vec<WitnessRow> {
+    let firsts = witness.testimonies.iter().filter(|of| of.repetition == 1);
+    firsts.map(row).collect()
+}
+
+fn row(of: &Testimony) -> WitnessRow {
+    let truth = &of.truth;
+    let length_s = truth.until_ns.saturating_sub(truth.from_ns) as f64 / 1e9;
+    let most = match of.incident.is_level() {
+        true => "at most ",
+        false => "",
+    };
+    let silent = match of.silent {
+        Some(share) if share > 0.0 => {
+            format!("; silent for {} % of the time", decimal(100.0 * share, 0))
+        }
+        _ => String::new(),
+    };
+    let by_mod_status = match (of.mod_status, of.incident.of_mod_status()) {
+        (Some(shown), Some(question)) => in_words(shown, question.unit),
+        _ => "has no metric of it".into(),
+    };
+    WitnessRow {
+        run: format!("{}, {}", of.scenario, of.mpm),
+        truth: format!(
+            "{}: {most}{} {} within {} s",
+            of.incident.title(),
+            decimal(truth.amount, 1),
+            of.incident.unit(),
+            decimal(length_s, 1)
+        ),
+        mod_status: by_mod_status + &silent,
+        kernel: in_words(of.kernel, of.incident.unit()),
+    }
+}
+
+/// A number without needless decimals.
+fn decimal(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// What one side showed.
+fn in_words(shown: Shown, unit: &str) -> String {
+    let largest = shown
+        .largest
+        .map(|largest| format!("at most {} {unit}", decimal(largest, 1)));
+    match (shown.after_s, largest) {
+        (Some(after_s), Some(largest)) => {
+            format!("showed it after {} s: {largest}", decimal(after_s, 1))
+        }
+        (Some(after_s), None) => format!("showed it after {} s", decimal(after_s, 1)),
+        (None, Some(largest)) => format!("did not show it ({largest})"),
+        (None, None) => "did not show it: no value".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        scenario::Mpm,
+        witness::{Incident, Truth},
+    };
+
+    fn testimony(incident: Incident, mod_status: Option<Shown>) -> Testimony {
+        Testimony {
+            scenario: "overload".into(),
+            mpm: Mpm::Worker,
+            repetition: 1,
+            incident,
+            truth: Truth {
+                from_ns: 1_000_000_000,
+                until_ns: 9_500_000_000,
+                amount: 120.0,
+            },
+            mod_status,
+            kernel: Shown {
+                after_s: Some(0.6),
+                largest: Some(118.0),
+            },
+            silent: Some(0.75),
+        }
+    }
+
+    fn only(testimony: Testimony) -> WitnessRow {
+        rows(&Witness::new(1.0, vec![testimony])).remove(0)
+    }
+
+    #[test]
+    fn what_has_no_metric_is_told_apart_from_what_did_not_show() {
+        let row = only(testimony(Incident::QueueOverflow, None));
+        assert_eq!(row.run, "overload, worker");
+        assert_eq!(
+            row.truth,
+            "the accept queue overflows: 120 packets turned away within 8.5 s"
+        );
+        assert_eq!(
+            row.mod_status,
+            "has no metric of it; silent for 75 % of the time"
+        );
+        assert_eq!(
+            row.kernel,
+            "showed it after 0.6 s: at most 118 packets turned away"
+        );
+        let missed = Shown {
+            after_s: None,
+            largest: Some(7.0),
+        };
+        let row = only(testimony(Incident::ClientsWait, Some(missed)));
+        assert!(
+            row.mod_status
+                .starts_with("did not show it (at most 7 busy workers)")
+        );
+        let row = only(testimony(Incident::IdleHoldSlots, Some(Shown::default())));
+        assert!(row.mod_status.starts_with("did not show it: no value"));
+    }
+
+    #[test]
+    fn numbers_have_no_needless_decimals() {
+        assert_eq!(decimal(120.0, 1), "120");
+        assert_eq!(decimal(0.62, 1), "0.6");
+        assert_eq!(decimal(75.4, 0), "75");
+    }
+
+    #[test]
+    fn only_first_repetitions_are_in_the_table() {
+        let second = Testimony {
+            repetition: 2,
+            ..testimony(Incident::QueueOverflow, None)
+        };
+        assert!(rows(&Witness::new(1.0, vec![second])).is_empty());
+    }
+}

@@ -1,0 +1,13 @@
+//! Dashboards and alert rules: in form, by Grafana's and Prometheus' own means, and against a real
+//! Prometheus that watches real servers.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod alerts;
+mod form;
+mod incidents;
+mod lab;
+mod selectors;
+mod tools;
+mod watched;
