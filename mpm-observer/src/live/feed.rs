@@ -76,7 +76,11 @@ fn pass_on(
     let kernel_bytes = kernel_memory_bytes().unwrap_or(0);
     let pid = server.process.pid;
     let listeners: Vec<Listener> = ports.iter().map(|port| Listener::new(pid, port)).collect();
-    let mut next_look = Instant::now();
+    // The first look comes before the first record: it tells which tasks there are.
+    let mut first_look = look_at(watch, server, &listeners)?;
+    first_look.effort.kernel_bytes = kernel_bytes;
+    consumer.look(&first_look);
+    let mut next_look = Instant::now() + LOOK_INTERVAL;
     let mut next_reap = next_look + REAP_INTERVAL;
     let mut first_ended = false;
     loop {
