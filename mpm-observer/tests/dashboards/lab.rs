@@ -21,7 +21,8 @@ const SCENARIO: &str = "name = \"stuck\"\ntitle = \"Stuck\"\nwhat = \"A test.\"\
     [load.held]\nkind = \"half-header\"\nconnections = 12\n\
     [size]\nfull = { requests = 100000, concurrency = 5, max_duration_s = 8 }\n\
     quick = { requests = 100000, concurrency = 5, max_duration_s = 8 }\n\
-    [server]\nmax_request_workers = 10\n";
+    [server]\nmax_request_workers = 10\n\
+    worker.threads_per_child = 5\nevent.threads_per_child = 5\n";
 
 fn of(witness: &Witness, incident: Incident) -> &Testimony {
     let found = witness
