@@ -69,7 +69,7 @@ fn an_answer_that_comes_after_the_time_is_over_is_nobodys_answer() {
         config.timeout = Duration::from_millis(150);
         let (_, rows) = run(&config);
         for row in rows {
-            let is_stalled = server.connection_of(&row) % 2 == 0;
+            let is_stalled = server.connection_of(&row).is_multiple_of(2);
             match row.outcome {
                 Outcome::Ok => assert!(!is_stalled, "{row:?}"),
                 Outcome::Timeout => assert!(is_stalled || server.was_late(&row), "{row:?}"),

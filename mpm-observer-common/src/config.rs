@@ -3,16 +3,23 @@
 /// System calls that [`Settings::syscalls`] has room for, a power of two.
 pub const SYSCALLS: usize = 512;
 
+/// Ports that can be watched at once.
+pub const PORTS: usize = 8;
+
 /// What to watch.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The port that the server listens on, host byte order.
-    pub port: u16,
+    /// The ports that the server listens on, host byte order; 0 ends them.
+    pub ports: [u16; PORTS],
+    /// The number of the network namespace that they are in; 0: any.
+    pub network: u32,
     /// 1: events are traced as well, while [`TraceWindow`] lasts.
-    pub tracing: u16,
+    pub tracing: u32,
     /// The kernel's number of the reason for which it drops what finds the accept queue full.
     pub listen_overflow: u32,
+    /// Zero.
+    pub reserved: u32,
     /// By number of the system call: the [`BlockedIn`](crate::BlockedIn) of a task that blocks
     /// in it, as long as its state does not say otherwise; [`RESTARTED`](crate::RESTARTED) of
     /// `restart_syscall`.
@@ -24,9 +31,11 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            port: 0,
+            ports: [0; PORTS],
+            network: 0,
             tracing: 0,
             listen_overflow: 0,
+            reserved: 0,
             syscalls: [0; SYSCALLS],
             calls: [0; SYSCALLS],
         }
@@ -105,6 +114,12 @@ pub struct Offsets {
     pub sk_v6_daddr: u32,
     /// `sock.__sk_common.skc_v6_rcv_saddr`
     pub sk_v6_rcv_saddr: u32,
+    /// `sock.__sk_common.skc_net`
+    pub sk_net: u32,
+    /// `net.ns.inum`
+    pub net_number: u32,
+    /// `sock.sk_socket`
+    pub sk_socket: u32,
     /// `pt_regs.di`: the first argument of the system call
     pub regs_di: u32,
     /// `pt_regs.si`: the second

@@ -22,11 +22,15 @@ pub enum Counter {
     LastRequestsSent = 7,
     /// … of which did not fit the ring buffer.
     LastRequestsLost = 8,
+    /// Connections that stood before the watch began.
+    ConnsStood = 9,
+    /// … not followed because the table was full.
+    ConnsStoodUnfollowed = 10,
 }
 
 impl Counter {
     /// How many there are. Those of the trace and of failures
     /// follow (see [`TraceSource`](crate::TraceSource) and
     /// [`FailureSource`](crate::FailureSource)).
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 11;
 }

@@ -15,7 +15,7 @@ mod task;
 mod trace;
 mod words;
 
-pub use config::{ABSENT, Offsets, SYSCALLS, Settings, TraceWindow};
+pub use config::{ABSENT, Offsets, PORTS, SYSCALLS, Settings, TraceWindow};
 pub use conn::{ConnState, Worker};
 pub use counter::Counter;
 pub use failure::{
@@ -60,9 +60,9 @@ mod tests {
     #[test]
     fn no_type_has_padding() {
         const BLOCKED: usize = 8 * BlockedIn::COUNT;
-        assert_eq!(size_of::<Settings>(), 2 + 2 + 4 + 2 * SYSCALLS);
+        assert_eq!(size_of::<Settings>(), 2 * PORTS + 4 * 4 + 2 * SYSCALLS);
         assert_eq!(size_of::<TraceWindow>(), 2 * 8);
-        assert_eq!(size_of::<Offsets>(), 62 * 4);
+        assert_eq!(size_of::<Offsets>(), 65 * 4);
         assert_eq!(
             size_of::<RequestRecord>(),
             8 + 32 + 8 + 20 * 8 + BLOCKED + 10 * 4

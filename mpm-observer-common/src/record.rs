@@ -45,6 +45,9 @@ impl RequestFlags {
     pub const CONN_ENDED: u32 = 1 << 2;
     /// The record was made at the end of its connection, by `inet_sock_set_state`.
     pub const AT_END: u32 = 1 << 3;
+    /// The connection had been accepted before the watch began, and this is the first of its
+    /// requests that was read since: perhaps only the end of it.
+    pub const IN_PART: u32 = 1 << 4;
 }
 
 /// One request, as the kernel saw it. A time of zero means that it did not happen: a request
@@ -67,10 +70,11 @@ pub struct RequestRecord {
     pub local_port: u16,
     /// The client's port, host byte order.
     pub remote_port: u16,
-    /// Which request of its connection, from 0.
+    /// Which request of its connection, from 0; of a connection that stood before the watch began,
+    /// since then.
     pub ordinal: u32,
     /// When the connection was established in the kernel. With `TCP_DEFER_ACCEPT` that is when
-    /// its first bytes arrived.
+    /// its first bytes arrived. 0: before the watch began.
     pub established_ns: u64,
     /// When it was put into the accept queue.
     pub queued_ns: u64,

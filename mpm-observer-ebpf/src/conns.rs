@@ -9,45 +9,51 @@ use core::ffi::c_void;
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::warn;
-use mpm_observer_common::{Address, Counter, RecordKind, RequestFlags, TraceKind};
+use mpm_observer_common::{Address, Counter, RecordKind, RequestFlags, RequestRecord, TraceKind};
 
 use crate::{
     maps::{
         add_conn, conn, count, listener, remove_conn, set_last_established, set_listener,
         take_last_established,
     },
-    memory::{field, offset, port, probe},
+    memory::{field, is_in_network, offset, place_of, probe},
     requests::finish,
     trace::Traced,
 };
 
 const AF_INET6: u16 = 10;
 
-const TCP_ESTABLISHED: i32 = 1;
+pub(crate) const TCP_ESTABLISHED: i32 = 1;
 const TCP_SYN_RECV: i32 = 3;
 const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
+pub(crate) const TCP_CLOSE_WAIT: i32 = 8;
 const TCP_LAST_ACK: i32 = 9;
 pub(crate) const TCP_LISTEN: i32 = 10;
 
 /// Whether a socket's own port is the server's.
 #[inline(always)]
 pub(crate) fn is_ours(sk: *const c_void) -> bool {
-    field::<u16>(sk, offset!(sk_num)) == port()
+    place_of(field(sk, offset!(sk_num))).is_some()
 }
 
 /// `inet_sock_set_state(const sock *sk, int oldstate, int newstate)`
 #[btf_tracepoint]
 pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     let sk: *const c_void = ctx.arg(0);
-    if !is_ours(sk) {
+    let Some(place) = place_of(field(sk, offset!(sk_num))) else {
         return 0;
-    }
+    };
     let old_state: i32 = ctx.arg(1);
     let new_state: i32 = ctx.arg(2);
     match new_state {
-        TCP_LISTEN => set_listener(sk as u64),
-        TCP_ESTABLISHED if old_state == TCP_SYN_RECV => established(&ctx, sk),
+        TCP_LISTEN if is_in_network(sk) => set_listener(place, sk as u64),
+        TCP_ESTABLISHED if old_state == TCP_SYN_RECV && is_in_network(sk) => established(&ctx, sk),
+        _ if old_state == TCP_LISTEN => {
+            if listener(place) == sk as u64 {
+                set_listener(place, 0);
+            }
+        }
         // The server's own end: nothing is sent after these.
         TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE => ended(sk),
         _ => {}
@@ -65,10 +71,18 @@ fn established(ctx: &BtfTracePointContext, sk: *const c_void) {
         return;
     };
     let request = &mut conn.request;
-    request.kind = RecordKind::Request as u32;
     // SAFETY: no arguments.
     request.established_ns = unsafe { bpf_ktime_get_ns() };
-    request.local_port = port();
+    note_ends(request, sk);
+    set_last_established(sk as u64);
+    Traced::of(sk, request.established_ns).emit(TraceKind::Established);
+}
+
+/// Writes down whose the record of a new connection is: both ends of it.
+#[inline(always)]
+pub(crate) fn note_ends(request: &mut RequestRecord, sk: *const c_void) {
+    request.kind = RecordKind::Request as u32;
+    request.local_port = field(sk, offset!(sk_num));
     request.remote_port = u16::from_be(field(sk, offset!(sk_dport)));
     if field::<u16>(sk, offset!(sk_family)) == AF_INET6 {
         request.local_addr = probe(sk, offset!(sk_v6_rcv_saddr)).unwrap_or_default();
@@ -77,8 +91,6 @@ fn established(ctx: &BtfTracePointContext, sk: *const c_void) {
         request.local_addr = mapped(field(sk, offset!(sk_rcv_saddr)));
         request.remote_addr = mapped(field(sk, offset!(sk_daddr)));
     }
-    set_last_established(sk as u64);
-    Traced::of(sk, request.established_ns).emit(TraceKind::Established);
 }
 
 /// `::ffff:a.b.c.d`; `address` as the kernel keeps it, in network byte order.
@@ -116,16 +128,16 @@ fn ended(sk: *const c_void) {
 #[btf_tracepoint]
 pub fn sk_data_ready(ctx: BtfTracePointContext) -> i32 {
     let sk: *const c_void = ctx.arg(0);
-    if !is_ours(sk) {
+    let Some(place) = place_of(field(sk, offset!(sk_num))) else {
         return 0;
-    }
+    };
     // SAFETY: no arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     match i32::from(field::<u8>(sk, offset!(sk_state))) {
         TCP_LISTEN => {
             // A server that listened before it was watched.
-            if listener() == 0 {
-                set_listener(sk as u64);
+            if listener(place) == 0 && is_in_network(sk) {
+                set_listener(place, sk as u64);
             }
             let queued = take_last_established();
             if let Some(conn) = conn(queued) {

@@ -19,6 +19,7 @@ mod queue;
 mod requests;
 mod sched;
 mod signals;
+mod standing;
 mod tasks;
 mod trace;
 

@@ -5,8 +5,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf, Stack, ring_buf::RingBufEntry},
 };
 use mpm_observer_common::{
-    ConnState, Counter, FailureRecord, FailureSource, MAX_CONNS, MAX_TASKS, Mappings, RING_BYTES,
-    TaskState, TraceWindow,
+    ConnState, Counter, FailureRecord, FailureSource, MAX_CONNS, MAX_TASKS, Mappings, PORTS,
+    RING_BYTES, TaskState, TraceWindow,
 };
 
 use crate::trace::Interrupts;
@@ -37,9 +37,10 @@ static LAST_ESTABLISHED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static MAPPINGS: Array<Mappings> = Array::with_max_entries(MAX_TASKS + 1, 0);
 
-/// The socket that the server listens on; 0: not seen yet.
+/// The socket that listens on each of the server's ports, by the port's place; 0: not seen yet, or
+/// closed. Of several on one port it is the first that was seen.
 #[map]
-static LISTENER: Array<u64> = Array::with_max_entries(1, 0);
+static LISTENERS: Array<u64> = Array::with_max_entries(PORTS as u32, 0);
 
 /// By [`Counter`], `TraceSource` and [`FailureSource`].
 #[map]
@@ -122,17 +123,17 @@ pub(crate) fn mappings(slot: u32) -> Option<&'static mut Mappings> {
         .map(|mappings| unsafe { &mut *mappings })
 }
 
-/// The socket that the server listens on; 0: not seen yet.
+/// The socket that listens on the port in `place`; 0: not seen yet, or closed.
 #[inline(always)]
-pub(crate) fn listener() -> u64 {
+pub(crate) fn listener(place: u32) -> u64 {
     // SAFETY: one aligned word.
-    LISTENER.get(0).copied().unwrap_or(0)
+    LISTENERS.get(place).copied().unwrap_or(0)
 }
 
-/// Notes the socket that the server listens on.
+/// Notes the socket that listens on the port in `place`.
 #[inline(always)]
-pub(crate) fn set_listener(sk: u64) {
-    if let Some(listener) = LISTENER.get_ptr_mut(0) {
+pub(crate) fn set_listener(place: u32, sk: u64) {
+    if let Some(listener) = LISTENERS.get_ptr_mut(place) {
         // SAFETY: one aligned word.
         unsafe { *listener = sk };
     }
@@ -201,6 +202,16 @@ pub(crate) fn add_conn(sk: u64) -> Option<&'static mut ConnState> {
     // By reference: a copy would be on the stack.
     #[allow(clippy::needless_borrows_for_generic_args)]
     CONNS.insert(sk, &EMPTY_CONN, 0).ok()?;
+    conn(sk)
+}
+
+/// Begins to follow a connection that stood before; `None` if the table is full or if it is
+/// followed already.
+#[inline(always)]
+pub(crate) fn add_conn_that_stood(sk: u64) -> Option<&'static mut ConnState> {
+    const BPF_NOEXIST: u64 = 1;
+    #[allow(clippy::needless_borrows_for_generic_args)]
+    CONNS.insert(sk, &EMPTY_CONN, BPF_NOEXIST).ok()?;
     conn(sk)
 }
 

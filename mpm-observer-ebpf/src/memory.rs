@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task_btf};
-use mpm_observer_common::{ABSENT, BlockedIn, FailureRecord, Offsets, SYSCALLS, Settings};
+use mpm_observer_common::{ABSENT, BlockedIn, FailureRecord, Offsets, PORTS, SYSCALLS, Settings};
 
 /// Written by the loader; frozen, so that each field is a constant to the verifier.
 #[unsafe(no_mangle)]
@@ -35,6 +35,9 @@ static OFFSETS: Offsets = Offsets {
     sk_rcv_saddr: 0,
     sk_v6_daddr: 0,
     sk_v6_rcv_saddr: 0,
+    sk_net: 0,
+    net_number: 0,
+    sk_socket: 0,
     regs_di: 0,
     regs_si: 0,
     regs_dx: 0,
@@ -75,9 +78,11 @@ static OFFSETS: Offsets = Offsets {
 /// Written by the loader.
 #[unsafe(no_mangle)]
 static SETTINGS: Settings = Settings {
-    port: 0,
+    ports: [0; PORTS],
+    network: 0,
     tracing: 0,
     listen_overflow: 0,
+    reserved: 0,
     syscalls: [0; SYSCALLS],
     calls: [0; SYSCALLS],
 };
@@ -95,11 +100,52 @@ pub(crate) fn offsets() -> &'static Offsets {
     &OFFSETS
 }
 
-/// The server's port, host byte order.
+/// The first place in the list of the server's ports of which `test` holds; it gets the place and
+/// the port. The list is written out, not walked: its values are constants to the verifier, which
+/// takes out what comes after the last port.
 #[inline(always)]
-pub(crate) fn port() -> u16 {
+pub(crate) fn find_port(test: impl Fn(u32, u16) -> bool) -> Option<u32> {
+    macro_rules! places {
+        ($($place:literal)*) => {
+            $(
+                // SAFETY: a static of this program; volatile because the loader changes it.
+                let port = unsafe { core::ptr::read_volatile(&raw const SETTINGS.ports[$place]) };
+                if port == 0 {
+                    return None;
+                }
+                if test($place, port) {
+                    return Some($place);
+                }
+            )*
+            // All are written out.
+            const { assert!([$($place),*].len() == PORTS) };
+        };
+    }
+    places!(0 1 2 3 4 5 6 7);
+    None
+}
+
+/// The place of a port of the server's, host byte order.
+#[inline(always)]
+pub(crate) fn place_of(number: u16) -> Option<u32> {
+    find_port(|_, port| port == number)
+}
+
+/// The number of the server's network namespace; 0: any.
+#[inline(always)]
+pub(crate) fn network() -> u32 {
     // SAFETY: a static of this program; volatile because the loader changes it.
-    unsafe { core::ptr::read_volatile(&raw const SETTINGS.port) }
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS.network) }
+}
+
+/// Whether a socket is in the server's network namespace: elsewhere others may have its ports.
+#[inline(always)]
+pub(crate) fn is_in_network(sk: *const c_void) -> bool {
+    if network() == 0 {
+        return true;
+    }
+    let net: *const c_void = field(sk, offset!(sk_net));
+    field::<u32>(net, offset!(net_number)) == network()
 }
 
 /// Whether events are traced.

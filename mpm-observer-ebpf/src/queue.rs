@@ -13,7 +13,7 @@ use crate::{
     conns::TCP_LISTEN,
     failures::fail,
     maps::listener,
-    memory::{field, listen_overflow, offset, port, probe},
+    memory::{field, find_port, listen_overflow, network, offset, place_of, probe},
 };
 
 const IPPROTO_TCP: u8 = 6;
@@ -52,10 +52,11 @@ fn packet(skb: *const c_void) -> Option<Packet> {
     })
 }
 
-/// Length and limit of the accept queue; `None` if the server does not listen or nobody waits.
+/// Length and limit of the accept queue of the port in `place`; `None` if the server does not
+/// listen there or nobody waits.
 #[inline(always)]
-fn queue() -> Option<(u32, u32)> {
-    let listener = listener();
+fn queue(place: u32) -> Option<(u32, u32)> {
+    let listener = listener(place);
     if listener == 0 {
         return None;
     }
@@ -68,18 +69,24 @@ fn queue() -> Option<(u32, u32)> {
     Some((length, limit))
 }
 
-/// Whether what was the server's listening socket still is.
+/// Whether the accept queue of the port in `place` has no room.
 #[inline(always)]
-fn still_listens() -> bool {
-    let listener = listener() as *const c_void;
-    probe::<u16>(listener, offset!(sk_num)) == Some(port())
+fn is_full(place: u32) -> bool {
+    queue(place).is_some_and(|(length, limit)| length > limit)
+}
+
+/// Whether what was the socket that listens on `port`, in `place`, still is.
+#[inline(always)]
+fn still_listens(place: u32, port: u16) -> bool {
+    let listener = listener(place) as *const c_void;
+    probe::<u16>(listener, offset!(sk_num)) == Some(port)
         && probe::<u8>(listener, offset!(sk_state)).map(i32::from) == Some(TCP_LISTEN)
 }
 
 #[inline(always)]
-fn note_queue(record: &mut FailureRecord, packet: &Packet) {
+fn note_queue(record: &mut FailureRecord, packet: &Packet, place: u32) {
     record.remote_port = u32::from(packet.source);
-    if let Some((length, limit)) = queue() {
+    if let Some((length, limit)) = queue(place) {
         record.queue_length = length;
         record.queue_limit = limit;
     }
@@ -92,11 +99,14 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     if reason as u32 != listen_overflow() {
         return 0;
     }
+    // A packet does not tell its network. If others may have the port too, it is the server's
+    // queue that must hold something.
     if let Some(packet) = packet(ctx.arg(0))
-        && packet.destination == port()
+        && let Some(place) = place_of(packet.destination)
+        && (network() == 0 || queue(place).is_some())
     {
         fail(FailureSource::QueueFull, |record| {
-            note_queue(record, &packet);
+            note_queue(record, &packet, place);
         });
     }
     0
@@ -111,22 +121,30 @@ pub fn consume_skb(ctx: BtfTracePointContext) -> i32 {
     if !HEADER_BYTES.contains(&field::<u32>(skb, offset!(skb_len))) {
         return 0;
     }
-    let Some((length, limit)) = queue() else {
-        return 0;
-    };
-    if length <= limit {
+    if find_port(|place, _| is_full(place)).is_none() {
         return 0;
     }
     if let Some(packet) = packet(skb)
-        && packet.destination == port()
+        && let Some(place) = place_of(packet.destination)
         && packet.flags & (TCP_SYN | TCP_ACK) == TCP_SYN
-        && still_listens()
+        && is_full(place)
+        && still_listens(place, packet.destination)
     {
         fail(FailureSource::SynRefused, |record| {
-            note_queue(record, &packet);
+            note_queue(record, &packet, place);
         });
     }
     0
+}
+
+/// Whether a socket, which may be missing, is in another network than the server's. Read as any
+/// memory: the kernel would not survive a plain load through null.
+#[inline(always)]
+fn is_of_other_network(sk: *const c_void) -> bool {
+    network() != 0
+        && probe::<u64>(sk, offset!(sk_net))
+            .and_then(|net| probe::<u32>(net as *const c_void, offset!(net_number)))
+            .is_some_and(|number| number != network())
 }
 
 /// `tcp_send_reset(const sock *sk, const sk_buff *skb, …)`: the packet is the one that is answered
@@ -137,14 +155,20 @@ pub fn tcp_send_reset(ctx: BtfTracePointContext) -> i32 {
     let skb: *const c_void = ctx.arg(1);
     let sk: *const c_void = ctx.arg(0);
     let answered = if skb.is_null() { None } else { packet(skb) };
+    if is_of_other_network(sk) {
+        return 0;
+    }
     let remote_port = if let Some(packet) = answered {
         // A connection that is refused because nobody listens was never the server's.
-        if packet.destination != port() || packet.flags & (TCP_SYN | TCP_ACK) == TCP_SYN {
+        if place_of(packet.destination).is_none() || packet.flags & (TCP_SYN | TCP_ACK) == TCP_SYN {
             return 0;
         }
         packet.source
     // Its number is gone already if the kernel sends the reset by itself.
-    } else if !sk.is_null() && probe(sk, offset!(inet_sport)) == Some(port().to_be()) {
+    } else if !sk.is_null()
+        && let Some(number) = probe::<u16>(sk, offset!(inet_sport))
+        && place_of(u16::from_be(number)).is_some()
+    {
         u16::from_be(field(sk, offset!(sk_dport)))
     } else {
         return 0;

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod correlate;
 pub mod dashboards;
 pub mod findings;
+pub mod hosts;
 pub mod httpd;
 pub mod kernel;
 pub mod lab;

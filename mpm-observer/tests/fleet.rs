@@ -1,6 +1,8 @@
 //! Months of watching in short: servers that come and go, an observer that is ended in any way,
 //! and what it sends to collectors.
 
+#[path = "fleet/calls.rs"]
+mod calls;
 #[path = "fleet/collector.rs"]
 mod collector;
 mod common;

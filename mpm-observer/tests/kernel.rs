@@ -11,8 +11,12 @@ mod failures;
 mod pause;
 #[path = "kernel/queue.rs"]
 mod queue;
+#[path = "kernel/reap.rs"]
+mod reap;
 #[path = "kernel/signals.rs"]
 mod signals;
+#[path = "kernel/standing.rs"]
+mod standing;
 #[path = "kernel/workloads.rs"]
 mod workloads;
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result};
 
@@ -26,14 +26,20 @@ const RUSTFLAGS: &str = "-Cpasses=sancov-module \
 const LIMITS: [&str; 3] = ["-timeout=5", "-rss_limit_mb=512", "-max_len=8192"];
 
 /// Lines of the fuzzer that a user wants to see: its begin, each doubling of its inputs, its end,
-/// and where a crash's input is.
+/// and what it has found.
 const SHOWN: [&str; 5] = [
     "\tINITED ",
     "\tpulse ",
     "\tDONE ",
-    "panicked at",
-    "Test unit written to",
+    PANIC,
+    "ERROR: libFuzzer",
 ];
+
+/// Stands in the line before a panic's message.
+const PANIC: &str = "panicked at";
+
+/// Stands before the name of the file with an input that made the target fail.
+const INPUT: &str = "Test unit written to ";
 
 /// Builds the target and runs it for `seconds`. What it finds interesting is kept below the target
 /// directory, and the next run begins with it.
@@ -59,17 +65,15 @@ pub fn run(paths: &Paths, seconds: u32) -> Result<ExitCode> {
         .arg(format!("-max_total_time={seconds}"))
         .args(LIMITS);
     let log = paths.logs().join("fuzz.log");
-    let status = watch(&mut fuzzer, &log)?;
+    let (status, input) = watch(&mut fuzzer, &log)?;
     if !status.success() {
-        return Err(Failure::Program {
-            what: format!(
-                "fuzzing; the input is in {} (log: {})",
-                crashes.display(),
-                log.display()
-            ),
-            status: step::exit_code(status),
-        }
-        .into());
+        let log = log.display();
+        let what = match input {
+            Some(input) => format!("the parser, given the bytes in {input} (log: {log}),"),
+            None => format!("fuzzing (log: {log})"),
+        };
+        let status = step::exit_code(status);
+        return Err(Failure::Program { what, status }.into());
     }
     println!("no crash, no hang, no growth in {seconds} s");
     Ok(ExitCode::SUCCESS)
@@ -89,8 +93,9 @@ fn cargo(paths: &Paths, subcommand: &str) -> Command {
     command
 }
 
-/// Runs the fuzzer; all it says goes to the log, and what matters to the terminal.
-fn watch(fuzzer: &mut Command, log: &Path) -> Result<std::process::ExitStatus> {
+/// Runs the fuzzer; all it says goes to the log, and what matters to the terminal. Returns how it
+/// ended, and the file with the input on which the target failed.
+fn watch(fuzzer: &mut Command, log: &Path) -> Result<(ExitStatus, Option<String>)> {
     let mut log_file =
         File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut child = fuzzer
@@ -99,15 +104,36 @@ fn watch(fuzzer: &mut Command, log: &Path) -> Result<std::process::ExitStatus> {
         .spawn()
         .context("cannot run the fuzz target")?;
     let said = child.stderr.take().context("the fuzz target is silent")?;
+    let (mut input, mut is_message) = (None, false);
     for line in BufReader::new(said).split(b'\n') {
         let mut line = line.context("cannot read what the fuzz target says")?;
         line.push(b'\n');
         log_file.write_all(&line).context("cannot write the log")?;
         let text = String::from_utf8_lossy(&line);
-        if SHOWN.iter().any(|mark| text.contains(mark)) {
+        input = input_of(&text).map(str::to_owned).or(input);
+        if is_message || SHOWN.iter().any(|mark| text.contains(mark)) {
             // A terminal that went away is no reason to stop.
             let _ = io::stdout().write_all(&line);
         }
+        is_message = text.contains(PANIC);
     }
-    child.wait().context("cannot wait for the fuzz target")
+    let status = child.wait().context("cannot wait for the fuzz target")?;
+    Ok((status, input))
+}
+
+/// The file that a line of the fuzzer names as the input on which the target failed.
+fn input_of(line: &str) -> Option<&str> {
+    line.split_once(INPUT).map(|(_, path)| path.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_input_is_found_in_what_the_fuzzer_says() {
+        let line = "artifact_prefix='/a b/'; Test unit written to /a b/crash-0f\n";
+        assert_eq!(input_of(line), Some("/a b/crash-0f"));
+        assert_eq!(input_of("Base64: AAA=\n"), None);
+    }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::build;
 use crate::environment;
 use crate::paths::Paths;
-use crate::setup::{self, AB, PROMETHEUS};
+use crate::setup::{self, AB, PROMETHEUS, UNIT_TOOLS};
 use crate::step::{self, Step};
 use crate::tally::Tally;
 
@@ -31,6 +31,7 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
     // Without one of them the tests that need it are skipped, which only CI forbids.
     for ensured in [
         setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against"),
+        setup::ensure_programs(paths, &UNIT_TOOLS, "to check the systemd unit"),
         setup::ensure_unpacked(paths, &PROMETHEUS),
         setup::ensure_grafana_types(paths),
         setup::ensure_httpd_configuration(paths),

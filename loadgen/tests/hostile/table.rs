@@ -167,7 +167,7 @@ fn an_answer_later_than_the_time_out_fails_its_request_and_no_other() {
         let (summary, rows) = run(&config);
         let mut answered = 0;
         for row in &rows {
-            let is_stalled = server.connection_of(row) % 2 == 0;
+            let is_stalled = server.connection_of(row).is_multiple_of(2);
             match row.outcome {
                 Outcome::Ok => {
                     assert!(!is_stalled, "{row:?}");

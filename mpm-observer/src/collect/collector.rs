@@ -267,7 +267,8 @@ impl Tables {
     fn look(&mut self, watch: &Watch) -> Result<(), CollectError> {
         let now = Instant::now();
         if let Some(tap) = self.tap.as_mut().filter(|_| now >= self.next_look) {
-            let look = look_at(watch, &tap.server, &tap.listener).map_err(CollectError::Look)?;
+            let look = look_at(watch, &tap.server, std::slice::from_ref(&tap.listener))
+                .map_err(CollectError::Look)?;
             tap.consumer.look(&look);
             self.next_look = now + LOOK_INTERVAL;
         }

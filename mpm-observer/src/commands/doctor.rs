@@ -118,6 +118,7 @@ fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelType
                 (Some(false), Tier::Base) => "MISSING",
                 (Some(false), Tier::Optional) => "absent (its columns stay empty)",
                 (Some(false), Tier::Trace) => "absent (there can be no trace)",
+                (Some(false), Tier::Live) => "absent (no server that runs already can be watched)",
                 (None, _) => "unknown without root",
             };
             if there == Some(false) && program.tier == Tier::Base {
@@ -128,6 +129,7 @@ fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelType
                 Tier::Base => "base",
                 Tier::Optional => "optional",
                 Tier::Trace => "trace",
+                Tier::Live => "live",
             };
             println!(
                 "            {:38} {major}.{minor:<3} {tier:9} {:>5} ns  {state}",
@@ -153,6 +155,8 @@ fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelType
 
 /// Whether this kernel has a program's hook; `None` if that cannot be told.
 fn has_hook(program: &Program, types: Option<&KernelTypes>) -> Option<bool> {
-    let Hook::TpBtf(name) = program.hook;
-    types.map(|types| types.has_tracepoint(name))
+    types.map(|types| match program.hook {
+        Hook::TpBtf(name) => types.has_tracepoint(name),
+        Hook::Iter(name) => types.has_iterator(name),
+    })
 }

@@ -5,6 +5,7 @@ mod dashboards;
 mod doctor;
 mod exit;
 mod explain;
+mod join;
 mod lab;
 mod limit;
 mod log;
@@ -43,6 +44,9 @@ enum Command {
     Limit(limit::LimitArguments),
     /// Record a server that runs, without touching it: the kernel's side of what lab records
     Record(record::RecordArguments),
+    /// Join the recording of a server with what a load generator on another host wrote, and tell
+    /// how far apart the two clocks are
+    Join(join::JoinArguments),
     /// Make the report of a recorded experiment or server; needs neither root nor httpd
     Report(report::ReportArguments),
     /// Tell what went wrong in a recorded experiment or server, with the evidence, and what would have
@@ -83,6 +87,7 @@ pub fn main() -> i32 {
         Command::Lab(arguments) => lab::run(arguments),
         Command::Limit(arguments) => limit::run(arguments),
         Command::Record(arguments) => record::run(&arguments),
+        Command::Join(arguments) => join::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),

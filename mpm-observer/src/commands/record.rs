@@ -31,9 +31,6 @@ use crate::{
 pub(super) struct RecordArguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// The port to watch [default: the lowest that the server listens on]
-    #[arg(long, value_name = "N")]
-    port: Option<u16>,
     /// How long; Ctrl-C ends it earlier and keeps what was recorded
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_span)]
     duration: Duration,
@@ -71,8 +68,8 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         require_empty(dir)?;
     }
     let kernel = Kernel::read().map_err(|error| (Exit::Missing, error.to_string()))?;
-    let found = arguments.target.find(arguments.port);
-    let (server, port) = match found {
+    let found = arguments.target.find();
+    let (server, ports) = match found {
         Ok(Some(found)) => found,
         Ok(None) => return Err(of_live(&LiveError::NoServer)),
         Err(error) => return Err(of_live(&error)),
@@ -87,12 +84,12 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         .map_err(|error| (Exit::Failed, format!("{}: {error}", path.display())))?;
     let dir = RunDir::at(&path);
     let order = RecordOrder {
-        port,
+        ports,
         duration: arguments.duration,
         trace: arguments.trace,
     };
     eprintln!(
-        "recording {} (pid {}, {}) on port {port} for {} into {}",
+        "recording {} (pid {}, {}) on port {ports} for {} into {}",
         server.binary.display(),
         server.process.pid,
         server.mpm,
@@ -104,9 +101,11 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
     tell(&manifest, &path)
 }
 
+/// A directory for a recording must be new or empty.
+///
 /// # Errors
-/// When there is something in the directory.
-fn require_empty(dir: &Path) -> Result<(), (Exit, String)> {
+/// When there is something in it.
+pub(super) fn require_empty(dir: &Path) -> Result<(), (Exit, String)> {
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err((Exit::Usage, format!("{}: {error}", dir.display()))),
@@ -206,7 +205,7 @@ pub(super) fn in_one_line(side: &ServerSide, manifest: &Manifest, seconds: f64) 
     let lost = manifest.counters.lost();
     let touched = match side.touched {
         0 => String::new(),
-        touched => format!(" ({} touched)", plural(touched, "request")),
+        touched => format!("; {} in no time", plural(touched, "request")),
     };
     format!(
         "{} in {} ({} per second); the server's part p50 {}, p99 {}; {}{waited}; {} lost{touched}",

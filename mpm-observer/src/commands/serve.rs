@@ -14,7 +14,8 @@ use crate::{
     lab::Interrupt,
     live::{Consumer, Look, Server, follow},
     otlp::Otlp,
-    serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl},
+    privileges::drop_others,
+    serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, listen},
 };
 
 /// Options of `serve`.
@@ -22,9 +23,6 @@ use crate::{
 pub(super) struct ServeArguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// The port of the server that is watched [default: its lowest]
-    #[arg(long, value_name = "PORT")]
-    port: Option<u16>,
     /// Where the metrics are served, at /metrics
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9117")]
     listen: SocketAddr,
@@ -41,12 +39,27 @@ pub(super) struct ServeArguments {
     /// costs each run two looks at the clock
     #[arg(long)]
     count_runs: bool,
+    /// Keep all privileges: without, mod_status of a server in another network namespace, as in a
+    /// container, cannot be asked
+    #[arg(long)]
+    keep_privileges: bool,
     #[command(flatten)]
     otlp: OtlpArguments,
 }
 
 /// Runs it.
 pub(super) fn run(arguments: ServeArguments) -> CommandResult {
+    let of_service = |error: ServeError| (exit_of(&error), error.to_string());
+    let listener = listen(arguments.listen).map_err(of_service)?;
+    let _counting = if arguments.count_runs {
+        Some(count_run_time().map_err(|error| failed(true, &error))?)
+    } else {
+        None
+    };
+    if !arguments.keep_privileges {
+        // Before there is another thread, which would keep its own.
+        drop_others().map_err(|error| failed(false, &error))?;
+    }
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let status = match (arguments.status_url, arguments.no_status) {
@@ -54,19 +67,14 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         (Some(url), false) => StatusSource::Url(url),
         (None, false) => StatusSource::Server,
     };
-    let service = Service::start(ServeOptions {
+    let options = ServeOptions {
         listen: arguments.listen,
         web_config: arguments.web_config,
         status,
-        port: arguments.port,
-    })
-    .map_err(|error| (exit_of(&error), error.to_string()))?;
-    let kernel = Kernel::read().map_err(|error| failed(true, &error))?;
-    let _counting = if arguments.count_runs {
-        Some(count_run_time().map_err(|error| failed(true, &error))?)
-    } else {
-        None
+        port: arguments.target.asked_ports().first(),
     };
+    let service = Service::start_on(listener, options).map_err(of_service)?;
+    let kernel = Kernel::read().map_err(|error| failed(true, &error))?;
     let otlp = arguments
         .otlp
         .start()
@@ -80,15 +88,18 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         otlp,
         has_told: false,
     };
-    let (target, port) = (arguments.target, arguments.port);
-    follow(
+    let target = arguments.target;
+    let followed = follow(
         &kernel,
-        || target.find(port),
+        || target.find(),
         Options::for_port,
         &mut consumer,
         interrupt.flag(),
-    )
-    .map_err(|error| of_live(&error))?;
+    );
+    if let Some(otlp) = consumer.otlp {
+        otlp.finish();
+    }
+    followed.map_err(|error| of_live(&error))?;
     Ok(Exit::Done)
 }
 

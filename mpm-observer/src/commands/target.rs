@@ -4,12 +4,28 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::live::{LiveError, Server, Target, choose};
+use crate::{
+    kernel::Ports,
+    live::{LiveError, Server, Target, choose},
+};
 
-/// Which server is watched.
+/// Which server is watched, and where.
+#[derive(Debug, Clone, Args)]
+pub(super) struct TargetArguments {
+    #[command(flatten)]
+    which: Which,
+    /// Watch this port; may be given several times [default: all that the server listens on]
+    #[arg(
+        long = "port",
+        value_name = "PORT",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    ports: Vec<u16>,
+}
+
 #[derive(Debug, Clone, Args)]
 #[group(id = "target", multiple = false)]
-pub(super) struct TargetArguments {
+struct Which {
     /// The httpd with this process [default: the only httpd that runs]
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
@@ -27,12 +43,12 @@ pub(super) struct TargetArguments {
 impl TargetArguments {
     /// What is meant.
     pub(super) fn target(&self) -> Target {
-        let Self {
+        let Which {
             pid,
             unit,
             cgroup,
             container,
-        } = self.clone();
+        } = self.which.clone();
         pid.map(Target::Pid)
             .or_else(|| unit.map(Target::Unit))
             .or_else(|| cgroup.map(Target::Cgroup))
@@ -40,19 +56,30 @@ impl TargetArguments {
             .unwrap_or_default()
     }
 
-    /// The server that is meant and the port to watch, `port` or its own; `None` when no such
-    /// server runs.
+    /// The ports that are asked for; none: those of the server.
+    pub(super) fn asked_ports(&self) -> Ports {
+        Ports::from(self.ports.as_slice())
+    }
+
+    /// The server that is meant and the ports to watch, those asked for or its own; `None` when no
+    /// such server runs.
     ///
     /// # Errors
     /// When several fit, or the server listens nowhere.
-    pub(super) fn find(&self, port: Option<u16>) -> Result<Option<(Server, u16)>, LiveError> {
+    pub(super) fn find(&self) -> Result<Option<(Server, Ports)>, LiveError> {
         let Some(server) = choose(&self.target())? else {
             return Ok(None);
         };
-        let pid = server.process.pid;
-        let port = port
-            .or_else(|| server.port())
-            .ok_or(LiveError::NoPort { pid })?;
-        Ok(Some((server, port)))
+        let asked = self.asked_ports();
+        let ports = if asked.is_empty() {
+            server.ports()
+        } else {
+            asked
+        };
+        if ports.is_empty() {
+            let pid = server.process.pid;
+            return Err(LiveError::NoPort { pid });
+        }
+        Ok(Some((server, ports)))
     }
 }

@@ -32,9 +32,6 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct TopArguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// The port whose connections are followed [default: the lowest that httpd listens on]
-    #[arg(long)]
-    port: Option<u16>,
     /// How often the screen is drawn, such as 1s or 500ms
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     interval: Duration,
@@ -71,8 +68,8 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
         return Err((Exit::Usage, message.into()));
     }
     let live = |error: LiveError| of_live(&error);
-    let found = arguments.target.find(arguments.port).map_err(live)?;
-    let Some((server, port)) = found else {
+    let found = arguments.target.find().map_err(live)?;
+    let Some((server, ports)) = found else {
         return Err(live(LiveError::NoServer));
     };
     let kernel = Kernel::read().map_err(|error| live(error.into()))?;
@@ -91,7 +88,7 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
             let _end = AtEnd(&stop);
             follow(
                 &kernel,
-                || arguments.target.find(arguments.port),
+                || arguments.target.find(),
                 Options::for_port,
                 &mut &shared,
                 &stop,
@@ -105,7 +102,7 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
             };
             if arguments.once {
                 let what = format!(
-                    "httpd (pid {}, {}) on port {port}",
+                    "httpd (pid {}, {}) on port {ports}",
                     server.process.pid, server.mpm
                 );
                 // The feed's last look ends the window.

@@ -75,9 +75,15 @@ fn kernel_ends(row: &KernelRow) -> Ends<'_> {
 }
 
 /// Joins the rows of one run. Rows of the warming up find their partners too, but do not count.
-/// `own_ports` are the ports from which the observer itself sent requests.
+/// `own_ports` are the ports from which the observer itself sent requests; the client's times may
+/// be wrong by `clock_bound_ns`.
 #[must_use]
-pub fn join(client: &[ClientRow], kernel: &[KernelRow], own_ports: &HashSet<u16>) -> Join {
+pub fn join(
+    client: &[ClientRow],
+    kernel: &[KernelRow],
+    own_ports: &HashSet<u16>,
+    clock_bound_ns: u64,
+) -> Join {
     // For each four-tuple when the client's connections began and ended, in order of time, and
     // whether it is a slow client's.
     let mut spans: HashMap<Ends<'_>, BTreeMap<u64, (u64, bool)>> = HashMap::new();
@@ -98,8 +104,11 @@ pub fn join(client: &[ClientRow], kernel: &[KernelRow], own_ports: &HashSet<u16>
     for (index, row) in kernel.iter().enumerate() {
         let ends = kernel_ends(row);
         let connection = spans.get(&ends).and_then(|spans| {
-            let (&begin_ns, &(end_ns, slow)) = spans.range(..=row.established_ns).next_back()?;
-            (row.established_ns <= end_ns).then_some((begin_ns, slow))
+            // No four-tuple is used again as soon as that.
+            let latest_ns = row.established_ns.saturating_add(clock_bound_ns);
+            let (&begin_ns, &(end_ns, slow)) = spans.range(..=latest_ns).next_back()?;
+            let is_within = row.established_ns <= end_ns.saturating_add(clock_bound_ns);
+            is_within.then_some((begin_ns, slow))
         });
         match connection {
             Some((_, true)) => *result.kernel_only.entry(KernelOnly::Held).or_default() += 1,
@@ -197,7 +206,7 @@ mod tests {
     }
 
     fn joined(client: &[ClientRow], kernel: &[KernelRow]) -> Join {
-        join(client, kernel, &HashSet::new())
+        join(client, kernel, &HashSet::new(), 0)
     }
 
     #[test]
@@ -247,7 +256,7 @@ mod tests {
         let clients = [client(1000, 10, 0)];
         // The observer's connection comes after the client's has ended.
         let kernels = [kernel(1000, 12, 0), kernel(1000, 40, 0)];
-        let result = join(&clients, &kernels, &HashSet::from([1000]));
+        let result = join(&clients, &kernels, &HashSet::from([1000]), 0);
         assert_eq!(
             result.pairs,
             [Pair {
@@ -301,7 +310,7 @@ mod tests {
     #[test]
     fn the_observers_own_requests_are_told_apart_from_strangers() {
         let kernels = [kernel(5000, 1, 0), kernel(6000, 1, 0)];
-        let result = join(&[], &kernels, &HashSet::from([5000]));
+        let result = join(&[], &kernels, &HashSet::from([5000]), 0);
         assert_eq!(
             result.kernel_only,
             BTreeMap::from([(KernelOnly::Observer, 1), (KernelOnly::Other, 1)])
@@ -347,5 +356,13 @@ mod tests {
         let result = joined(&[client(1000, 50, 0)], &[kernel(1000, 40, 0)]);
         assert!(result.pairs.is_empty());
         assert_eq!(result.missing[&Missing::Connection], 1);
+        // Unless the clocks may be so far apart.
+        let result = join(
+            &[client(1000, 50, 0)],
+            &[kernel(1000, 40, 0)],
+            &HashSet::new(),
+            10,
+        );
+        assert_eq!(result.pairs.len(), 1);
     }
 }

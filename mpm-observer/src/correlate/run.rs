@@ -239,7 +239,9 @@ pub fn analyse(
         .map(|row| row.local_port)
         .chain(manifest.start.probe_ports.iter().copied())
         .collect();
-    let join = join(&client, &kernel, &own_ports);
+    let joined = manifest.live().and_then(|live| live.client.as_ref());
+    let clock_bound_ns = joined.map_or(0, |client| client.offset.bound_ns());
+    let join = join(&client, &kernel, &own_ports, clock_bound_ns);
 
     let mut latencies_ns: Vec<u64> = client
         .iter()

@@ -13,7 +13,8 @@ pub struct ServerSide {
     /// Requests that a task had begun to read and that were not answered when their connection,
     /// or the recording, ended.
     pub unanswered: u64,
-    /// Answered ones that a loss touched; they are in no figure below.
+    /// Answered ones that a loss touched, or that had begun before the recording; they are in no
+    /// figure below.
     pub touched: u64,
     /// Connections whose first request is among them.
     pub connections: u64,
@@ -52,7 +53,8 @@ impl ServerSide {
     /// Adds a row.
     pub fn add(&mut self, row: &KernelRow) {
         self.bytes_out += row.bytes_out;
-        self.connections += u64::from(row.ordinal == 0);
+        // Of connections that stood before the recording began no begin was seen.
+        self.connections += u64::from(row.ordinal == 0 && row.established_ns != 0);
         if row.pickup_ns == 0 || row.last_send_ns == 0 {
             self.unanswered += u64::from(row.pickup_ns != 0);
             return;
@@ -127,6 +129,7 @@ mod tests {
     fn request(arrival_ns: u64, took_ns: u64) -> KernelRow {
         KernelRow {
             arrival_ns,
+            established_ns: arrival_ns - 20,
             queued_ns: arrival_ns - 10,
             accepted_ns: arrival_ns + 30,
             pickup_ns: arrival_ns + 50,
@@ -164,6 +167,7 @@ mod tests {
         assert_eq!(side.times_ns, [100, 200]);
         assert_eq!(side.accept_waits_ns, [40, 40]);
         assert_eq!((side.voluntary, side.bytes_out), (4, 21));
+        assert_eq!(side.connections, 2);
         assert_eq!(side.time_ns(0.99), Some(200));
     }
 

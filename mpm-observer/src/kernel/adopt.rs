@@ -19,8 +19,8 @@ pub struct LiveTask {
 
 impl Watch {
     /// Follows all tasks that `list` lists, and from then on every task that they make. `first`
-    /// is the server's first process. Counts and times begin now; requests are recorded of
-    /// connections that are established from now on.
+    /// is the server's first process. Counts and times begin now. Connections that stand are
+    /// followed with [`Watch::follow_standing`] only.
     ///
     /// Tasks may be made while this goes on: it lists again until nothing new appears. A task
     /// that ends in that moment may be listed as alive until the watch ends.
@@ -81,19 +81,30 @@ impl Watch {
             if holds && !ended.contains(&record.pid) {
                 continue;
             }
-            // A task that ends by itself clears its record before it gives its slot back, so a
-            // record that still stands is of no task.
-            let mut state = self.tasks.get(&slot, 0)?;
-            if state.record.kind != RecordKind::Task as u32 || state.record.pid != record.pid {
-                continue;
-            }
-            state.record.kind = 0;
-            self.tasks.set(slot, state, 0)?;
-            if holds {
-                self.slot_of_pid.set(record.pid, 0, 0)?;
-            }
-            self.free_slots.push(slot, 0)?;
+            self.free_ghost(slot, &record)?;
         }
         Ok(())
+    }
+
+    /// Frees the slot of a task that was found to have ended, if it still has it. A task that ends
+    /// by itself clears its record before it gives its slot back, so a record that still stands is
+    /// of no task.
+    pub(super) fn free_ghost(
+        &mut self,
+        slot: u32,
+        record: &TaskRecord,
+    ) -> Result<bool, KernelError> {
+        let mut state = self.tasks.get(&slot, 0)?;
+        let still = (state.record.kind, state.record.pid, state.record.created_ns);
+        if still != (RecordKind::Task as u32, record.pid, record.created_ns) {
+            return Ok(false);
+        }
+        state.record.kind = 0;
+        self.tasks.set(slot, state, 0)?;
+        if self.slot_of_pid.get(&record.pid, 0)? == slot {
+            self.slot_of_pid.set(record.pid, 0, 0)?;
+        }
+        self.free_slots.push(slot, 0)?;
+        Ok(true)
     }
 }

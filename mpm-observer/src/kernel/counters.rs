@@ -55,8 +55,18 @@ pub struct Counters {
     pub conns_established: u64,
     /// … not followed for want of room in the table.
     pub conns_unfollowed: u64,
+    /// Connections that stood before the watch began and are followed.
+    #[serde(default)]
+    pub conns_stood: u64,
     /// Tasks not followed for want of room in the table.
     pub tasks_unfollowed: u64,
+    /// Connections whose end was not seen, found without a socket. A request that was current on
+    /// one has no record.
+    #[serde(default)]
+    pub conns_reaped: u64,
+    /// Tasks whose end was not seen, found to have ended; they have no record.
+    #[serde(default)]
+    pub tasks_reaped: u64,
     /// Failures that were received and are not in the recording, for their number.
     #[serde(default)]
     pub failures_left_out: u64,
@@ -220,8 +230,12 @@ impl Received {
             books,
             unreadable: self.unreadable,
             conns_established: value_of(Counter::ConnsEstablished),
-            conns_unfollowed: value_of(Counter::ConnsUnfollowed),
+            conns_unfollowed: value_of(Counter::ConnsUnfollowed)
+                + value_of(Counter::ConnsStoodUnfollowed),
+            conns_stood: value_of(Counter::ConnsStood),
             tasks_unfollowed: value_of(Counter::TasksUnfollowed),
+            conns_reaped: 0,
+            tasks_reaped: 0,
             failures_left_out: 0,
             missed: Vec::new(),
         }

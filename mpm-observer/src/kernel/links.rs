@@ -2,7 +2,9 @@
 
 use aya::{
     Btf,
-    programs::{BtfTracePoint, Program as AyaProgram, ProgramError, tp_btf::BtfTracePointLinkId},
+    programs::{
+        BtfTracePoint, Iter, Program as AyaProgram, ProgramError, tp_btf::BtfTracePointLinkId,
+    },
 };
 
 use super::{Hook, KernelError, Program, Watch};
@@ -21,13 +23,14 @@ pub(super) type Link = BtfTracePointLinkId;
 
 /// Loads a program for its hook.
 pub(super) fn load(program: &mut AyaProgram, hook: Hook, btf: &Btf) -> Result<(), ProgramError> {
-    let Hook::TpBtf(name) = hook;
-    <&mut BtfTracePoint>::try_from(program)?.load(name, btf)
+    match hook {
+        Hook::TpBtf(name) => <&mut BtfTracePoint>::try_from(program)?.load(name, btf),
+        Hook::Iter(name) => <&mut Iter>::try_from(program)?.load(name, btf),
+    }
 }
 
-/// Attaches a loaded program.
-pub(super) fn attach(program: &mut AyaProgram, hook: Hook) -> Result<Link, ProgramError> {
-    let Hook::TpBtf(_) = hook;
+/// Attaches a loaded program to its tracepoint.
+pub(super) fn attach(program: &mut AyaProgram) -> Result<Link, ProgramError> {
     <&mut BtfTracePoint>::try_from(program)?.attach()
 }
 
@@ -75,13 +78,12 @@ impl Watch {
             else {
                 continue;
             };
-            let link = attach(self.program(program.name)?, program.hook).map_err(|error| {
-                KernelError::Attach {
+            let link =
+                attach(self.program(program.name)?).map_err(|error| KernelError::Attach {
                     probe,
                     hook: program.hook.to_string(),
                     reason: error.to_string(),
-                }
-            })?;
+                })?;
             self.linked[index].link = Some(link);
         }
         Ok(())

@@ -53,6 +53,14 @@ impl KernelTypes {
             .is_ok_and(|types| !types.is_empty())
     }
 
+    /// Whether programs can be run for all of something, such as the sockets of `tcp`.
+    #[must_use]
+    pub fn has_iterator(&self, name: &str) -> bool {
+        self.btf
+            .resolve_types_by_name(&format!("bpf_iter_{name}"))
+            .is_ok_and(|types| !types.is_empty())
+    }
+
     /// All offsets that the programs need.
     ///
     /// # Errors
@@ -93,6 +101,9 @@ impl KernelTypes {
             sk_rcv_saddr: common("skc_rcv_saddr")?,
             sk_v6_daddr: common("skc_v6_daddr")?,
             sk_v6_rcv_saddr: common("skc_v6_rcv_saddr")?,
+            sk_net: common("skc_net.net")?,
+            net_number: self.offset("net", "ns.inum")?,
+            sk_socket: self.offset("sock", "sk_socket")?,
             regs_di: self.offset("pt_regs", "di")?,
             regs_si: self.offset("pt_regs", "si")?,
             regs_dx: self.offset("pt_regs", "dx")?,

@@ -5,12 +5,16 @@
 pub enum Hook {
     /// A tracepoint whose arguments the verifier knows by type (`tp_btf`).
     TpBtf(&'static str),
+    /// Run once for each of something (`iter`).
+    Iter(&'static str),
 }
 
 impl std::fmt::Display for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self::TpBtf(name) = self;
-        write!(f, "tp_btf/{name}")
+        match self {
+            Self::TpBtf(name) => write!(f, "tp_btf/{name}"),
+            Self::Iter(name) => write!(f, "iter/{name}"),
+        }
     }
 }
 
@@ -23,6 +27,8 @@ pub enum Tier {
     Optional,
     /// There is no trace; attached for a trace only.
     Trace,
+    /// A server that runs already cannot be watched; run when its watch begins.
+    Live,
 }
 
 /// One program of a probe.
@@ -142,6 +148,15 @@ pub const PROBES: &[Probe] = &[
         ],
     },
     Probe {
+        name: "standing",
+        gives: "connections and listening sockets of a server that runs already",
+        programs: &[Program {
+            hook: Hook::Iter("tcp"),
+            tier: Tier::Live,
+            ..tp_btf("iter_tcp", (5, 9), 300)
+        }],
+    },
+    Probe {
         name: "trace",
         gives: "all events for a bounded time; who wakes whom",
         // The end of an interrupt before its begin: one whose end is not seen would be taken for
@@ -172,7 +187,7 @@ mod tests {
             let source = std::fs::read_to_string(&path).expect("source file of the probe");
             for program in probe.programs {
                 assert!(
-                    source.contains(&format!("pub fn {}(", program.name)),
+                    source.contains(&format!("fn {}(", program.name)),
                     "{} is not in {}",
                     program.name,
                     path.display()
@@ -222,6 +237,7 @@ mod tests {
                     Tier::Base => "base",
                     Tier::Optional => "optional",
                     Tier::Trace => "trace",
+                    Tier::Live => "live",
                 };
                 table += &format!(
                     "| {name} | {gives} | `{}` | {major}.{minor} | {tier} | {} ns |\n",

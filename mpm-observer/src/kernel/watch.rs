@@ -14,9 +14,10 @@ use mpm_observer_common::{
 };
 
 use super::{
-    Counters, KernelError, KernelTypes, Missed, PROBES, ProgramRuns, Record, Tier,
+    Counters, KernelError, KernelTypes, Missed, PROBES, Ports, ProgramRuns, Reaped, Record, Tier,
     counters::Received,
     links::{self, Linked},
+    reap::Suspects,
     syscalls::{call_watches, syscall_kinds},
 };
 use crate::privileges::may_load_programs;
@@ -26,8 +27,11 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mp
 /// What to watch.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The server's port.
-    pub port: u16,
+    /// The server's ports.
+    pub ports: Ports,
+    /// The number of the network namespace that they are in ([`network_of`](super::network_of));
+    /// 0: any.
+    pub network: u32,
     /// Size of the ring buffer in bytes, a power of two of at least a page.
     pub ring_bytes: u32,
     /// Most connections followed at once.
@@ -40,11 +44,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// A server on `port`, with a ring buffer of the default size.
+    /// A server on one port or several, with a ring buffer of the default size.
     #[must_use]
-    pub const fn for_port(port: u16) -> Self {
+    pub fn for_port(ports: impl Into<Ports>) -> Self {
         Self {
-            port,
+            ports: ports.into(),
+            network: 0,
             ring_bytes: RING_BYTES,
             max_conns: MAX_CONNS,
             tracing: false,
@@ -82,6 +87,11 @@ impl Kernel {
             pid_max: pid_max()?,
         })
     }
+
+    /// Its types, for loading.
+    pub(super) fn types(&self) -> &Btf {
+        &self.btf
+    }
 }
 
 /// The attached programs. Dropping it detaches them.
@@ -92,7 +102,7 @@ pub struct Watch {
     pub(super) tasks: Array<MapData, TaskState>,
     pub(super) slot_of_pid: Array<MapData, u32>,
     pub(super) free_slots: Stack<MapData, u32>,
-    connections: HashMap<MapData, u64, ConnState>,
+    pub(super) connections: HashMap<MapData, u64, ConnState>,
     mappings: Array<MapData, Mappings>,
     trace_window: Array<MapData, TraceWindow>,
     warnings: EbpfLogger<&'static dyn log::Log>,
@@ -100,6 +110,9 @@ pub struct Watch {
     pub(super) linked: Vec<Linked>,
     absent: Vec<&'static str>,
     tracing: bool,
+    /// Connections that had no socket when it was looked last.
+    pub(super) suspects: Suspects,
+    pub(super) reaped: Reaped,
 }
 
 impl Watch {
@@ -112,12 +125,14 @@ impl Watch {
             return Err(KernelError::NoPrograms);
         }
         let settings = Settings {
-            port: options.port,
+            ports: options.ports.list(),
+            network: options.network,
             tracing: options.tracing.into(),
             // No packet is dropped for no reason.
             listen_overflow: kernel.listen_overflow.unwrap_or(0),
             syscalls: syscall_kinds(),
             calls: call_watches(),
+            reserved: 0,
         };
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&kernel.btf))
@@ -153,6 +168,8 @@ impl Watch {
             linked: Vec::new(),
             absent: Vec::new(),
             tracing: options.tracing,
+            suspects: Suspects::new(),
+            reaped: Reaped::default(),
             ebpf,
         };
         watch.attach(&kernel.btf, options)?;
@@ -163,14 +180,15 @@ impl Watch {
     fn attach(&mut self, btf: &Btf, options: Options) -> Result<(), KernelError> {
         for probe in PROBES {
             for program in probe.programs {
-                if (program.tier == Tier::Trace && !options.tracing)
+                if program.tier == Tier::Live
+                    || (program.tier == Tier::Trace && !options.tracing)
                     || options.without.contains(&program.name)
                 {
                     continue;
                 }
                 let loaded = self.program(program.name)?;
-                let link = links::load(loaded, program.hook, btf)
-                    .and_then(|()| links::attach(loaded, program.hook));
+                let link =
+                    links::load(loaded, program.hook, btf).and_then(|()| links::attach(loaded));
                 match (link, program.tier) {
                     (Ok(link), _) => self.linked.push(Linked {
                         probe: probe.name,
@@ -178,7 +196,7 @@ impl Watch {
                         link: Some(link),
                     }),
                     (Err(_), Tier::Optional) => self.absent.push(program.name),
-                    (Err(error), Tier::Base | Tier::Trace) => {
+                    (Err(error), Tier::Base | Tier::Trace | Tier::Live) => {
                         return Err(KernelError::Attach {
                             probe: probe.name,
                             hook: program.hook.to_string(),
@@ -195,7 +213,7 @@ impl Watch {
         self.ebpf.program_mut(name).ok_or(KernelError::NoPrograms)
     }
 
-    /// Loads, attaches and detaches all programs; returns those of the optional tier that this
+    /// Loads, attaches and detaches all programs, and runs those that run once; returns those of the optional tier that this
     /// kernel refuses.
     ///
     /// # Errors
@@ -206,7 +224,9 @@ impl Watch {
             tracing: true,
             ..Options::for_port(0)
         };
-        Self::start(kernel, options).map(|watch| watch.absent)
+        let mut watch = Self::start(kernel, options)?;
+        watch.follow_standing(kernel, std::process::id())?;
+        Ok(watch.absent)
     }
 
     /// Programs of the optional tier that this kernel refused.
@@ -339,6 +359,8 @@ impl Watch {
             *value = self.counters.get(&index, 0)?.iter().sum();
         }
         let mut counters = self.received.books(|index| values[index as usize]);
+        counters.conns_reaped = self.reaped.conns;
+        counters.tasks_reaped = self.reaped.tasks;
         counters.missed = self
             .program_runs()
             .into_iter()
@@ -367,7 +389,7 @@ fn take_map(ebpf: &mut Ebpf, name: &str) -> aya::maps::Map {
 }
 
 /// An error and its causes in one line; of a verifier's log, the end.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -1,8 +1,12 @@
 //! Which of the servers that run is meant.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
-use super::{LiveError, Server, servers};
+use super::{LiveError, Place, Server, servers};
 
 /// How a server is named.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,11 +24,19 @@ pub enum Target {
     Container(String),
 }
 
+/// The number of the initial pid namespace, the same on every kernel (`PROC_PID_INIT_INO`).
+const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
 /// The server that is meant; `None` when none runs that fits.
 ///
 /// # Errors
-/// When several fit, or /proc cannot be read.
+/// When several fit, a process is named that is no httpd's, /proc cannot be read, or this process
+/// is not in the initial pid namespace.
 pub fn choose(target: &Target) -> Result<Option<Server>, LiveError> {
+    require_initial_pid_namespace()?;
+    if let Target::Pid(pid) = target {
+        return of_process(*pid);
+    }
     let found = servers().map_err(|source| LiveError::System {
         what: "/proc cannot be read",
         source,
@@ -35,16 +47,44 @@ pub fn choose(target: &Target) -> Result<Option<Server>, LiveError> {
         .collect();
     if fitting.len() > 1 {
         return Err(LiveError::Several {
-            pids: fitting.iter().map(|server| server.process.pid).collect(),
+            found: fitting.iter().map(Server::to_string).collect(),
         });
     }
     Ok(fitting.pop())
 }
 
+fn of_process(pid: u32) -> Result<Option<Server>, LiveError> {
+    let server = Server::of(pid);
+    if server.is_none() && Path::new(&format!("/proc/{pid}/exe")).exists() {
+        return Err(LiveError::NotHttpd { pid });
+    }
+    Ok(server)
+}
+
 fn fits(server: &Server, target: &Target) -> bool {
+    // One that has ended meanwhile fits nothing.
+    let is_at = |test: &dyn Fn(&Place) -> bool| server.place().is_ok_and(|place| test(&place));
     match target {
         Target::Only => true,
         Target::Pid(pid) => server.process.pid == *pid,
-        Target::Unit(_) | Target::Cgroup(_) | Target::Container(_) => false,
+        Target::Unit(name) => is_at(&|place| place.is_unit(name)),
+        Target::Cgroup(path) => is_at(&|place| place.is_in_cgroup(path)),
+        Target::Container(id) => is_at(&|place| place.is_container(id)),
+    }
+}
+
+/// The probes know tasks by the numbers of the initial pid namespace.
+///
+/// # Errors
+/// When this process lives in another one, where /proc has other numbers.
+pub(super) fn require_initial_pid_namespace() -> Result<(), LiveError> {
+    let own = fs::metadata("/proc/self/ns/pid").map_err(|source| LiveError::System {
+        what: "/proc/self/ns/pid cannot be read",
+        source,
+    })?;
+    if own.ino() == INITIAL_PID_NAMESPACE {
+        Ok(())
+    } else {
+        Err(LiveError::PidNamespace)
     }
 }

@@ -13,11 +13,30 @@ pub enum LiveError {
     #[error("no httpd runs on this machine; start one, or name its first process with --pid")]
     NoServer,
     /// More than one runs, or fits.
-    #[error("several httpds run: name the first process of one with --pid ({})", .pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", "))]
+    #[error(
+        "several httpds run; name one with --pid, --unit, --cgroup or --container:\n  {}",
+        .found.join("\n  ")
+    )]
     Several {
-        /// Their first processes.
-        pids: Vec<u32>,
+        /// A line for each: its first process, unit or container, MPM and ports.
+        found: Vec<String>,
     },
+    /// A process was named that is no httpd's.
+    #[error(
+        "process {pid} is no httpd, or its MPM cannot be told: name the first process of one \
+         with --pid"
+    )]
+    NotHttpd {
+        /// The process.
+        pid: u32,
+    },
+    /// The observer lives in a pid namespace of its own.
+    #[error(
+        "the observer runs in a pid namespace of its own, where httpd's tasks have other numbers \
+         than the kernel's: run it outside, or in a container that shares the host's (docker run \
+         --pid=host; in Kubernetes hostPID: true)"
+    )]
+    PidNamespace,
     /// The server that was meant listens on no TCP port.
     #[error("httpd (pid {pid}) listens on no TCP port; name the port with --port")]
     NoPort {
@@ -46,7 +65,12 @@ impl LiveError {
     pub const fn is_prerequisite(&self) -> bool {
         matches!(
             self,
-            Self::NoServer | Self::Several { .. } | Self::NoPort { .. } | Self::Kernel(_)
+            Self::NoServer
+                | Self::Several { .. }
+                | Self::NotHttpd { .. }
+                | Self::PidNamespace
+                | Self::NoPort { .. }
+                | Self::Kernel(_)
         )
     }
 }

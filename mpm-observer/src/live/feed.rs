@@ -11,12 +11,14 @@ use nix::time::ClockId;
 
 use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes, now::System};
 use crate::{
-    kernel::{Record, Watch, kernel_memory_bytes},
+    kernel::{Ports, Record, Watch, kernel_memory_bytes},
     resources::{Listener, listen_counters_of},
 };
 
 /// How often the ring buffer is emptied.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+/// How often entries of tasks and connections whose end was not seen are looked for.
+const REAP_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the server is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -52,12 +54,12 @@ pub enum Ended {
 pub fn feed(
     mut watch: Watch,
     server: &Server,
-    port: u16,
+    ports: impl Into<Ports>,
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
 ) -> Result<Ended, LiveError> {
     consumer.begin(server);
-    let ended = pass_on(&mut watch, server, port, consumer, stop);
+    let ended = pass_on(&mut watch, server, ports.into(), consumer, stop);
     watch.drain(|record| consumer.record(&record));
     consumer.end();
     ended
@@ -66,14 +68,20 @@ pub fn feed(
 fn pass_on(
     watch: &mut Watch,
     server: &Server,
-    port: u16,
+    ports: Ports,
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
 ) -> Result<Ended, LiveError> {
     // All maps and programs are made before, and keep their size.
     let kernel_bytes = kernel_memory_bytes().unwrap_or(0);
-    let listener = Listener::new(server.process.pid, port);
-    let mut next_look = Instant::now();
+    let pid = server.process.pid;
+    let listeners: Vec<Listener> = ports.iter().map(|port| Listener::new(pid, port)).collect();
+    // The first look comes before the first record: it tells which tasks there are.
+    let mut first_look = look_at(watch, server, &listeners)?;
+    first_look.effort.kernel_bytes = kernel_bytes;
+    consumer.look(&first_look);
+    let mut next_look = Instant::now() + LOOK_INTERVAL;
+    let mut next_reap = next_look + REAP_INTERVAL;
     let mut first_ended = false;
     loop {
         watch.drain(|record| {
@@ -85,7 +93,7 @@ fn pass_on(
             return Ok(Ended::ServerGone);
         }
         if is_stopped || Instant::now() >= next_look {
-            let mut look = look_at(watch, server, &listener)?;
+            let mut look = look_at(watch, server, &listeners)?;
             look.effort.kernel_bytes = kernel_bytes;
             consumer.look(&look);
             // A look that came late does not make the next ones come in a row.
@@ -95,6 +103,10 @@ fn pass_on(
         }
         if is_stopped {
             return Ok(Ended::Stopped);
+        }
+        if Instant::now() >= next_reap {
+            watch.reap(server.process.pid)?;
+            next_reap = Instant::now() + REAP_INTERVAL;
         }
         thread::sleep(DRAIN_INTERVAL);
     }
@@ -113,14 +125,17 @@ fn is_end_of(record: &Record, server: &Server) -> bool {
 pub(crate) fn look_at(
     watch: &Watch,
     server: &Server,
-    listener: &Listener,
+    listeners: &[Listener],
 ) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
     let mut look = Look::with(monotonic_ns(), server, &tasks, &connections, &System);
-    look.queue = listener.queue().map(|queue| QueueLook {
-        length: queue.length,
-        limit: queue.limit,
-    });
+    let queues = listeners.iter().filter_map(Listener::queue);
+    look.queue = queues
+        .map(|queue| QueueLook {
+            length: queue.length,
+            limit: queue.limit,
+        })
+        .reduce(QueueLook::plus);
     look.listen = listen_counters_of(server.process.pid).ok();
     look.counters = watch.counters()?;
     look.effort = Effort {

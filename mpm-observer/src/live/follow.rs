@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Consumer, Ended, LiveError, Server, attach, feed};
-use crate::kernel::{Kernel, Options};
+use crate::kernel::{Kernel, Options, Ports};
 
 /// How often the consumer is told that nothing runs, and that is looked again.
 const WAIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const RESTART: Duration = Duration::from_secs(10);
 const MOST_SEVERAL: u32 = 3;
 
 /// Watches the server that `choose` gives until it is gone, then the next one, until `stop`.
-/// `choose` gives `None` while there is none; `options` are made for each server's port.
+/// `choose` gives `None` while there is none; `options` are made for each server's ports.
 ///
 /// Once a server was watched, nothing but `stop` ends this: what fails is logged and tried again.
 /// Before that, it waits for a server that is not there, or that does not listen yet.
@@ -28,10 +28,10 @@ const MOST_SEVERAL: u32 = 3;
 /// # Errors
 /// When `choose` fails, or the probes cannot be attached, before a server was watched, and the
 /// reason is not that the server has just ended.
-pub fn follow(
+pub fn follow<P: Into<Ports> + Copy>(
     kernel: &Kernel,
-    mut choose: impl FnMut() -> Result<Option<(Server, u16)>, LiveError>,
-    options: impl Fn(u16) -> Options,
+    mut choose: impl FnMut() -> Result<Option<(Server, P)>, LiveError>,
+    options: impl Fn(Ports) -> Options,
     consumer: &mut dyn Consumer,
     stop: &AtomicBool,
 ) -> Result<(), LiveError> {
@@ -39,10 +39,10 @@ pub fn follow(
     let mut told = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let failed = match choose() {
-            Ok(Some((server, port))) => match attach(kernel, &server, options(port)) {
+            Ok(Some((server, ports))) => match attach(kernel, &server, options(ports.into())) {
                 Ok(watch) => {
                     patience.watches();
-                    let ended = feed(watch, &server, port, consumer, stop);
+                    let ended = feed(watch, &server, ports, consumer, stop);
                     patience.watches();
                     match ended {
                         Ok(Ended::Stopped) => return Ok(()),
@@ -114,8 +114,10 @@ impl Patience {
                 self.several += 1;
                 self.watched.is_some() || self.several < MOST_SEVERAL
             }
-            LiveError::Recording(_) => false,
-            LiveError::Kernel(_) | LiveError::System { .. } => self.watched.is_some(),
+            LiveError::Recording(_) | LiveError::PidNamespace => false,
+            LiveError::Kernel(_) | LiveError::System { .. } | LiveError::NotHttpd { .. } => {
+                self.watched.is_some()
+            }
         };
         if !is_borne {
             return Err(error);
@@ -145,7 +147,7 @@ mod tests {
     use crate::kernel::KernelError;
 
     fn several() -> LiveError {
-        LiveError::Several { pids: vec![1, 2] }
+        LiveError::Several { found: Vec::new() }
     }
 
     fn unreadable() -> LiveError {

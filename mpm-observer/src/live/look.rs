@@ -5,7 +5,7 @@ use std::{
     net::{Ipv6Addr, SocketAddr},
 };
 
-use mpm_observer_common::{ConnState, OffCpu, TaskRecord, TaskState};
+use mpm_observer_common::{ConnState, OffCpu, RequestFlags, TaskRecord, TaskState};
 
 use super::{
     Server, SlotState,
@@ -30,7 +30,7 @@ pub struct Look {
     pub tasks: Vec<TaskLook>,
     /// All connections that are followed.
     pub connections: ConnectionsLook,
-    /// The accept queue; `None` while nothing listens.
+    /// The accept queues of all ports that are watched, together; `None` while nothing listens.
     pub queue: Option<QueueLook>,
     /// The kernel's counters of what listeners turned away, all sockets of the network namespace.
     pub listen: Option<ListenCounters>,
@@ -87,6 +87,21 @@ pub struct QueueLook {
     pub length: u32,
     /// How many it takes; 0: not known.
     pub limit: u32,
+}
+
+impl QueueLook {
+    /// Both together; their limit is known only if each one's is.
+    pub(super) fn plus(self, other: Self) -> Self {
+        let limits = [self.limit, other.limit];
+        Self {
+            length: self.length.saturating_add(other.length),
+            limit: if limits.contains(&0) {
+                0
+            } else {
+                self.limit.saturating_add(other.limit)
+            },
+        }
+    }
 }
 
 /// What watching took so far.
@@ -289,7 +304,9 @@ fn connections_look(
         ..ConnectionsLook::default()
     };
     for connection in connections {
-        if connection.request.accepted_ns == 0 && !connection.is_picked_up() {
+        // One that was accepted before the watch began has no time of it.
+        let stood = connection.request.flags & RequestFlags::IN_PART != 0;
+        if connection.request.accepted_ns == 0 && !stood && !connection.is_picked_up() {
             look.unaccepted += 1;
         }
         if connection.has_unread() {

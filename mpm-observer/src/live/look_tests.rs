@@ -56,6 +56,7 @@ fn connection(port: u16, task: u32) -> ConnState {
         request: RequestRecord {
             remote_addr: Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(),
             remote_port: port,
+            established_ns: 40,
             accepted_ns: 50,
             acceptor: LISTENER,
             ..RequestRecord::default()

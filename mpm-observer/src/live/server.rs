@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    io,
+    fmt, io,
     net::SocketAddr,
     path::PathBuf,
 };
@@ -12,7 +12,15 @@ use procfs::{
     process::{FDTarget, Process},
 };
 
-use crate::{httpd::ProcessId, kernel::LiveTask, scenario::Mpm};
+use super::{
+    place::Place,
+    recognise::{mpm_of, process_of},
+};
+use crate::{
+    httpd::ProcessId,
+    kernel::{LiveTask, Ports},
+    scenario::Mpm,
+};
 
 /// The names of httpd's program.
 const PROGRAMS: [&str; 2] = ["apache2", "httpd"];
@@ -32,10 +40,62 @@ pub struct Server {
 }
 
 impl Server {
-    /// The port that is watched unless another one is asked for: the lowest.
+    /// The server whose first process, or one of whose other processes, is `pid`, whatever its
+    /// program's name; `None` if it is no httpd.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let mut first = process_of(pid)?;
+        let binary = first.exe().ok()?;
+        while let Some(parent) = process_of(first.stat().ok()?.ppid.unsigned_abs())
+            .filter(|parent| parent.exe().is_ok_and(|program| program == binary))
+        {
+            first = parent;
+        }
+        Self::with_first(&first, binary)
+    }
+
+    /// `None` if the process ends meanwhile, or is no httpd.
+    fn with_first(process: &Process, binary: PathBuf) -> Option<Self> {
+        let pid = process.pid.unsigned_abs();
+        Some(Self {
+            process: ProcessId::of(pid).ok()?,
+            binary,
+            mpm: mpm_of(pid)?,
+            listens: listens(process),
+        })
+    }
+
+    /// Its lowest port.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        self.listens.iter().map(SocketAddr::port).min()
+        self.ports().first()
+    }
+
+    /// Its ports, of which the lowest are taken if they are very many.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        Ports::new(self.listens.iter().map(SocketAddr::port))
+    }
+
+    /// Where it runs.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn place(&self) -> io::Result<Place> {
+        Place::of(self.process.pid)
+    }
+
+    /// The number that its first process has for itself: another one if it lives in a pid
+    /// namespace of its own.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn inner_pid(&self) -> io::Result<u32> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let process = process_of(self.process.pid).ok_or_else(gone)?;
+        let status = process.status().map_err(io::Error::other)?;
+        let inner = status.nspid.as_deref().and_then(<[i32]>::last);
+        Ok(inner.copied().unwrap_or(status.pid).unsigned_abs())
     }
 
     /// All its tasks at this moment: the first process, its descendants, and their threads.
@@ -65,6 +125,25 @@ impl Server {
     }
 }
 
+/// In one line, for a choice among several.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}", self.process.pid)?;
+        let place = self.place().unwrap_or_default();
+        if let Some(unit) = place.unit {
+            write!(f, ", unit {unit}")?;
+        }
+        if let Some(container) = place.container {
+            write!(f, ", container {container:.12}")?;
+        }
+        match self.ports() {
+            ports if ports.is_empty() => write!(f, ", {}, no port", self.mpm),
+            ports if ports.iter().count() == 1 => write!(f, ", {}, port {ports}", self.mpm),
+            ports => write!(f, ", {}, ports {ports}", self.mpm),
+        }
+    }
+}
+
 /// All servers that run, by the number of their first process.
 ///
 /// # Errors
@@ -89,19 +168,10 @@ pub fn servers() -> io::Result<Vec<Server>> {
         {
             continue;
         }
-        let Some(process) = process_of(pid.unsigned_abs()) else {
-            continue;
-        };
         // Those that end meanwhile, and programs of httpd's name without an MPM, are none.
-        let (Ok(id), Some(mpm)) = (ProcessId::of(pid.unsigned_abs()), mpm_of(&process)) else {
-            continue;
-        };
-        found.push(Server {
-            process: id,
-            binary: binary.clone(),
-            mpm,
-            listens: listens(&process),
-        });
+        let server = process_of(pid.unsigned_abs())
+            .and_then(|process| Server::with_first(&process, binary.clone()));
+        found.extend(server);
     }
     found.sort_by_key(|server| server.process.pid);
     Ok(found)
@@ -112,24 +182,6 @@ fn is_httpd(binary: &std::path::Path) -> bool {
     // A program that was replaced while it runs, as an upgrade does.
     let name = name.map(|name| name.trim_end_matches(" (deleted)"));
     name.is_some_and(|name| PROGRAMS.contains(&name))
-}
-
-fn process_of(pid: u32) -> Option<Process> {
-    Process::new(i32::try_from(pid).ok()?).ok()
-}
-
-/// The MPM whose module a process has mapped.
-fn mpm_of(process: &Process) -> Option<Mpm> {
-    let maps = process.maps().ok()?;
-    maps.iter().find_map(|map| {
-        let procfs::process::MMapPath::Path(path) = &map.pathname else {
-            return None;
-        };
-        let name = path.file_name()?.to_str()?;
-        Mpm::ALL
-            .into_iter()
-            .find(|mpm| name.trim_end_matches(" (deleted)") == mpm.module_file())
-    })
 }
 
 /// Where a process listens, in its own network namespace.

@@ -106,7 +106,7 @@ impl SlotState {
             Wait::One(_) => match (partner, progress) {
                 (Partner::Another | Partner::ClosingClient, _) => Self::Other,
                 // A client whose connection is older than the watch.
-                (Partner::Client, Progress::None) => Self::KeepAlive,
+                (Partner::Client, Progress::None) | (_, Progress::Stood) => Self::KeepAlive,
                 (_, Progress::None | Progress::New | Progress::Read) => Self::ReadingClient,
                 (_, Progress::Answered | Progress::Full) => Self::kept(mpm),
             },
@@ -140,7 +140,7 @@ impl SlotState {
                 Progress::None if mpm == Mpm::Prefork => Self::Idle,
                 Progress::None | Progress::New | Progress::Read => Self::ReadingClient,
                 Progress::Full => Self::Sending,
-                Progress::Answered => Self::kept(mpm),
+                Progress::Stood | Progress::Answered => Self::kept(mpm),
             },
             BlockedIn::Send
             | BlockedIn::Receive
@@ -161,6 +161,8 @@ impl SlotState {
 enum Progress {
     /// There is no connection.
     None,
+    /// It stood before the watch began, and nothing was read since.
+    Stood,
     /// Nothing was read.
     New,
     /// Some of it was read, and nothing sent.
@@ -175,6 +177,7 @@ impl Progress {
     fn of(connection: Option<&ConnState>) -> Self {
         match connection {
             None => Self::None,
+            Some(held) if !held.is_picked_up() && held.request.established_ns == 0 => Self::Stood,
             Some(held) if !held.is_picked_up() => Self::New,
             Some(held) if held.full != 0 => Self::Full,
             Some(held) if held.is_answered() => Self::Answered,

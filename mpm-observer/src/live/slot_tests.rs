@@ -15,6 +15,7 @@ const WRITE: Wait = Wait::One(Polls {
 fn connection(pickup_ns: u64, sends: u32, full: u32) -> ConnState {
     ConnState {
         request: RequestRecord {
+            established_ns: 1,
             pickup_ns,
             sends,
             ..RequestRecord::default()
@@ -183,8 +184,14 @@ fn a_connection_older_than_the_watch_is_known_by_its_socket() {
     for mpm in [Mpm::Prefork, Mpm::Worker] {
         let kept = state(READ, None, Partner::Client, mpm);
         assert_eq!(kept, SlotState::KeepAlive);
-        let sending = state(WRITE, None, Partner::Client, mpm);
-        assert_eq!(sending, SlotState::Sending);
+        let mut stood = new();
+        stood.request.established_ns = 0;
+        let kept = state(READ, Some(&stood), Partner::Client, mpm);
+        assert_eq!(kept, SlotState::KeepAlive);
+        for connection in [None, Some(&stood)] {
+            let sending = state(WRITE, connection, Partner::Client, mpm);
+            assert_eq!(sending, SlotState::Sending);
+        }
     }
 }
 

@@ -60,6 +60,9 @@ pub fn text(exposition: Exposition, format: Format) -> String {
     // Writing into a string does not fail.
     let written = encode(&mut text, &registry);
     debug_assert!(written.is_ok());
+    // The encoder writes `inf`, which not every reader takes. A line break in a label's value is
+    // escaped, so this is the end of a line.
+    let text = text.replace(" inf\n", " +Inf\n");
     match format {
         Format::OpenMetrics => text,
         Format::Prometheus => prometheus(&text),

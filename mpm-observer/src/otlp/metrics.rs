@@ -122,12 +122,12 @@ impl Metrics {
                 "Records, tasks and connections that were lost on the way",
             ),
             cpu: meter
-                .f64_counter("process.cpu.time")
+                .f64_counter("mpm_observer.cpu")
                 .with_unit("s")
                 .with_description("CPU time of the observer's process")
                 .build(),
             memory: gauge(
-                "process.memory.usage",
+                "mpm_observer.memory",
                 "By",
                 "Resident memory of the observer's process",
             ),

@@ -131,12 +131,14 @@ impl ClockOffset {
             i64::MIN..=-1 => "behind",
             _ => "ahead of",
         };
-        let drift = match self.at.len() {
-            0 | 1 => String::new(),
-            _ => format!(
+        // What is within the bound may be none.
+        let drift_ns = self.drift_ns();
+        let drift = match drift_ns.unsigned_abs() > self.bound_ns() {
+            true => format!(
                 ", changing by {} to the end",
-                micros(self.drift_ns().unsigned_abs(), self.drift_ns() < 0)
+                micros(drift_ns.unsigned_abs(), drift_ns < 0)
             ),
+            false => String::new(),
         };
         format!(
             "the client's clock is {:.6} s {which} the server's{drift}, to \u{b1} {}",

@@ -232,7 +232,7 @@ pub struct KernelRow {
     pub faults_minor: u32,
     /// Major page faults of the serving tasks.
     pub faults_major: u32,
-    /// The arrival of the bytes was not seen.
+    /// The arrival of the bytes was not seen, or perhaps not that of all.
     pub no_arrival: bool,
     /// An earlier record of the connection was lost.
     pub after_loss: bool,
@@ -315,7 +315,8 @@ impl KernelRow {
             involuntary: record.involuntary,
             faults_minor: record.faults_minor,
             faults_major: record.faults_major,
-            no_arrival: flag(RequestFlags::NO_ARRIVAL),
+            // The begin of one that was seen in part may have arrived before.
+            no_arrival: flag(RequestFlags::NO_ARRIVAL | RequestFlags::IN_PART),
             after_loss: flag(RequestFlags::AFTER_LOSS),
             conn_ended: flag(RequestFlags::CONN_ENDED),
         }

@@ -90,6 +90,17 @@ pub enum ServeError {
     },
 }
 
+/// Listens: what a port below 1024 takes of privileges is needed for nothing else.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let refused = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    Ok(listener)
+}
+
 /// The running service. Dropping it ends it.
 #[derive(Debug)]
 pub struct Service {
@@ -107,15 +118,21 @@ impl Service {
     /// # Errors
     /// When the web configuration cannot be used or the address not be listened on.
     pub fn start(options: ServeOptions) -> Result<Self, ServeError> {
+        let listener = listen(options.listen)?;
+        Self::start_on(listener, options)
+    }
+
+    /// The same with what listens already.
+    ///
+    /// # Errors
+    /// When the web configuration cannot be used.
+    pub fn start_on(listener: TcpListener, options: ServeOptions) -> Result<Self, ServeError> {
         let guard = Guard::new(options.web_config)?;
         let access = guard.access();
-        let refused = |source| ServeError::Listen {
+        let address = listener.local_addr().map_err(|source| ServeError::Listen {
             address: options.listen,
             source,
-        };
-        let listener = TcpListener::bind(options.listen).map_err(refused)?;
-        listener.set_nonblocking(true).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+        })?;
         let shared = Arc::new(Shared::default());
         let mut service = Self {
             shared,

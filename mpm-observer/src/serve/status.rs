@@ -39,12 +39,19 @@ pub(super) fn run(url: Option<&StatusUrl>, port: Option<u16>, shared: &Shared) -
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let mut warned = None;
     shared.repeat(INTERVAL, |server| {
         let question = match (url, server) {
             (Some(url), _) => Question::at(url),
             (None, Some(server)) => {
-                if let Err(error) = enter_network_of(server.process.pid) {
-                    log::warn!("the server's network namespace cannot be entered: {error}");
+                if let Err(error) = enter_network_of(server.process.pid)
+                    && warned != Some(server.process)
+                {
+                    log::warn!(
+                        "the server has a network of its own, which cannot be entered to ask \
+                         mod_status ({error}); see --status-url and --keep-privileges"
+                    );
+                    warned = Some(server.process);
                 }
                 Question::of(server, port)
             }

@@ -41,8 +41,9 @@ const CONNECTIONS_PER_CHILD: u32 = 40;
 const KEPT: usize = 3;
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(10);
-/// How long it may take to calm down: children that end gracefully finish what they serve.
-const CALM_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may take to calm down: children that end gracefully finish what they serve, and what
+/// the programs missed is reaped when it was found missing twice, a minute apart.
+const CALM_TIMEOUT: Duration = Duration::from_secs(200);
 /// Nobody listens on this port.
 const NO_COLLECTOR: &str = "http://127.0.0.1:1";
 const TICK: Duration = Duration::from_millis(50);

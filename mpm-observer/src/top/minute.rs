@@ -335,8 +335,9 @@ impl<T> Remembered<T> {
             let alive: HashSet<u32> = self.known.keys().copied().collect();
             self.order.retain(|pid| alive.contains(pid));
             while self.order.len() > REMEMBERED / 2 {
-                let oldest = self.order.pop_front();
-                oldest.map(|pid| self.known.remove(&pid));
+                if let Some(oldest) = self.order.pop_front() {
+                    self.known.remove(&oldest);
+                }
             }
         }
     }

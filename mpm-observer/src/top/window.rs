@@ -249,14 +249,9 @@ impl Window {
             standing: self.now.unwrap_or_default(),
             ..Pane::default()
         });
-        // What began just then is not whole yet.
         let oldest_ns = now_ns.saturating_sub(PANES * pane_ns);
-        while self.panes.len() > 1
-            && self
-                .panes
-                .get(1)
-                .is_some_and(|second| second.from_ns <= oldest_ns)
-        {
+        let is_old = |pane: &Pane| pane.from_ns + pane_ns <= oldest_ns;
+        while self.panes.front().is_some_and(is_old) {
             self.panes.pop_front();
         }
     }

@@ -31,7 +31,7 @@ fn kept() -> BTreeSet<String> {
 }
 
 /// The words of a key of the unit.
-fn of_unit(key: &str) -> BTreeSet<String> {
+pub fn of_unit(key: &str) -> BTreeSet<String> {
     let unit = text("mpm-observer.service");
     let values: Vec<&str> = unit
         .lines()

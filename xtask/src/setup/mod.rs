@@ -26,8 +26,8 @@ use toolchain::Toolchain;
 
 pub use grafana::ensure_grafana_types;
 pub use programs::{
-    AB, NGINX, PROMETHEUS, Package, ensure_httpd_configuration, ensure_oha, ensure_programs,
-    ensure_unpacked, path_with_tools,
+    AB, NGINX, PROMETHEUS, Package, UNIT_TOOLS, ensure_httpd_configuration, ensure_oha,
+    ensure_programs, ensure_unpacked, path_with_tools,
 };
 
 /// How much is needed.

@@ -43,6 +43,15 @@ pub const AB: Package = Package {
     package: "apache2-utils",
 };
 
+/// What the tests of the systemd unit ask.
+pub const UNIT_TOOLS: [Package; 2] = [
+    Package {
+        program: "systemd-analyze",
+        package: "systemd",
+    },
+    Package::of_its_name("strace"),
+];
+
 /// Sets up programs from Debian's packages.
 pub fn ensure_programs(paths: &Paths, programs: &[Package], purpose: &'static str) -> Result<()> {
     let is_missing = |program: &Package| search::programs(program.program).next().is_none();

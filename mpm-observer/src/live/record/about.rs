@@ -26,16 +26,14 @@ impl About {
     /// Reads what is there; what cannot be read stays empty.
     pub fn read(server: &Server) -> Self {
         let pid = server.process.pid;
-        let (unit, container) = fs::read_to_string(format!("/proc/{pid}/cgroup"))
-            .map(|text| place_of(&text))
-            .unwrap_or_default();
+        let place = server.place().unwrap_or_default();
         let children = children_of(pid).unwrap_or_default();
         let uid = uid_of(children.first().copied().unwrap_or(pid));
         Self {
             version: version(pid).unwrap_or_default(),
             user: uid.map(name_of).unwrap_or_default(),
-            unit,
-            container,
+            unit: place.unit,
+            container: place.container,
         }
     }
 }
@@ -77,24 +75,6 @@ fn name_of(uid: u32) -> String {
     user.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-/// Unit and container that the control groups of a process name, from its `/proc/PID/cgroup`.
-fn place_of(cgroups: &str) -> (Option<String>, Option<String>) {
-    let parts = || {
-        let paths = cgroups
-            .lines()
-            .filter_map(|line| line.splitn(3, ':').nth(2));
-        paths.flat_map(|path| path.split('/'))
-    };
-    let unit = parts().filter(|part| part.ends_with(".service")).last();
-    // Docker, containerd, CRI-O and Podman name the group by the 64 digits of the id, with
-    // something around them.
-    let container = parts().find_map(|part| {
-        let id = |piece: &&str| piece.len() == 64 && piece.bytes().all(|b| b.is_ascii_hexdigit());
-        part.split(['-', '.', ':']).find(id)
-    });
-    (unit.map(str::to_owned), container.map(str::to_owned))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,27 +87,5 @@ mod tests {
             Some("Apache/2.4.66 (Debian)")
         );
         assert_eq!(version_in(b"nginx/1.22"), None);
-    }
-
-    #[test]
-    fn unit_and_container_are_read_from_the_control_groups() {
-        let id = "4f".repeat(32);
-        let own = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            place_of("0::/system.slice/apache2.service\n"),
-            (own("apache2.service"), None)
-        );
-        assert_eq!(
-            place_of(&format!("1:name=x:/\n0::/system.slice/docker-{id}.scope\n")),
-            (None, own(&id))
-        );
-        assert_eq!(
-            place_of(&format!("0::/kubepods/pod7/cri-containerd:{id}\n")).1,
-            own(&id)
-        );
-        assert_eq!(
-            place_of("0::/user.slice/session-4f4f.scope\n"),
-            (None, None)
-        );
     }
 }

@@ -19,7 +19,7 @@ use self::about::About;
 use super::{LiveError, Look, Server, SlotState, attach};
 use crate::{
     collect::{Collector, TRACE_RING_BYTES},
-    kernel::{Counters, Kernel, Options},
+    kernel::{Counters, Kernel, Options, Ports},
     recording::{
         Ended, FORMAT, LiveServer, Manifest, Moment, Origin, RunDir, SlotRow, StartOutcome, Status,
         TableWriter,
@@ -35,8 +35,8 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// What is to be recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordOrder {
-    /// The port that is watched.
-    pub port: u16,
+    /// The ports that are watched. The accept queue is sampled of the lowest.
+    pub ports: Ports,
     /// How long.
     pub duration: Duration,
     /// Of so long a time from the begin on all events are kept.
@@ -110,7 +110,7 @@ fn new_manifest(server: &Server, order: &RecordOrder) -> Manifest {
         httpd_version: about.version,
         httpd_path: server.binary.display().to_string(),
         httpd_user: about.user,
-        port: order.port,
+        port: order.ports.first().unwrap_or(0),
         server_cpus: Vec::new(),
         client_cpus: Vec::new(),
         start: StartOutcome {
@@ -148,7 +148,7 @@ struct Recording<'a> {
 
 impl Recording<'_> {
     fn make(&self, manifest: &mut Manifest) -> Result<(), LiveError> {
-        let mut options = Options::for_port(self.order.port);
+        let mut options = Options::for_port(self.order.ports);
         if self.order.trace.is_some() {
             options.tracing = true;
             options.ring_bytes = TRACE_RING_BYTES;
@@ -187,7 +187,7 @@ impl Recording<'_> {
         let no_client = AtomicU32::new(0);
         let targets = SampleTargets {
             parent: self.server.process.pid,
-            port: self.order.port,
+            port: self.order.ports.first().unwrap_or(0),
             accept_queue_limit: None,
             client: &no_client,
             cgroup_memory: None,

@@ -224,14 +224,14 @@ fn is_answered(row: &KernelRow) -> bool {
 /// A state of the slots: name in the chart, and its count.
 type State = (&'static str, fn(&SlotRow) -> u32);
 
-/// States of slots, those that are alike together: more lines are not told apart.
-const STATES: [State; 6] = [
+/// States of busy slots, those that are alike together: more lines are not told apart. The idle
+/// ones would press the others flat; the line of all slots tells how many they are.
+const STATES: [State; 5] = [
     ("on CPU or run queue", |row| row.on_cpu + row.run_queue),
     ("lock, disk, other", |row| row.lock + row.disk + row.other),
     ("reading from a client", |row| row.reading_client),
     ("sending to a client", |row| row.sending),
     ("keep-alive", |row| row.keep_alive),
-    ("idle", |row| row.idle),
 ];
 
 fn slots(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
@@ -246,7 +246,7 @@ fn slots(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
         })
     });
     let slot_panel = TimelinePanel {
-        title: "slots".into(),
+        title: "busy slots".into(),
         unit: Unit::Count,
         series: slot_lines.collect(),
         limits: figures.slots.map_or_else(Vec::new, |slots| {

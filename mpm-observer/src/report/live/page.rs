@@ -102,12 +102,8 @@ fn warnings(run: &RunAnalysis, figures: &LiveFigures) -> Vec<String> {
     let lost = manifest.counters.lost();
     if lost > 0 {
         warnings.push(format!(
-            "{} of the probes were lost; {} touched by that and in no time.",
-            plural(lost, "record"),
-            match figures.side.touched {
-                1 => "1 request is".to_owned(),
-                count => format!("{} are", plural(count, "request")),
-            }
+            "{} of the probes were lost; requests touched by that are in no time.",
+            plural(lost, "record")
         ));
     }
     if figures.side.answered == 0 {

@@ -58,7 +58,7 @@ pub(super) fn key_figures(run: &RunAnalysis, figures: &LiveFigures) -> Table {
         row(
             "… per second",
             "over the whole recording",
-            Unit::PerSecond.format(figures.per_second()),
+            whole(figures.per_second().round() as u64),
         ),
     ];
     if side.unanswered > 0 {
@@ -154,7 +154,7 @@ pub(super) fn key_figures(run: &RunAnalysis, figures: &LiveFigures) -> Table {
     let mut table = table("Key figures", "", rows);
     if side.touched > 0 {
         table.notes.push(format!(
-            "{} touched by a loss, left out of all times.",
+            "{} left out of all times: a loss touched them, or they began before the recording.",
             plural(side.touched, "request")
         ));
     }

@@ -31,24 +31,27 @@ const FULL_LINES: u16 = 22;
 const PHASES_LEAST: usize = 3;
 const TASKS_LEAST: usize = 3;
 
-const HELP: [&str; 17] = [
-    "q, Ctrl-C  ends this                       p  stops drawing, and goes on",
-    "s          sorts the tasks otherwise       i  shows idle tasks too, or not",
+const HELP: [&str; 20] = [
+    "q, Ctrl-C  ends this              p  stops drawing, and goes on",
+    "s          sorts the tasks        i  lists idle tasks too, or not",
     "?          shows or hides this",
     "",
-    "A slot is a task that can serve one connection at a time: a child of prefork, a worker",
-    "thread of worker and event. The bar has a sign for each slot (or for several):",
-    "  * on CPU     serves a request and runs       q run queue  could run, waits for a CPU",
-    "  L lock       waits for a lock                D disk       waits for a file or a page",
-    "  R reading    waits for the client's request  W sending    waits for the client to read",
-    "  K keep-alive holds an answered connection    o other      a backend, a child program,",
-    "  _ idle       has no connection                            a client that is to close",
+    "A slot is a task that can serve one connection at a time: a child of prefork,",
+    "a worker thread of worker and event. The bar has a sign for each:",
+    "  * on CPU          runs                   q run queue  waits for a CPU",
+    "  L lock            waits for a lock       D disk       waits for a file, a page",
+    "  R reading client  for the request        W sending    until the client has read",
+    "  K keep-alive      answered, and held     o other      a backend, a child program",
+    "  _ idle            has no connection",
     "",
-    "The server's part of a request is the time from its arrival to its last send. Phases",
-    "sum to it; their percentiles count the requests without that phase as 0. The rates and",
-    "the table are about the window; slots, queue, connections and tasks about the last look;",
-    "what stands below, with !, about the last minute. A request is told when the next one of",
-    "its connection is read, or when the connection ends.",
+    "The server's part of a request is the time from its arrival to its last send;",
+    "phases sum to it, and their percentiles count requests without a phase as 0.",
+    "",
+    "Rates and the server's part are about the window; slots, queue, connections and",
+    "tasks about the last look; what stands below, with !, about the last minute. A",
+    "request counts as soon as the next one of its connection is read, or when the",
+    "connection ends.",
+    "",
 ];
 
 /// A picture, and how it is to be drawn.

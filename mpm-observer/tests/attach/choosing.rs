@@ -1,0 +1,187 @@
+//! Which server is meant.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use mpm_observer::{
+    httpd::descendants,
+    live::{self, LiveError, Target},
+    scenario::Mpm,
+};
+
+use super::common::{
+    debian::{DebianHttpd, Differently},
+    have,
+};
+
+fn pid_of(target: &Target) -> Option<u32> {
+    let server = live::choose(target).unwrap();
+    server.map(|server| server.process.pid)
+}
+
+#[test]
+fn a_server_is_named_by_any_of_its_processes() {
+    for mpm in Mpm::ALL {
+        let Some(httpd) = DebianHttpd::start(mpm) else {
+            return;
+        };
+        let children = descendants(httpd.pid()).unwrap();
+        assert!(!children.is_empty());
+        for pid in children.into_iter().chain([httpd.pid()]) {
+            assert_eq!(pid_of(&Target::Pid(pid)), Some(httpd.pid()));
+        }
+        assert_eq!(live::mpm_by_behaviour(httpd.pid()), Some(mpm));
+        httpd.stop();
+    }
+}
+
+#[test]
+fn a_process_that_is_no_httpds_is_refused_and_none_is_none() {
+    if !have("root", nix::unistd::geteuid().is_root()) {
+        return;
+    }
+    let refused = live::choose(&Target::Pid(std::process::id()));
+    assert!(
+        matches!(refused, Err(LiveError::NotHttpd { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(pid_of(&Target::Pid(u32::MAX / 2)), None);
+    assert_eq!(pid_of(&Target::Unit("no-such-unit".into())), None);
+}
+
+#[test]
+fn of_several_each_is_listed_with_what_tells_it_apart() {
+    let ports = Differently {
+        ports: &[8080],
+        ..Differently::default()
+    };
+    let Some(one) = DebianHttpd::start(Mpm::Prefork) else {
+        return;
+    };
+    let Some(other) = DebianHttpd::start_as(Mpm::Worker, ports) else {
+        return;
+    };
+    // Others of other tests may run too.
+    let Err(LiveError::Several { found }) = live::choose(&Target::Only) else {
+        panic!("several run");
+    };
+    let line = |pid: u32| {
+        let begin = format!("pid {pid},");
+        found.iter().find(|line| line.starts_with(&begin)).unwrap()
+    };
+    assert!(line(one.pid()).ends_with(", prefork, port 80"), "{found:?}");
+    assert!(
+        line(other.pid()).ends_with(", worker, ports 80 8080"),
+        "{found:?}"
+    );
+    one.stop();
+    other.stop();
+}
+
+/// A control group of the test's own. Dropping it removes it.
+struct Group {
+    path: PathBuf,
+}
+
+impl Group {
+    /// In the hierarchy that units are in, or in any; `None` if none can be made.
+    fn make(name: &str) -> Option<Self> {
+        let root = Path::new("/sys/fs/cgroup");
+        let hierarchies = ["systemd", "unified", "", "pids", "freezer", "memory"];
+        hierarchies
+            .into_iter()
+            .map(|hierarchy| root.join(hierarchy))
+            .filter(|hierarchy| hierarchy.join("cgroup.procs").exists())
+            .map(|hierarchy| Self {
+                path: hierarchy.join(name),
+            })
+            .find(|group| fs::create_dir(&group.path).is_ok())
+    }
+
+    fn take(&self, pid: u32) {
+        let mut members = fs::File::options()
+            .write(true)
+            .open(self.path.join("cgroup.procs"))
+            .unwrap();
+        write!(members, "{pid}").unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.path);
+    }
+}
+
+#[test]
+fn a_server_is_named_by_its_control_group_or_container() {
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let id = format!("{:064x}", u64::from(httpd.pid()) | 0x4f4c << 32);
+    let group = Group::make(&format!("docker-{id}.scope"));
+    if !have(
+        "a control group hierarchy that can be written",
+        group.is_some(),
+    ) {
+        return;
+    }
+    let group = group.unwrap();
+    let target = Target::Cgroup(group.path.clone());
+    assert_eq!(pid_of(&target), None);
+    group.take(httpd.pid());
+    assert_eq!(pid_of(&target), Some(httpd.pid()));
+    assert_eq!(pid_of(&Target::Container(id.clone())), Some(httpd.pid()));
+    let server = live::choose(&target).unwrap().unwrap();
+    assert_eq!(server.place().unwrap().container, Some(id.clone()));
+    assert!(server.to_string().contains(&id[..12]), "{server}");
+    let children = descendants(httpd.pid()).unwrap();
+    httpd.stop();
+    for child in children {
+        assert!(!super::common::alive(child));
+    }
+}
+
+#[test]
+fn a_server_is_named_by_its_unit() {
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let name = format!("mpm-observer-test-{}", httpd.pid());
+    let group = Group::make(&format!("{name}.service"));
+    let is_of_units = |group: &Group| {
+        let hierarchy = group.path.parent().unwrap();
+        ["systemd", "unified", "cgroup"].contains(&hierarchy.file_name().unwrap().to_str().unwrap())
+    };
+    // Debian has it: version 2, or systemd's own of version 1.
+    let group = group.filter(is_of_units);
+    if !have("a control group hierarchy of systemd's", group.is_some()) {
+        return;
+    }
+    group.unwrap().take(httpd.pid());
+    assert_eq!(pid_of(&Target::Unit(name.clone())), Some(httpd.pid()));
+    assert_eq!(
+        pid_of(&Target::Unit(format!("{name}.service"))),
+        Some(httpd.pid())
+    );
+    httpd.stop();
+}
+
+#[test]
+fn from_within_a_pid_namespace_the_observer_says_what_to_do() {
+    if !have("root", nix::unistd::geteuid().is_root()) {
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", super::common::PROGRAM])
+        .args(["record", "--duration", "1s"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("--pid=host"), "{errors}");
+}

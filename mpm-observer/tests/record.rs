@@ -1,0 +1,318 @@
+//! Recording a live server from the command line, and what is made of the recording.
+
+mod common;
+
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use common::{
+    PROGRAM,
+    client::{get, load},
+    debian::DebianHttpd,
+    wait_until,
+};
+use mpm_observer::{
+    correlate::{RunAnalysis, ServerSide, load_run},
+    httpd::{Role, ServerStatus},
+    recording::{Ended, RunDir, Status, TaskRow},
+    scenario::Mpm,
+};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// How long a recording may take to come to its end on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A recording under way.
+struct Recording {
+    child: Child,
+    out: std::path::PathBuf,
+}
+
+impl Recording {
+    fn start(pid: u32, out: &Path, more: &[&str]) -> Self {
+        let child = Command::new(PROGRAM)
+            .args(["record", "--pid", &pid.to_string(), "--out"])
+            .arg(out)
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            out: out.to_owned(),
+        }
+    }
+
+    /// Returns when the probes are attached.
+    fn wait_until_attached(&self) {
+        // This table is made when the others are.
+        wait_until("the recording has begun", || {
+            self.out.join("slots").exists()
+        });
+    }
+
+    fn interrupt(&self) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill(pid, Signal::SIGINT).unwrap();
+    }
+
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the recording does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        let streams = (self.child.stdout.take(), self.child.stderr.take());
+        streams.0.unwrap().read_to_string(&mut stdout).unwrap();
+        streams.1.unwrap().read_to_string(&mut stderr).unwrap();
+        (self.child.wait().unwrap().code(), stdout, stderr)
+    }
+}
+
+fn run(arguments: &[&str], path: &Path) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).arg(path).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn accesses(httpd: &DebianHttpd) -> u64 {
+    let page = httpd
+        .network()
+        .within(|| get(httpd.addr(), "/server-status?auto"));
+    let status = ServerStatus::parse(&page).expect("a page of mod_status");
+    status.total_accesses.expect("ExtendedStatus")
+}
+
+fn recorded(out: &Path) -> RunAnalysis {
+    load_run(&RunDir::at(out)).unwrap()
+}
+
+fn what_is_served_is_recorded(mpm: Mpm) {
+    const KEPT: u64 = 3000;
+    const EACH: u64 = 500;
+    let Some(httpd) = DebianHttpd::start(mpm) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("recording");
+    let recording = Recording::start(
+        httpd.pid(),
+        &out,
+        &["--duration", "10m", "--trace", "100ms"],
+    );
+    recording.wait_until_attached();
+    let before = accesses(&httpd);
+    httpd.network().within(|| {
+        load(httpd.addr(), KEPT, 16, true);
+        load(httpd.addr(), EACH, 8, false);
+    });
+    let after = accesses(&httpd);
+    recording.interrupt();
+    let (code, stdout, stderr) = recording.end();
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("ended early"), "{stdout}");
+    assert!(stdout.contains("next: mpm-observer report"), "{stdout}");
+
+    // mod_status counts the first look itself between the two, and not yet the second one.
+    assert_eq!(after - before, KEPT + EACH + 1);
+    let run = recorded(&out);
+    let side = ServerSide::of(&run.kernel);
+    assert_eq!(side.answered, KEPT + EACH + 2, "{mpm}");
+    assert_eq!((side.unanswered, side.touched), (0, 0));
+    assert!(run.unreadable.is_empty(), "{:?}", run.unreadable);
+    assert!(run.manifest.counters.balanced() && run.manifest.counters.lost() == 0);
+    assert_eq!(run.manifest.status, Status::Complete);
+    let live = run.manifest.live().expect("a live server");
+    assert_eq!((live.pid, live.ended), (httpd.pid(), Ended::Interrupted));
+    assert!(live.attached_ns != 0 && live.attached_ns < live.ended_ns);
+    assert!(run.manifest.httpd_version.starts_with("Apache/2.4"));
+    assert_eq!(run.manifest.httpd_user, "www-data");
+    let of_tasks: u64 = run.ends.iter().map(|row| row.requests).sum();
+    assert_eq!(of_tasks, side.answered);
+    let server = if mpm.is_threaded() {
+        Role::Worker
+    } else {
+        Role::Child
+    };
+    let serves = |row: &&TaskRow| row.requests > 0;
+    assert!(
+        run.ends
+            .iter()
+            .filter(serves)
+            .all(|row| row.role == server.name())
+    );
+    assert!(run.samples.len() > 1 && !run.memory.is_empty() && !run.slots.is_empty());
+    assert!(run.manifest.trace.is_some());
+
+    let report = run_report(&out);
+    assert!(
+        report.contains(&format!("{} requests answered", "3,502")),
+        "{report}"
+    );
+    let explained = self::run(&["explain"], &out);
+    assert_eq!(
+        explained.status.code(),
+        Some(0),
+        "{}",
+        text(&explained.stderr)
+    );
+    let explained = text(&explained.stdout);
+    assert!(
+        explained.contains(&format!("{mpm}: no failure is known")),
+        "{explained}"
+    );
+}
+
+/// Makes the report and checks that all of it is there; returns the summary.
+fn run_report(out: &Path) -> String {
+    let made = run(&["report"], out);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let html = fs::read_to_string(out.join("report/report.html")).unwrap();
+    assert!(!html.contains("could not be drawn"), "a chart is missing");
+    for chart in ["phases", "times", "course", "slots", "resources"] {
+        assert!(out.join(format!("report/{chart}.png")).exists(), "{chart}");
+    }
+    assert!(out.join("report/report.md").exists());
+    let json = fs::read_to_string(out.join("report/server.json")).unwrap();
+    let figures: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(figures["requests"]["answered"].is_u64(), "{json}");
+    text(&made.stdout)
+}
+
+#[test]
+fn what_prefork_serves_is_recorded() {
+    what_is_served_is_recorded(Mpm::Prefork);
+}
+
+#[test]
+fn what_worker_serves_is_recorded() {
+    what_is_served_is_recorded(Mpm::Worker);
+}
+
+#[test]
+fn what_event_serves_is_recorded() {
+    what_is_served_is_recorded(Mpm::Event);
+}
+
+#[test]
+fn a_server_that_ends_leaves_what_was_recorded() {
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("recording");
+    let recording = Recording::start(httpd.pid(), &out, &["--duration", "10m"]);
+    recording.wait_until_attached();
+    httpd.network().within(|| load(httpd.addr(), 200, 4, true));
+    httpd.stop();
+    let (code, stdout, stderr) = recording.end();
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(
+        stdout.contains("httpd ended while it was recorded"),
+        "{stdout}"
+    );
+    let run = recorded(&out);
+    assert_eq!(ServerSide::of(&run.kernel).answered, 200);
+    assert_eq!(run.manifest.live().unwrap().ended, Ended::ServerGone);
+    assert!(run.ends.iter().all(|row| !row.alive), "{:?}", run.ends);
+    assert!(run_report(&out).contains("200 requests answered"));
+}
+
+#[test]
+fn a_time_in_which_nothing_is_served_says_so_and_is_kept() {
+    let Some(httpd) = DebianHttpd::start(Mpm::Prefork) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("recording");
+    let recording = Recording::start(httpd.pid(), &out, &["--duration", "300ms"]);
+    let (code, _, stderr) = recording.end();
+    assert_eq!(code, Some(7), "{stderr}");
+    assert!(stderr.contains("nothing was served on port 80"), "{stderr}");
+    assert!(run_report(&out).contains("0 requests answered"));
+}
+
+#[test]
+fn what_cannot_be_recorded_is_said_in_one_line_with_a_code_of_its_own() {
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let Some(_other) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let expect = |recorded: Output, code: i32, words: &str| {
+        let stderr = text(&recorded.stderr);
+        assert_eq!(recorded.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    };
+    let record = |more: &[&str], out: &Path| {
+        let mut arguments = vec!["record"];
+        arguments.extend(more);
+        arguments.push("--out");
+        run(&arguments, out)
+    };
+    let new = dir.path().join("new");
+    // At least the two of this test.
+    expect(record(&[], &new), 6, "several httpds");
+    // This test is no httpd.
+    let own = std::process::id().to_string();
+    expect(record(&["--pid", &own], &new), 5, "httpd");
+    let pid = httpd.pid().to_string();
+    fs::write(dir.path().join("kept"), "kept").unwrap();
+    expect(record(&["--pid", &pid], dir.path()), 2, "is not empty");
+    let none = dir.path().join("kept/below");
+    expect(record(&["--pid", &pid], &none), 2, "kept/below");
+    assert!(!new.exists());
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_what_was_written_is_readable() {
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let small = Some("size=3m");
+    mount(
+        Some("tmpfs"),
+        dir.path(),
+        Some("tmpfs"),
+        MsFlags::empty(),
+        small,
+    )
+    .unwrap();
+    let out = dir.path().join("recording");
+    let mut recording = Recording::start(httpd.pid(), &out, &["--duration", "10m"]);
+    recording.wait_until_attached();
+    let deadline = Instant::now() + PATIENCE;
+    while recording.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "nothing ends the recording");
+        httpd.network().within(|| load(httpd.addr(), 2000, 8, true));
+    }
+    let (code, stdout, stderr) = recording.end();
+    assert_eq!(code, Some(4), "{stdout}{stderr}");
+    assert!(
+        stderr.contains("the recording cannot be written"),
+        "{stderr}"
+    );
+    let kept = recorded(&out);
+    assert!(!kept.kernel.is_empty());
+    umount2(dir.path(), MntFlags::MNT_DETACH).unwrap();
+}

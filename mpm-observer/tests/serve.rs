@@ -1,0 +1,15 @@
+//! The metrics over HTTP: to scrapers of all kinds, and of real servers.
+
+#[path = "serve/access.rs"]
+mod access;
+#[path = "serve/client.rs"]
+mod client;
+#[path = "serve/command.rs"]
+mod command;
+mod common;
+#[path = "serve/hostile.rs"]
+mod hostile;
+#[path = "serve/live.rs"]
+mod live;
+#[path = "serve/serving.rs"]
+mod serving;

@@ -1,0 +1,11 @@
+//! `top`, and the looks at a running server that it rests on, with real httpds.
+
+mod common;
+#[path = "top/once.rs"]
+mod once;
+#[path = "top/slots.rs"]
+mod slots;
+#[path = "top/terminal.rs"]
+mod terminal;
+#[path = "top/watching.rs"]
+mod watching;

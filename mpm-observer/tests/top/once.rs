@@ -1,0 +1,212 @@
+//! `top --once` as scripts use it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStderr, Command, Stdio},
+};
+
+use loadgen::{Config, Outcome, Progress};
+use mpm_observer::{live::SlotState, scenario::Mpm};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use crate::{
+    common::{NEVER, PROGRAM},
+    watching::{SLOTS, Stand},
+};
+
+/// `top --once` on a server, that measures already.
+struct Once {
+    child: Child,
+    said: BufReader<ChildStderr>,
+}
+
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    said: String,
+}
+
+impl Once {
+    fn start(stand: &Stand, arguments: &[&str]) -> Self {
+        let pid = stand.httpd().pid().to_string();
+        let mut child = Command::new(PROGRAM)
+            .args(["top", "--once", "--pid", &pid])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert!(line.contains("watching httpd"), "{line}");
+        Self { child, said }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    fn end(mut self) -> Ended {
+        let mut out = String::new();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut out)
+            .unwrap();
+        let mut said = String::new();
+        self.said.read_to_string(&mut said).unwrap();
+        Ended {
+            code: self.child.wait().unwrap().code(),
+            out,
+            said,
+        }
+    }
+}
+
+fn number(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn figures_are_those_of_the_load_generator(mpm: Mpm) {
+    const REQUESTS: u64 = 400;
+    let Some((stand, _)) = Stand::start(mpm, "") else {
+        return;
+    };
+    let once = Once::start(&stand, &["--json", "--window", "1h"]);
+    let mut config = Config::new(stand.target(&stand.body(1_000)));
+    config.requests = Some(REQUESTS);
+    config.concurrency = 4;
+    config.keep_alive = true;
+    let summary = loadgen::run(&config, None, &Progress::default(), &NEVER).unwrap();
+    assert_eq!(summary.outcomes.get(Outcome::Ok), REQUESTS);
+    once.signal(Signal::SIGINT);
+    let ended = once.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.said);
+
+    let picture: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(picture["version"], 1);
+    assert_eq!(picture["server"]["pid"], stand.httpd().pid());
+    assert_eq!(picture["server"]["mpm"], mpm.name());
+    let requests = &picture["requests"];
+    for field in ["answered", "picked_up"] {
+        assert_eq!(number(&requests[field]), REQUESTS, "{field}");
+    }
+    assert_eq!(number(&requests["unanswered"]), 0);
+    assert_eq!(number(&requests["bytes_out"]), summary.bytes_received);
+    assert_eq!(number(&requests["latency"]["count"]), REQUESTS);
+    let connections = &picture["connections"];
+    assert_eq!(
+        number(&connections["established"]),
+        summary.connections_opened
+    );
+    assert_eq!(number(&connections["open"]), 0);
+    let waits = number(&picture["accept_queue"]["wait"]["count"]);
+    assert_eq!(waits, summary.connections_opened);
+
+    // The server's part lies within the client's, and its phases sum to it.
+    let spread = |value: &Value, field: &str| number(&value[field]);
+    let latency = &requests["latency"];
+    let times = ["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(|name| spread(latency, name));
+    assert!(times.is_sorted() && times[0] > 0, "{times:?}");
+    assert!(times[3] <= summary.wall_ns, "{times:?}");
+    let phases = requests["phases"].as_array().unwrap();
+    let shares: f64 = phases
+        .iter()
+        .map(|phase| phase["share"].as_f64().unwrap())
+        .sum();
+    // The report holds the residual of a request under a hundredth.
+    assert!((shares - 1.0).abs() < 0.01, "{shares}");
+    let each = &requests["each"];
+    assert!(each["on_cpu_ns"].as_f64().unwrap() > 0.0, "{each}");
+
+    let slots = &picture["slots"];
+    assert_eq!(number(&slots["total"]), u64::from(SLOTS));
+    let by_state = slots["by_state"].as_object().unwrap();
+    assert_eq!(by_state.len(), SlotState::ALL.len());
+    let sum: u64 = by_state.values().map(number).sum();
+    assert_eq!(sum, u64::from(SLOTS));
+    assert_eq!(picture["tasks"].as_array().unwrap().len(), SLOTS as usize);
+    assert_eq!(number(&picture["observer"]["lost"]), 0);
+    assert_eq!(number(&picture["observer"]["records"]), REQUESTS);
+    assert!(number(&picture["observer"]["cpu_ns"]) > 0);
+    stand.stop();
+}
+
+#[test]
+fn figures_of_prefork_are_those_of_the_load_generator() {
+    figures_are_those_of_the_load_generator(Mpm::Prefork);
+}
+
+#[test]
+fn figures_of_worker_are_those_of_the_load_generator() {
+    figures_are_those_of_the_load_generator(Mpm::Worker);
+}
+
+#[test]
+fn figures_of_event_are_those_of_the_load_generator() {
+    figures_are_those_of_the_load_generator(Mpm::Event);
+}
+
+#[test]
+fn a_window_that_ends_by_itself_is_printed_as_text() {
+    let Some((stand, _)) = Stand::start(Mpm::Event, "") else {
+        return;
+    };
+    let ended = Once::start(&stand, &["--window", "2s"]).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    for words in ["event MPM", "0 of 10 busy", "accept queue", "nothing lost"] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+    assert!(!ended.out.contains('\x1b'));
+    stand.stop();
+}
+
+#[test]
+fn the_end_of_the_server_within_the_window_is_a_failure() {
+    let Some((stand, _)) = Stand::start(Mpm::Prefork, "") else {
+        return;
+    };
+    let once = Once::start(&stand, &["--json", "--window", "1h"]);
+    stand.stop();
+    let ended = once.end();
+    assert_eq!(ended.code, Some(4), "{}", ended.said);
+    assert!(ended.said.contains("has ended"), "{}", ended.said);
+    assert_eq!(ended.out, "");
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(PROGRAM)
+        .arg("top")
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.stdout.is_empty());
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn without_a_terminal_once_is_asked_for() {
+    let (code, said) = run(&["--pid", "1"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--once"), "{said}");
+}
+
+#[test]
+fn a_process_that_is_no_httpd_is_told() {
+    let own = std::process::id().to_string();
+    let (code, said) = run(&["--once", "--pid", &own]);
+    assert_eq!(code, Some(5), "{said}");
+    let (code, said) = run(&["--once", "--window", "never"]);
+    assert_eq!(code, Some(2), "{said}");
+}
