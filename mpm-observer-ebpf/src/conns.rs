@@ -41,21 +41,21 @@ pub(crate) fn is_ours(sk: *const c_void) -> bool {
 #[btf_tracepoint]
 pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     let sk: *const c_void = ctx.arg(0);
-    let Some(place) = place_of(field(sk, offset!(sk_num))) else {
-        return 0;
-    };
     let old_state: i32 = ctx.arg(1);
     let new_state: i32 = ctx.arg(2);
-    match new_state {
-        TCP_LISTEN if is_in_network(sk) => set_listener(place, sk as u64),
-        TCP_ESTABLISHED if old_state == TCP_SYN_RECV && is_in_network(sk) => established(&ctx, sk),
-        _ if old_state == TCP_LISTEN => {
+    match (place_of(field(sk, offset!(sk_num))), new_state) {
+        (Some(place), TCP_LISTEN) if is_in_network(sk) => set_listener(place, sk as u64),
+        (Some(_), TCP_ESTABLISHED) if old_state == TCP_SYN_RECV && is_in_network(sk) => {
+            established(&ctx, sk);
+        }
+        (Some(place), _) if old_state == TCP_LISTEN => {
             if listener(place) == sk as u64 {
                 set_listener(place, 0);
             }
         }
-        // The server's own end: nothing is sent after these.
-        TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE => ended(sk),
+        // The server's own end: nothing is sent after these. A connection that is reset has given
+        // its port back by then and is known by its socket alone; those of others are in no table.
+        (Some(_), TCP_FIN_WAIT1 | TCP_LAST_ACK) | (_, TCP_CLOSE) => ended(sk),
         _ => {}
     }
     0
