@@ -43,25 +43,19 @@ pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     let sk: *const c_void = ctx.arg(0);
     let old_state: i32 = ctx.arg(1);
     let new_state: i32 = ctx.arg(2);
-    let number: u16 = field(sk, offset!(sk_num));
-    let place = place_of(number);
-    // A connection that the client resets has given its port back before it tells of its end.
-    let is_reset = number == 0 && new_state == TCP_CLOSE;
-    if place.is_none() && !is_reset {
-        return 0;
-    }
-    match (new_state, place) {
-        (TCP_LISTEN, Some(place)) if is_in_network(sk) => set_listener(place, sk as u64),
-        (TCP_ESTABLISHED, Some(_)) if old_state == TCP_SYN_RECV && is_in_network(sk) => {
+    match (place_of(field(sk, offset!(sk_num))), new_state) {
+        (Some(place), TCP_LISTEN) if is_in_network(sk) => set_listener(place, sk as u64),
+        (Some(_), TCP_ESTABLISHED) if old_state == TCP_SYN_RECV && is_in_network(sk) => {
             established(&ctx, sk);
         }
-        (_, Some(place)) if old_state == TCP_LISTEN => {
+        (Some(place), _) if old_state == TCP_LISTEN => {
             if listener(place) == sk as u64 {
                 set_listener(place, 0);
             }
         }
-        // The server's own end: nothing is sent after these.
-        (TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE, _) => ended(sk),
+        // The server's own end: nothing is sent after these. A connection that is reset has given
+        // its port back by then and is known by its socket alone; those of others are in no table.
+        (Some(_), TCP_FIN_WAIT1 | TCP_LAST_ACK) | (_, TCP_CLOSE) => ended(sk),
         _ => {}
     }
     0

@@ -46,14 +46,22 @@ pub enum PrivilegeError {
     NewPrivileges(#[from] nix::Error),
 }
 
+/// Kept beside them only for a server in a network namespace of its own, such as a container's: to
+/// ask its mod_status and for the limit of its accept queue there.
+pub const FOR_OTHER_NETWORKS: Capability = Capability::CAP_SYS_ADMIN;
+
 /// Gives up every capability that watching does not need, for good: also for programs that this
 /// process might start. To be called before other threads are started, which would keep theirs.
-/// Without effect on a process that has less already.
+/// Without effect on a process that has less already. With `other_networks`,
+/// [`FOR_OTHER_NETWORKS`] is kept.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn drop_others() -> Result<(), PrivilegeError> {
-    let kept: CapsHashSet = KEPT.iter().map(|kept| kept.capability).collect();
+pub fn drop_others(other_networks: bool) -> Result<(), PrivilegeError> {
+    let mut kept: CapsHashSet = KEPT.iter().map(|kept| kept.capability).collect();
+    if other_networks {
+        kept.insert(FOR_OTHER_NETWORKS);
+    }
     // Leaving the bounding set takes a capability itself, so that is done first. Without it, no
     // new privileges are to be had all the same.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
@@ -90,9 +98,9 @@ mod tests {
         // Capabilities are a thread's own; those of the other tests stay.
         thread::spawn(|| {
             let before = caps::read(None, CapSet::Permitted).unwrap();
-            drop_others().unwrap();
+            drop_others(false).unwrap();
             // A second time is without effect.
-            drop_others().unwrap();
+            drop_others(false).unwrap();
             let kept: CapsHashSet = KEPT.iter().map(|kept| kept.capability).collect();
             let expected: CapsHashSet = before.intersection(&kept).copied().collect();
             for set in [CapSet::Permitted, CapSet::Effective] {

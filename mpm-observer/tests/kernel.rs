@@ -13,6 +13,8 @@ mod pause;
 mod queue;
 #[path = "kernel/reap.rs"]
 mod reap;
+#[path = "kernel/resets.rs"]
+mod resets;
 #[path = "kernel/signals.rs"]
 mod signals;
 #[path = "kernel/standing.rs"]

@@ -87,6 +87,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let tools = setup::ensure(&paths, Extent::Build)?;
             build::ebpf(&paths, &tools)?;
             build::release(&paths)?;
+            lab::set_up(&paths, &args);
             return lab::run(&paths, &args);
         }
         Command::Test { filters } => {

@@ -12,9 +12,9 @@ use super::{
 use crate::{
     kernel::{Kernel, Options, Record, count_run_time},
     lab::Interrupt,
-    live::{Consumer, Look, Server, follow},
+    live::{Consumer, Look, Server, Target, follow},
     otlp::Otlp,
-    privileges::drop_others,
+    privileges,
     serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, listen},
 };
 
@@ -50,6 +50,7 @@ pub(super) struct ServeArguments {
 /// Runs it.
 pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     let of_service = |error: ServeError| (exit_of(&error), error.to_string());
+    // What takes more than watching does comes first, and threads after the dropping.
     let listener = listen(arguments.listen).map_err(of_service)?;
     let _counting = if arguments.count_runs {
         Some(count_run_time().map_err(|error| failed(true, &error))?)
@@ -57,8 +58,8 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         None
     };
     if !arguments.keep_privileges {
-        // Before there is another thread, which would keep its own.
-        drop_others().map_err(|error| failed(false, &error))?;
+        privileges::drop_others(is_elsewhere(&arguments.target))
+            .map_err(|error| failed(false, &error))?;
     }
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
@@ -101,6 +102,13 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     }
     followed.map_err(|error| of_live(&error))?;
     Ok(Exit::Done)
+}
+
+/// Whether the server has a network namespace of its own. One that is not there yet is taken to
+/// share this process's, unless it is named as a container.
+fn is_elsewhere(target: &TargetArguments) -> bool {
+    matches!(target.target(), Target::Container(_))
+        || matches!(target.find(), Ok(Some((server, _))) if !server.is_in_our_network())
 }
 
 const fn exit_of(error: &ServeError) -> Exit {

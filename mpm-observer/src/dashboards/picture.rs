@@ -12,6 +12,7 @@ use super::{Filled, Kind, Panel, PanelUnit, Row};
 use crate::{
     prometheus::{Api, PrometheusError, Sampled},
     scenario::Mpm,
+    wording::plural,
 };
 
 /// Lines in one chart; a reader tells no more apart.
@@ -88,27 +89,35 @@ fn chart(panel: &Panel, mut lines: Vec<(String, Sampled)>, window: &Window) -> T
         footnote.push("Grafana stacks these lines; here they stand beside each other.".to_owned());
     }
     if left_out > 0 {
-        footnote.push(format!(
-            "{left_out} lines of the least values are left out."
-        ));
+        let lines = plural(left_out as u64, "line");
+        footnote.push(format!("{lines} of the least values left out."));
     }
     let series = lines
         .into_iter()
         .enumerate()
-        .map(|(index, (name, series))| {
-            let style = Mpm::ALL.into_iter().find(|mpm| mpm.name() == name);
-            let points = series.points.iter().filter(|point| point.1.is_finite());
-            TimelineSeries {
-                style: SeriesStyle::new(style.map_or(index, |mpm| mpm as usize)),
-                name,
+        .flat_map(|(index, (name, series))| {
+            let of_mpm = Mpm::ALL.into_iter().find(|mpm| mpm.name() == name);
+            let style = SeriesStyle::new(of_mpm.map_or(index, |mpm| mpm as usize));
+            let finite = series
+                .points
+                .into_iter()
+                .filter(|point| point.1.is_finite());
+            let finite: Vec<(f64, f64)> = finite.collect();
+            // A line ends where there are no values, and goes on where there are some again.
+            let unbroken = |a: &(f64, f64), b: &(f64, f64)| b.0 - a.0 < 1.5 * window.step_s;
+            let piece = |points: &[(f64, f64)]| TimelineSeries {
+                name: name.clone(),
+                style,
                 points: points
+                    .iter()
                     .map(|(time, value)| TimelinePoint {
                         time_s: time - window.from_s,
                         value: value * factor,
                         band: None,
                     })
                     .collect(),
-            }
+            };
+            finite.chunk_by(unbroken).map(piece).collect::<Vec<_>>()
         });
     let marks = window.marks.iter().map(|(time, label)| EventMarker {
         time_s: time - window.from_s,
@@ -240,6 +249,16 @@ mod tests {
         let series = &chart.panels[0].series;
         assert_eq!((series.len(), series[0].points.len()), (1, 1));
         assert!(chart.png().is_ok());
+    }
+
+    #[test]
+    fn a_line_ends_where_values_are_missing() {
+        let (name, mut sampled) = line("a", &[1.0, 2.0, 3.0, 4.0]);
+        sampled.points.remove(2);
+        let chart = chart(&panel(PanelUnit::Count), vec![(name, sampled)], &window());
+        let pieces = chart.panels[0].series.iter();
+        let lengths: Vec<usize> = pieces.map(|series| series.points.len()).collect();
+        assert_eq!(lengths, [2, 1]);
     }
 
     #[test]

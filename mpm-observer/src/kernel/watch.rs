@@ -24,6 +24,10 @@ use crate::privileges::may_load_programs;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mpm-observer.bpf.o"));
 
+/// So many slots of the table of tasks in a row that were never used: there are no others behind
+/// them. More than CPUs can have taken and not yet filled.
+const NEVER_USED: u32 = 1_024;
+
 /// What to watch.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -323,10 +327,20 @@ impl Watch {
     /// When a map cannot be read.
     pub fn task_states(&self) -> Result<Vec<TaskState>, KernelError> {
         let mut states = Vec::new();
+        let mut unused = 0;
         for slot in 1..=MAX_TASKS {
             let state = self.tasks.get(&slot, 0)?;
             if state.record.kind != 0 {
                 states.push(state);
+            }
+            // Slots that were never used are given out from the lowest, so behind these there are
+            // none but such that other CPUs have just taken.
+            unused = match state.record.created_ns {
+                0 => unused + 1,
+                _ => 0,
+            };
+            if unused == NEVER_USED {
+                break;
             }
         }
         Ok(states)

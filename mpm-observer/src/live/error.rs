@@ -14,11 +14,11 @@ pub enum LiveError {
     NoServer,
     /// More than one runs, or fits.
     #[error(
-        "several httpds run; name one with --pid, --unit, --cgroup or --container:\n  {}",
-        .found.join("\n  ")
+        "several httpds run; name one with --pid, --unit, --cgroup or --container: {}",
+        .found.join("; ")
     )]
     Several {
-        /// A line for each: its first process, unit or container, MPM and ports.
+        /// Of each its first process, unit or container, MPM and ports.
         found: Vec<String>,
     },
     /// A process was named that is no httpd's.

@@ -5,14 +5,14 @@ use std::{
     net::{Ipv6Addr, SocketAddr},
 };
 
-use mpm_observer_common::{ConnState, OffCpu, RequestFlags, TaskRecord, TaskState};
+use mpm_observer_common::{ConnState, OffCpu, TaskRecord, TaskState};
 
 use super::{
     Server, SlotState,
     doing::{Doing, Wait},
     now::{Beside, Nobody, Polls, SocketNow, canonical},
     roles::roles,
-    slot::{Partner, is_slot},
+    slot::{Partner, has_stood, is_slot},
 };
 use crate::{
     httpd::Role,
@@ -189,7 +189,6 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     fn of(connections: &'a [ConnState], mpm: Mpm) -> Self {
         let mut last: HashMap<u32, &ConnState> = HashMap::new();
-        let worked_ns = |held: &ConnState| held.counted_ns.max(held.request.accepted_ns);
         for connection in connections {
             let task = match connection.base_task {
                 // In prefork the task that accepted is the one that will read.
@@ -224,7 +223,9 @@ impl<'a> Known<'a> {
             .get(&state.record.pid)
             .copied()
             // One that a task of the same number worked on, which has ended, is not its own.
-            .filter(|held| held.base_task == 0 || held.base_created_ns == state.record.created_ns);
+            .filter(|held| held.base_task == 0 || held.base_created_ns == state.record.created_ns)
+            // The tasks were read before the connections: what it did since is left out.
+            .filter(|held| !is_off_cpu(state) || worked_ns(held) <= state.since_ns);
         let is_slot = is_slot(role, server.mpm);
         let mut client = connection.map(client_of);
         let mut partner = Partner::Unknown;
@@ -255,6 +256,15 @@ impl<'a> Known<'a> {
             request_since_ns: serving.map_or(0, |held| held.request.pickup_ns),
         }
     }
+}
+
+/// When its task last worked on a connection.
+fn worked_ns(connection: &ConnState) -> u64 {
+    connection.counted_ns.max(connection.request.accepted_ns)
+}
+
+fn is_off_cpu(state: &TaskState) -> bool {
+    state.off_cpu != OffCpu::Running as u32
 }
 
 /// Whether what a task polls for is clear from the connection alone.
@@ -305,7 +315,7 @@ fn connections_look(
     };
     for connection in connections {
         // One that was accepted before the watch began has no time of it.
-        let stood = connection.request.flags & RequestFlags::IN_PART != 0;
+        let stood = has_stood(connection);
         if connection.request.accepted_ns == 0 && !stood && !connection.is_picked_up() {
             look.unaccepted += 1;
         }
@@ -319,9 +329,12 @@ fn connections_look(
         }
         match holders.get(&client_of(connection)) {
             Some(SlotState::KeepAlive) => look.holding += 1,
-            None if connection.is_answered() => look.parked += 1,
-            _ if connection.is_picked_up() => look.serving += 1,
-            _ => {}
+            None if connection.is_answered() || (stood && !connection.is_picked_up()) => {
+                look.parked += 1;
+            }
+            Some(_) => look.serving += 1,
+            None if connection.is_picked_up() => look.serving += 1,
+            None => {}
         }
     }
     look

@@ -1,6 +1,6 @@
 use std::{net::Ipv4Addr, path::PathBuf};
 
-use mpm_observer_common::{BlockedIn, RequestRecord, TaskFlags};
+use mpm_observer_common::{BlockedIn, RequestFlags, RequestRecord, TaskFlags};
 
 use super::*;
 use crate::{httpd::ProcessId, live::now::TaskNow};
@@ -56,7 +56,6 @@ fn connection(port: u16, task: u32) -> ConnState {
         request: RequestRecord {
             remote_addr: Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(),
             remote_port: port,
-            established_ns: 40,
             accepted_ns: 50,
             acceptor: LISTENER,
             ..RequestRecord::default()
@@ -303,4 +302,40 @@ fn connections_that_nobody_has_accepted_or_read_are_counted() {
         ..ConnectionsLook::default()
     };
     assert_eq!(look.connections, expected);
+}
+
+#[test]
+fn a_connection_from_before_the_watch_is_kept_in_a_slot_or_parked() {
+    let tasks = [
+        blocked(FIRST, FIRST, BlockedIn::Poll),
+        blocked(CHILD, CHILD, BlockedIn::Poll),
+    ];
+    let mut stood = connection(4001, 0);
+    stood.request.accepted_ns = 0;
+    stood.request.acceptor = 0;
+    stood.request.flags = RequestFlags::IN_PART;
+    let told = Told::default().polls(CHILD, 9).socket(9, 80, 4001);
+    let look = Look::with(NOW_NS, &server(Mpm::Prefork), &tasks, &[stood], &told);
+    assert_eq!(slot(&look, CHILD).slot, Some(SlotState::KeepAlive));
+    assert_eq!(
+        (look.connections.holding, look.connections.unaccepted),
+        (1, 0)
+    );
+    let look = Look::new(NOW_NS, &server(Mpm::Event), &child(), &[stood]);
+    assert_eq!(
+        (look.connections.parked, look.connections.unaccepted),
+        (1, 0)
+    );
+}
+
+#[test]
+fn what_a_task_did_after_it_was_looked_at_does_not_count() {
+    let mut tasks = child();
+    tasks[3].record.totals.requests = 1;
+    // It was blocked in the queue at 100 ns, and has read the request since.
+    let mut since = picked_up(4001, 21);
+    since.counted_ns = 150;
+    let look = Look::new(NOW_NS, &server(Mpm::Worker), &tasks, &[since]);
+    let task = slot(&look, 21);
+    assert_eq!((task.slot, task.client), (Some(SlotState::Idle), None));
 }

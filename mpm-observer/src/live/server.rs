@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    fmt, io,
+    fmt, fs, io,
     net::SocketAddr,
+    os::unix::fs::MetadataExt,
     path::PathBuf,
 };
 
@@ -96,6 +97,16 @@ impl Server {
         let status = process.status().map_err(io::Error::other)?;
         let inner = status.nspid.as_deref().and_then(<[i32]>::last);
         Ok(inner.copied().unwrap_or(status.pid).unsigned_abs())
+    }
+
+    /// Whether it has this process's network namespace; one that cannot be read has.
+    #[must_use]
+    pub fn is_in_our_network(&self) -> bool {
+        let network = |of: &str| Some(fs::metadata(format!("/proc/{of}/ns/net")).ok()?.ino());
+        match network(&self.process.pid.to_string()) {
+            Some(theirs) => network("self") == Some(theirs),
+            None => true,
+        }
     }
 
     /// All its tasks at this moment: the first process, its descendants, and their threads.

@@ -1,6 +1,6 @@
 //! What a slot does at a moment.
 
-use mpm_observer_common::{BlockedIn, ConnState};
+use mpm_observer_common::{BlockedIn, ConnState, RequestFlags};
 use serde::{Deserialize, Serialize};
 
 use super::doing::{Doing, Wait};
@@ -106,7 +106,7 @@ impl SlotState {
             Wait::One(_) => match (partner, progress) {
                 (Partner::Another | Partner::ClosingClient, _) => Self::Other,
                 // A client whose connection is older than the watch.
-                (Partner::Client, Progress::None) | (_, Progress::Stood) => Self::KeepAlive,
+                (Partner::Client, Progress::None) | (_, Progress::Stood) => Self::stood(mpm),
                 (_, Progress::None | Progress::New | Progress::Read) => Self::ReadingClient,
                 (_, Progress::Answered | Progress::Full) => Self::kept(mpm),
             },
@@ -119,6 +119,15 @@ impl SlotState {
         match mpm {
             Mpm::Prefork | Mpm::Worker => Self::KeepAlive,
             Mpm::Event => Self::Other,
+        }
+    }
+
+    /// It waits for something to read on a connection of which nothing is known. In event a slot does
+    /// so only for the rest of a request.
+    fn stood(mpm: Mpm) -> Self {
+        match mpm {
+            Mpm::Prefork | Mpm::Worker => Self::KeepAlive,
+            Mpm::Event => Self::ReadingClient,
         }
     }
 
@@ -140,7 +149,8 @@ impl SlotState {
                 Progress::None if mpm == Mpm::Prefork => Self::Idle,
                 Progress::None | Progress::New | Progress::Read => Self::ReadingClient,
                 Progress::Full => Self::Sending,
-                Progress::Stood | Progress::Answered => Self::kept(mpm),
+                Progress::Answered => Self::kept(mpm),
+                Progress::Stood => Self::stood(mpm),
             },
             BlockedIn::Send
             | BlockedIn::Receive
@@ -177,13 +187,19 @@ impl Progress {
     fn of(connection: Option<&ConnState>) -> Self {
         match connection {
             None => Self::None,
-            Some(held) if !held.is_picked_up() && held.request.established_ns == 0 => Self::Stood,
+            Some(held) if !held.is_picked_up() && has_stood(held) => Self::Stood,
             Some(held) if !held.is_picked_up() => Self::New,
             Some(held) if held.full != 0 => Self::Full,
             Some(held) if held.is_answered() => Self::Answered,
             Some(_) => Self::Read,
         }
     }
+}
+
+/// Whether a connection had been accepted before the watch began, and its first request since has
+/// not ended.
+pub(super) const fn has_stood(connection: &ConnState) -> bool {
+    connection.request.flags & RequestFlags::IN_PART != 0
 }
 
 /// Whether tasks of a role are slots.

@@ -15,7 +15,6 @@ const WRITE: Wait = Wait::One(Polls {
 fn connection(pickup_ns: u64, sends: u32, full: u32) -> ConnState {
     ConnState {
         request: RequestRecord {
-            established_ns: 1,
             pickup_ns,
             sends,
             ..RequestRecord::default()
@@ -185,9 +184,11 @@ fn a_connection_older_than_the_watch_is_known_by_its_socket() {
         let kept = state(READ, None, Partner::Client, mpm);
         assert_eq!(kept, SlotState::KeepAlive);
         let mut stood = new();
-        stood.request.established_ns = 0;
+        stood.request.flags = RequestFlags::IN_PART;
         let kept = state(READ, Some(&stood), Partner::Client, mpm);
         assert_eq!(kept, SlotState::KeepAlive);
+        let half = state(READ, Some(&stood), Partner::Client, Mpm::Event);
+        assert_eq!(half, SlotState::ReadingClient);
         for connection in [None, Some(&stood)] {
             let sending = state(WRITE, connection, Partner::Client, mpm);
             assert_eq!(sending, SlotState::Sending);

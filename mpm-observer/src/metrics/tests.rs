@@ -98,6 +98,7 @@ fn everything() -> Exposition {
         ProxyBalancer[0]Worker[0]Rcvd: 1K\n";
     let page = StatusPage::parse(page);
     metrics.status(StatusOutcome::Answered, page, 1);
+    metrics.lab_run(Some(("overload", 1)));
     let scrapes = ScrapeFigures {
         last_ns: Some(1),
         answers: [(200, 1)].into(),

@@ -35,8 +35,10 @@ use crate::{
 
 /// Clients at once.
 const CLIENTS: u64 = 6;
-/// Connections after which a child ends.
-const CONNECTIONS_PER_CHILD: u32 = 40;
+/// Connections for each slot of a child, after which it ends: few, but not so few that httpd, which
+/// starts children once a second, is busy with that alone.
+const CONNECTIONS_PER_SLOT: u32 = 8;
+const LEAST_CONNECTIONS_PER_CHILD: u32 = 40;
 /// Connections that are left open at the end.
 const KEPT: usize = 3;
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -146,9 +148,11 @@ pub fn soak(ground: Ground<'_>, soak: &SoakPlan) -> Result<Option<Soaked>, LabEr
 fn worn_out(mpm: Mpm) -> RunPlan {
     let mut plan = plan(mpm);
     let server = &mut plan.server;
+    let connections =
+        (CONNECTIONS_PER_SLOT * server.threads_per_child).max(LEAST_CONNECTIONS_PER_CHILD);
     server
         .extra_directives
-        .push(format!("MaxConnectionsPerChild {CONNECTIONS_PER_CHILD}"));
+        .push(format!("MaxConnectionsPerChild {connections}"));
     // What is left open at the end outlasts the counting.
     server.keep_alive_timeout_s = 300;
     plan

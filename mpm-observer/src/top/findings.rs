@@ -217,7 +217,7 @@ fn example(group: &Group, count: u64, now_ns: u64) -> String {
                 Sender::Server => ", sent by a task of httpd".into(),
                 Sender::Task(tid) => format!(", sent by task {tid}, which is none of httpd's"),
             };
-            format!(" {} (process {}){sender}", who(&row.role), row.pid)
+            format!(": {} (process {}){sender}", who(&row.role), row.pid)
         }
         Kind::Refused { .. } => format!(
             " by {} (task {} of process {})",
@@ -227,7 +227,7 @@ fn example(group: &Group, count: u64, now_ns: u64) -> String {
         ),
     };
     let ago_s = now_ns.saturating_sub(row.t_ns) / 1_000_000_000;
-    format!("{times}{by} {ago_s} s ago")
+    format!("{times}{by}, {ago_s} s ago")
 }
 
 /// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS.

@@ -91,7 +91,7 @@ fn a_refused_call_is_told_with_its_limit_and_its_task() {
     let expected = (
         "open-files",
         "accept4 of a connection failed with EMFILE, at 24 of 24 open files (ulimit -n)".into(),
-        "2 times, last by a worker (task 7 of process 6) 2 s ago".into(),
+        "2 times, last by a worker (task 7 of process 6), 2 s ago".into(),
     );
     assert_eq!(told(&minute), [expected]);
 }

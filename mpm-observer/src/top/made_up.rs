@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
-use mpm_observer_common::{RecordKind, RequestRecord, TaskFlags, TaskRecord};
+use mpm_observer_common::{
+    FailureRecord, FailureSource, RecordKind, RequestRecord, TaskFlags, TaskRecord,
+};
 
+use super::Model;
 use crate::{
     httpd::{ProcessId, Role},
-    live::{Look, Server, SlotState, TaskLook},
+    kernel::Record,
+    live::{Look, QueueLook, Server, SlotState, TaskLook},
     scenario::Mpm,
 };
 
@@ -76,4 +80,69 @@ pub(super) fn server() -> Server {
         mpm: Mpm::Event,
         listens: vec![([127, 0, 0, 1], 8080).into()],
     }
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+const MS_NS: u64 = 1_000_000;
+
+/// A server with 16 slots, most of which are held, ten seconds of whose requests are known.
+pub(super) fn whole_model() -> Model {
+    let mut model = Model::new(Some(10 * SECOND_NS));
+    model.begin(&server(), SECOND_NS);
+    for number in 0..1_000 {
+        let mut request = RequestRecord {
+            queued_ns: 900,
+            accepted_ns: 900 + number * 100,
+            worker_free_ns: 1_000,
+            ..answered(MS_NS / 2 + number * 1_000)
+        };
+        // Half of it on a CPU, half of it with a file.
+        let half_ns = request.on_cpu_ns / 2;
+        request.on_cpu_ns -= half_ns;
+        request.blocked_ns[5] = half_ns;
+        model.record(&Record::Request(request), 5 * SECOND_NS);
+    }
+    for _ in 0..3 {
+        model.record(
+            &Record::Failure(FailureRecord {
+                kind: RecordKind::Failure as u32,
+                source: FailureSource::QueueFull as u32,
+                time_ns: 9 * SECOND_NS,
+                queue_limit: 511,
+                queue_length: 512,
+                remote_port: 4001,
+                ..FailureRecord::default()
+            }),
+            9 * SECOND_NS,
+        );
+    }
+    for second in 2..=10 {
+        let at_ns = second * SECOND_NS;
+        let mut tasks: Vec<TaskLook> = (0..6)
+            .map(|number| {
+                let since_ns = at_ns - u64::from(number) * 300 * MS_NS;
+                busy(100 + number, SlotState::KeepAlive, since_ns)
+            })
+            .collect();
+        tasks.push(busy(200, SlotState::OnCpu, at_ns - 5_000));
+        tasks.push(busy(201, SlotState::ReadingClient, at_ns - SECOND_NS / 2));
+        tasks.push(busy(202, SlotState::Sending, SECOND_NS));
+        tasks.extend((300..307).map(task));
+        for task in &mut tasks {
+            task.record.totals.requests = second * 10;
+            task.record.totals.sched.voluntary = second * 13;
+        }
+        let mut look = look(at_ns, tasks);
+        look.queue = Some(QueueLook {
+            length: 3,
+            limit: 511,
+        });
+        look.connections.open = 14;
+        look.connections.serving = 3;
+        look.connections.holding = 6;
+        look.counters.conns_established = second * 5;
+        look.effort.cpu_ns = second * 12 * MS_NS;
+        model.look(&look);
+    }
+    model
 }

@@ -200,7 +200,7 @@ fn requests(sum: &Sum, length_ns: u64) -> RequestsPart {
         picked_up_per_s: share(picked_up, length_ns) * 1e9,
         answered: requests.answered,
         unanswered: requests.unanswered,
-        touched_by_loss: requests.touched,
+        not_whole: requests.touched,
         bytes_in: requests.bytes_in,
         bytes_out: requests.bytes_out,
         latency: requests.latency.spread(requests.measured()),

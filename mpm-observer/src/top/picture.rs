@@ -166,9 +166,9 @@ pub struct RequestsPart {
     pub answered: u64,
     /// … not answered.
     pub unanswered: u64,
-    /// Answered ones that are in no duration, as a record before them was lost or their arrival was
-    /// not seen.
-    pub touched_by_loss: u64,
+    /// Answered ones that are in no duration: a record before them was lost, their arrival was not
+    /// seen, or their connection stood before the watch began.
+    pub not_whole: u64,
     /// Bytes read of those that ended.
     pub bytes_in: u64,
     /// Bytes sent of them.
@@ -249,4 +249,43 @@ pub struct ObserverPart {
     pub lost: u64,
     /// Runs of its programs that the kernel skipped.
     pub skipped_runs: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use crate::top::made_up;
+
+    fn names(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    found.insert(name.clone());
+                    names(field, found);
+                }
+            }
+            Value::Array(entries) => entries.iter().for_each(|entry| names(entry, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let picture = made_up::whole_model().picture(11_000_000_000);
+        let mut found = BTreeSet::new();
+        names(&serde_json::to_value(&picture).unwrap(), &mut found);
+        for name in ["voluntary_switches", "evidence", "client", "share"] {
+            assert!(found.contains(name), "the made-up picture has no {name}");
+        }
+        let page = include_str!("../../../docs/top.md");
+        for name in found {
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "{name} is not in docs/top.md"
+            );
+        }
+    }
 }

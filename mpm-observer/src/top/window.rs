@@ -18,6 +18,9 @@ use crate::{
 /// A window slides in so many steps.
 const PANES: u64 = 10;
 
+/// Requests whose time is not known.
+const NOT_WHOLE: u32 = RequestFlags::AFTER_LOSS | RequestFlags::NO_ARRIVAL | RequestFlags::IN_PART;
+
 /// What requests of some time took.
 #[derive(Clone, Debug)]
 pub(super) struct Requests {
@@ -25,7 +28,7 @@ pub(super) struct Requests {
     pub answered: u64,
     /// That ended without an answer.
     pub unanswered: u64,
-    /// … touched by a loss: in no duration.
+    /// … touched by a loss, or begun before the watch: in no duration.
     pub touched: u64,
     /// Bytes read of them.
     pub bytes_in: u64,
@@ -70,7 +73,7 @@ impl Requests {
             return;
         }
         self.answered += 1;
-        if request.flags & (RequestFlags::AFTER_LOSS | RequestFlags::NO_ARRIVAL) != 0 {
+        if request.flags & NOT_WHOLE != 0 {
             self.touched += 1;
             return;
         }

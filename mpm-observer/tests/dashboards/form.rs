@@ -2,10 +2,14 @@
 
 use std::{collections::HashSet, fs, path::PathBuf};
 
-use mpm_observer::dashboards::{Source, sources};
+use mpm_observer::dashboards::{Filled, Source, sources};
 use serde_json::Value;
 
-use super::tools::{check_by_grafana, dashboards, text};
+use super::{
+    alerts::rules,
+    selectors::selectors,
+    tools::{check_by_grafana, dashboards, root, text},
+};
 
 fn committed() -> Vec<(Source, PathBuf, Value)> {
     let sources = sources().unwrap().into_iter();
@@ -163,5 +167,44 @@ fn the_check_by_grafanas_types_finds_what_is_wrong() {
             !output.status.success() && text.contains(says),
             "{says}: {text}"
         );
+    }
+}
+
+/// The names of the metrics that are documented.
+fn documented() -> HashSet<String> {
+    let text = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    names.map(|(name, _)| name.to_owned()).collect()
+}
+
+#[test]
+fn every_metric_that_is_asked_for_is_documented() {
+    let documented = documented();
+    let filled = Filled {
+        job: ".+".into(),
+        instance: ".+".into(),
+        rate_interval: "4s".into(),
+        range: "5m".into(),
+    };
+    let mut expressions: Vec<String> = rules().into_iter().map(|rule| rule.expr).collect();
+    for source in sources().unwrap() {
+        let queries = source.queries(&filled).into_iter();
+        expressions.extend(queries.map(|(_, query)| query));
+    }
+    for expression in expressions {
+        for selector in selectors(&expression) {
+            let name = selector.split('{').next().unwrap();
+            // Of a histogram three series are made; `up` is Prometheus' own.
+            let base = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix))
+                .unwrap_or(name);
+            assert!(
+                name == "up" || documented.contains(base),
+                "{name} in {expression}"
+            );
+        }
     }
 }

@@ -15,13 +15,14 @@ use super::{
     tools::{prometheus, text},
 };
 
-/// Clients who never finish their request's head hold all ten slots for eight seconds.
-const SCENARIO: &str = "name = \"stuck\"\ntitle = \"Stuck\"\nwhat = \"A test.\"\n\
+/// Clients who keep their connection and ask nothing hold all ten slots for eight seconds.
+const SCENARIO: &str = "name = \"idle\"\ntitle = \"Idle\"\nwhat = \"A test.\"\n\
     [load]\ntimeout_s = 5\n\
-    [load.held]\nkind = \"half-header\"\nconnections = 12\n\
+    [load.held]\nkind = \"idle-keep-alive\"\nconnections = 12\n\
     [size]\nfull = { requests = 100000, concurrency = 5, max_duration_s = 8 }\n\
     quick = { requests = 100000, concurrency = 5, max_duration_s = 8 }\n\
-    [server]\nmax_request_workers = 10\n";
+    [server]\nmax_request_workers = 10\nkeep_alive_timeout_s = 60\n\
+    worker.threads_per_child = 5\nevent.threads_per_child = 5\n";
 
 fn of(witness: &Witness, incident: Incident) -> &Testimony {
     let found = witness
@@ -36,7 +37,7 @@ fn the_lab_tells_what_prometheus_showed_of_what_happened() {
     let (Some(dir), Some(program)) = (dir_of_lab(), prometheus()) else {
         return;
     };
-    let scenario = dir.path().join("stuck.toml");
+    let scenario = dir.path().join("idle.toml");
     fs::write(&scenario, SCENARIO).unwrap();
     let out = dir.path().join("out");
     let output = Command::new(PROGRAM)
@@ -62,10 +63,10 @@ fn the_lab_tells_what_prometheus_showed_of_what_happened() {
     assert!(output.status.success(), "{said}");
 
     let witness = Witness::read(&out).unwrap().expect("a Prometheus watched");
-    let held = of(&witness, Incident::SlowClientsHoldSlots);
+    let held = of(&witness, Incident::IdleHoldSlots);
     assert_eq!(
         (held.mpm, held.repetition, &*held.scenario),
-        (Mpm::Prefork, 1, "stuck")
+        (Mpm::Prefork, 1, "idle")
     );
     // What the kernel's metrics showed is what was so.
     assert_eq!(held.truth.amount, 10.0, "{held:?}");
@@ -83,7 +84,7 @@ fn the_lab_tells_what_prometheus_showed_of_what_happened() {
         let text = fs::read_to_string(out.join(report)).unwrap();
         assert!(text.contains("What Prometheus showed"), "{report}");
         assert!(
-            text.contains("slow clients hold slots: at most 10 slots"),
+            text.contains("idle clients hold slots: at most 10 slots"),
             "{report}"
         );
     }
@@ -108,7 +109,7 @@ fn processes_of(program: &std::path::Path, dir: &std::path::Path) -> Vec<u32> {
 #[test]
 fn without_a_prometheus_only_the_metrics_are_served() {
     let Some(dir) = dir_of_lab() else { return };
-    let scenario = dir.path().join("stuck.toml");
+    let scenario = dir.path().join("idle.toml");
     fs::write(
         &scenario,
         SCENARIO.replace("duration_s = 8", "duration_s = 2"),

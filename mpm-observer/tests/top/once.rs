@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::TcpStream,
     process::{Child, ChildStderr, Command, Stdio},
 };
 
@@ -14,7 +15,12 @@ use nix::{
 use serde_json::Value;
 
 use crate::{
-    common::{NEVER, PROGRAM},
+    common::{
+        NEVER, PROGRAM,
+        debian::{DebianHttpd, Differently},
+        wait_until,
+        watched::exchange,
+    },
     watching::{SLOTS, Stand},
 };
 
@@ -31,8 +37,8 @@ struct Ended {
 }
 
 impl Once {
-    fn start(stand: &Stand, arguments: &[&str]) -> Self {
-        let pid = stand.httpd().pid().to_string();
+    fn start(pid: u32, arguments: &[&str]) -> Self {
+        let pid = pid.to_string();
         let mut child = Command::new(PROGRAM)
             .args(["top", "--once", "--pid", &pid])
             .args(arguments)
@@ -75,18 +81,35 @@ fn number(value: &Value) -> u64 {
         .unwrap_or_else(|| panic!("{value} is no number"))
 }
 
+/// Waits until the server has closed its side of all connections of a port: then the kernel has told
+/// their last requests.
+fn wait_until_closed(port: u16) {
+    // ESTABLISHED and CLOSE_WAIT, and the address as the kernel writes it.
+    let open = ["01", "08"];
+    let port = format!(":{port:04X}");
+    wait_until("all connections are closed", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut fields = table.lines().map(|line| line.split_whitespace());
+        !fields.any(|mut fields| {
+            let is_ours = fields.nth(1).is_some_and(|local| local.ends_with(&port));
+            is_ours && fields.nth(1).is_some_and(|state| open.contains(&state))
+        })
+    });
+}
+
 fn figures_are_those_of_the_load_generator(mpm: Mpm) {
     const REQUESTS: u64 = 400;
     let Some((stand, _)) = Stand::start(mpm, "") else {
         return;
     };
-    let once = Once::start(&stand, &["--json", "--window", "1h"]);
+    let once = Once::start(stand.httpd().pid(), &["--json", "--window", "1h"]);
     let mut config = Config::new(stand.target(&stand.body(1_000)));
     config.requests = Some(REQUESTS);
     config.concurrency = 4;
     config.keep_alive = true;
     let summary = loadgen::run(&config, None, &Progress::default(), &NEVER).unwrap();
     assert_eq!(summary.outcomes.get(Outcome::Ok), REQUESTS);
+    wait_until_closed(stand.httpd().addr().port());
     once.signal(Signal::SIGINT);
     let ended = once.end();
     assert_eq!(ended.code, Some(130), "{}", ended.said);
@@ -155,12 +178,64 @@ fn figures_of_event_are_those_of_the_load_generator() {
     figures_are_those_of_the_load_generator(Mpm::Event);
 }
 
+fn a_plain_debian_httpd_is_measured(mpm: Mpm, differently: Differently<'_>) {
+    let Some(httpd) = DebianHttpd::start_as(mpm, differently) else {
+        return;
+    };
+    let once = Once::start(httpd.pid(), &["--json", "--window", "1h"]);
+    for _ in 0..3 {
+        let addr = httpd.addr();
+        let mut stream = httpd.network().within(|| TcpStream::connect(addr).unwrap());
+        for request in 1..=5 {
+            exchange(&mut stream, "/", request == 5);
+        }
+        // The server's end: then the kernel has told the last request.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    once.signal(Signal::SIGINT);
+    let ended = once.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.said);
+    let picture: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(picture["server"]["pid"], httpd.pid());
+    assert_eq!(picture["server"]["mpm"], mpm.name());
+    assert_eq!(number(&picture["requests"]["answered"]), 15);
+    assert_eq!(number(&picture["requests"]["picked_up"]), 15);
+    assert_eq!(number(&picture["connections"]["established"]), 3);
+    assert_eq!(number(&picture["accept_queue"]["limit"]), 511);
+    assert!(number(&picture["slots"]["total"]) > 0, "{picture}");
+    httpd.stop();
+}
+
+#[test]
+fn a_plain_debian_prefork_is_measured() {
+    a_plain_debian_httpd_is_measured(Mpm::Prefork, Differently::default());
+}
+
+#[test]
+fn a_plain_debian_worker_is_measured() {
+    a_plain_debian_httpd_is_measured(Mpm::Worker, Differently::default());
+}
+
+#[test]
+fn a_plain_debian_event_is_measured() {
+    a_plain_debian_httpd_is_measured(Mpm::Event, Differently::default());
+}
+
+#[test]
+fn a_debian_httpd_in_a_pid_namespace_is_measured() {
+    let apart = Differently {
+        pid_namespace: true,
+        ..Differently::default()
+    };
+    a_plain_debian_httpd_is_measured(Mpm::Event, apart);
+}
+
 #[test]
 fn a_window_that_ends_by_itself_is_printed_as_text() {
     let Some((stand, _)) = Stand::start(Mpm::Event, "") else {
         return;
     };
-    let ended = Once::start(&stand, &["--window", "2s"]).end();
+    let ended = Once::start(stand.httpd().pid(), &["--window", "2s"]).end();
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     for words in ["event MPM", "0 of 10 busy", "accept queue", "nothing lost"] {
         assert!(ended.out.contains(words), "{words}: {}", ended.out);
@@ -174,7 +249,7 @@ fn the_end_of_the_server_within_the_window_is_a_failure() {
     let Some((stand, _)) = Stand::start(Mpm::Prefork, "") else {
         return;
     };
-    let once = Once::start(&stand, &["--json", "--window", "1h"]);
+    let once = Once::start(stand.httpd().pid(), &["--json", "--window", "1h"]);
     stand.stop();
     let ended = once.end();
     assert_eq!(ended.code, Some(4), "{}", ended.said);
@@ -206,7 +281,8 @@ fn without_a_terminal_once_is_asked_for() {
 fn a_process_that_is_no_httpd_is_told() {
     let own = std::process::id().to_string();
     let (code, said) = run(&["--once", "--pid", &own]);
-    assert_eq!(code, Some(5), "{said}");
+    assert_ne!(code, Some(0), "{said}");
+    assert!(said.contains(&own), "{said}");
     let (code, said) = run(&["--once", "--window", "never"]);
     assert_eq!(code, Some(2), "{said}");
 }

@@ -169,10 +169,15 @@ fn what_was_held_before_the_watch_is_seen(mpm: Mpm) {
             (SlotState::Idle, SLOTS - 5),
         ]),
     };
+    assert_eq!((look.connections.open, look.connections.serving), (5, 2));
     assert_eq!(clients(&look, SlotState::Sending), addresses(slow));
     if mpm != Mpm::Event {
+        assert_eq!(look.connections.holding, 3);
         assert_eq!(clients(&look, SlotState::KeepAlive), addresses(kept));
+    } else {
+        assert_eq!(look.connections.parked, 3);
     }
+    assert_eq!(look.connections.unaccepted, 0);
     drop(watching);
     stand.stop();
 }

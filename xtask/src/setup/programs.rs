@@ -114,7 +114,7 @@ pub const PROMETHEUS: Unpacked = Unpacked {
     folder: "usr/bin",
     program: "prometheus",
     version: "--version",
-    purpose: "the tests ask it every query of the dashboards and alert rules",
+    purpose: "asked every query of the dashboards by the tests, and watches the lab with --serve",
 };
 
 impl Unpacked {

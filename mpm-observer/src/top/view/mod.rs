@@ -40,8 +40,8 @@ const HELP: [&str; 20] = [
     "a worker thread of worker and event. The bar has a sign for each:",
     "  * on CPU          runs                   q run queue  waits for a CPU",
     "  L lock            waits for a lock       D disk       waits for a file, a page",
-    "  R reading client  for the request        W sending    until the client has read",
-    "  K keep-alive      answered, and held     o other      a backend, a child program",
+    "  R reading client  for the request        W sending    until the client reads",
+    "  K keep-alive      answered, and held     o other      a backend, a program",
     "  _ idle            has no connection",
     "",
     "The server's part of a request is the time from its arrival to its last send;",
@@ -152,7 +152,7 @@ impl View<'_> {
         }
         page.line(self.requests(is_full));
         let findings = self.findings(width);
-        let phases = tables::phases(&self.picture.requests, self.look, is_full);
+        let phases = tables::phases(&self.picture.requests, self.look, is_full, width);
         let tasks = tables::tasks(self, width);
         // What is left is shared: each table has its least, then the findings, then the others.
         let left = usize::from(page.left.height);
@@ -241,7 +241,8 @@ impl View<'_> {
             );
         }
         if queue.overflows_of_namespace > 0 {
-            rest += &format!("; {} overflows", whole(queue.overflows_of_namespace));
+            let overflows = whole(queue.overflows_of_namespace);
+            rest += &format!("; {overflows} overflows, all sockets");
         }
         Line::from(vec!["accept queue  ".into(), length, rest.into()])
     }

@@ -20,7 +20,8 @@ use crate::{
 /// By what the tasks are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sort {
-    /// Those that serve a request and wait in something first, the longest wait first.
+    /// Those that wait with a request first, then those that run, then those in keep-alive; among
+    /// each the longest first.
     #[default]
     Wait,
     /// The longest request first.
@@ -56,8 +57,14 @@ impl Sort {
     fn sort(self, tasks: &mut [&TaskPart]) {
         match self {
             Self::Wait => tasks.sort_by_key(|task| {
-                let waits = task.state.is_busy() && task.state != SlotState::OnCpu;
-                (!task.state.is_busy(), !waits, Reverse(task.since_ns))
+                let last = match task.state {
+                    SlotState::Idle => 3,
+                    // It waits, but nobody waits for it.
+                    SlotState::KeepAlive => 2,
+                    SlotState::OnCpu => 1,
+                    _ => 0,
+                };
+                (last, Reverse(task.since_ns))
             }),
             Self::Request => {
                 tasks.sort_by_key(|task| Reverse(task.request_for_ns.map_or(0, |ns| ns + 1)));
@@ -68,12 +75,20 @@ impl Sort {
     }
 }
 
+/// From so many columns on there is more in each line.
+const WIDE: u16 = 110;
 const PHASE: usize = 20;
 const FIGURE: usize = 10;
-const BAR: usize = 16;
+/// The bar of a share, on a screen of 80 columns and on a wider one.
+const BARS: [usize; 2] = [10, 24];
 
 /// The server's part and its phases, the longest in all first; the head is the first line.
-pub(super) fn phases(requests: &RequestsPart, look: &Look, is_full: bool) -> Vec<Line<'static>> {
+pub(super) fn phases(
+    requests: &RequestsPart,
+    look: &Look,
+    is_full: bool,
+    width: u16,
+) -> Vec<Line<'static>> {
     let names: String = ["p50", "p99", "p99.9", "longest"]
         .iter()
         .map(|name| format!("{name:>FIGURE$}"))
@@ -90,7 +105,7 @@ pub(super) fn phases(requests: &RequestsPart, look: &Look, is_full: bool) -> Vec
     phases.sort_by(|one, other| other.share.total_cmp(&one.share));
     for phase in phases {
         let bar = match is_full {
-            true => look.bar(phase.share, BAR),
+            true => look.bar(phase.share, BARS[usize::from(width >= WIDE)]),
             false => String::new(),
         };
         let share = format!("{:>6} {bar}", percent(phase.share));
@@ -110,7 +125,7 @@ fn row(name: &str, spread: &Spread, share: String) -> Line<'static> {
 /// The tasks in the order that was asked for; the head is the first line.
 pub(super) fn tasks(view: &View<'_>, width: u16) -> Vec<Line<'static>> {
     let picture = view.picture;
-    let wide = width >= 100;
+    let wide = width >= WIDE;
     let further = if wide {
         "  process blocked in    requests"
     } else {
