@@ -389,7 +389,7 @@ fn index_of(role: Role) -> usize {
 
 /// Of an exit code as `wait` gives it.
 fn how_ended(exit_code: u32) -> (&'static str, &'static str) {
-    match (exit_code & 0x7f, exit_code >> 8 & 0xff) {
+    match (exit_code & 0x7f, (exit_code >> 8) & 0xff) {
         (0, 0) => ("ok", ""),
         (0, _) => ("error", ""),
         (signal, _) => ("signal", signal_name(signal)),

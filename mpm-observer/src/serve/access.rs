@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -109,7 +109,7 @@ impl Access {
         let checked = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let hash = access.users.get(&name);
-            let fits = bcrypt::verify(&password, hash.map_or(NOBODY, |hash| hash));
+            let fits = bcrypt::verify(&password, hash.map_or(NOBODY, String::as_str));
             hash.is_some() && fits.unwrap_or(false)
         });
         if checked.await.unwrap_or(false) {
@@ -228,9 +228,9 @@ impl Guard {
     }
 }
 
-fn load(path: &PathBuf) -> Result<(Access, Vec<Stamp>), WebConfigError> {
+fn load(path: &Path) -> Result<(Access, Vec<Stamp>), WebConfigError> {
     let config = WebConfig::load(path)?;
-    let mut files = vec![path.clone()];
+    let mut files = vec![path.to_owned()];
     if let Some(tls) = &config.tls_server_config {
         files.extend([tls.cert_file.clone(), tls.key_file.clone()]);
         files.extend(tls.client_ca_file.clone());

@@ -251,11 +251,9 @@ fn line_of(text: &str, key: &str) -> u64 {
                 .eq_ignore_ascii_case(key)
         })
     };
-    let lines = (1..).zip(text.lines());
-    lines
-        .into_iter()
-        .find(|(_, line)| has(line))
-        .map_or(0, |(number, _)| number)
+    let mut lines = (1..).zip(text.lines());
+    let found = lines.find(|(_, line)| has(line));
+    found.map_or(0, |(number, _)| number)
 }
 
 #[cfg(test)]
