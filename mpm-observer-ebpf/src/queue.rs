@@ -138,10 +138,12 @@ pub fn consume_skb(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// Whether a socket, which may be missing, is in another network than the server's. Read as any
-/// memory: the kernel would not survive a plain load through null.
+/// memory: the kernel would not survive a plain load through null. The comparison is for kernels
+/// that know that it may be missing: they let nothing be added to it before.
 #[inline(always)]
 fn is_of_other_network(sk: *const c_void) -> bool {
     network() != 0
+        && !sk.is_null()
         && probe::<u64>(sk, offset!(sk_net))
             .and_then(|net| probe::<u32>(net as *const c_void, offset!(net_number)))
             .is_some_and(|number| number != network())

@@ -114,9 +114,10 @@ fn is_same_program(process: &Process, other: u32) -> bool {
 /// waits for anything.
 fn polls_more_than_sockets(process: &Process) -> Option<bool> {
     let descriptors: Vec<_> = process.fd().ok()?.flatten().collect();
-    let is_socket = |fd: i32| {
+    // One that came or went meanwhile tells nothing.
+    let is_other = |fd: i32| {
         let found = descriptors.iter().find(|known| known.fd == fd);
-        found.is_some_and(|known| matches!(known.target, FDTarget::Socket(_)))
+        found.is_some_and(|known| !matches!(known.target, FDTarget::Socket(_)))
     };
     let epolls = descriptors.iter().filter(
         |known| matches!(&known.target, FDTarget::AnonInode(name) if name.contains("eventpoll")),
@@ -127,7 +128,7 @@ fn polls_more_than_sockets(process: &Process) -> Option<bool> {
         })
         .flat_map(|text| epoll_targets(&text))
         .collect();
-    (!targets.is_empty()).then(|| targets.iter().any(|fd| !is_socket(*fd)))
+    (!targets.is_empty()).then(|| targets.iter().any(|fd| is_other(*fd)))
 }
 
 /// The descriptors in an epoll's entry of /proc: lines such as `tfd:        6 events: …`.
