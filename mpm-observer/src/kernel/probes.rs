@@ -153,7 +153,7 @@ pub const PROBES: &[Probe] = &[
         programs: &[Program {
             hook: Hook::Iter("tcp"),
             tier: Tier::Live,
-            ..tp_btf("iter_tcp", (5, 9), 300)
+            ..tp_btf("iter_tcp", (5, 9), 200)
         }],
     },
     Probe {

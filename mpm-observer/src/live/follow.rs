@@ -110,14 +110,13 @@ impl Patience {
     fn bear(&mut self, error: LiveError) -> Result<(), LiveError> {
         let is_borne = match error {
             LiveError::NoServer | LiveError::NoPort { .. } => true,
-            LiveError::Several { .. } => {
+            // A process that has just begun may be none yet.
+            LiveError::Several { .. } | LiveError::NotHttpd { .. } => {
                 self.several += 1;
                 self.watched.is_some() || self.several < MOST_SEVERAL
             }
             LiveError::Recording(_) | LiveError::PidNamespace => false,
-            LiveError::Kernel(_) | LiveError::System { .. } | LiveError::NotHttpd { .. } => {
-                self.watched.is_some()
-            }
+            LiveError::Kernel(_) | LiveError::System { .. } => self.watched.is_some(),
         };
         if !is_borne {
             return Err(error);

@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::{
         fs::{PermissionsExt, symlink},
@@ -126,9 +127,10 @@ impl DebianHttpd {
 
     fn wait_until_ready(&mut self, differently: Differently<'_>) {
         let deadline = Instant::now() + READY;
+        // It listens before it has read its configuration for the second time and made a child.
         let answers = |port| {
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            self.network.within(|| TcpStream::connect(addr).is_ok())
+            self.network.within(|| is_answered(addr))
         };
         for port in [80].into_iter().chain(differently.ports.iter().copied()) {
             while !answers(port) {
@@ -214,6 +216,19 @@ impl Drop for DebianHttpd {
     }
 }
 
+/// Whether a request gets an answer; an error of any kind is none.
+fn is_answered(addr: SocketAddr) -> bool {
+    let ask = || -> io::Result<bool> {
+        let mut stream = TcpStream::connect(addr)?;
+        stream.set_read_timeout(Some(READY))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer.starts_with(b"HTTP/1.1 "))
+    };
+    ask().unwrap_or(false)
+}
+
 /// Makes its files in `dir`; returns the directory of the configuration.
 fn configure(dir: &Path, package: &Path, mpm: Mpm, differently: Differently<'_>) -> PathBuf {
     let config = dir.join("etc/apache2");
@@ -264,7 +279,11 @@ fn configure(dir: &Path, package: &Path, mpm: Mpm, differently: Differently<'_>)
     }
 
     let listen = |port: &u16| format!("Listen {port}\n");
-    let ports: String = differently.ports.iter().map(listen).collect();
+    let mut ports: String = differently.ports.iter().map(listen).collect();
+    if !ports.is_empty() {
+        // The default site is that of port 80 only.
+        ports += &format!("DocumentRoot {www}/html\n");
+    }
     let main = config.join("apache2.conf");
     let text = fs::read_to_string(&main).unwrap();
     fs::write(&main, format!("{text}\n{ports}{}\n", differently.lines)).unwrap();
