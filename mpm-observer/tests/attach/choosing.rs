@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write,
+    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -15,7 +16,8 @@ use mpm_observer::{
 
 use super::common::{
     debian::{DebianHttpd, Differently},
-    have,
+    have, wait_until,
+    watched::exchange,
 };
 
 fn pid_of(target: &Target) -> Option<u32> {
@@ -34,7 +36,33 @@ fn a_server_is_named_by_any_of_its_processes() {
         for pid in children.into_iter().chain([httpd.pid()]) {
             assert_eq!(pid_of(&Target::Pid(pid)), Some(httpd.pid()));
         }
-        assert_eq!(live::mpm_by_behaviour(httpd.pid()), Some(mpm));
+        httpd.stop();
+    }
+}
+
+#[test]
+fn processes_show_prefork_at_once_and_event_when_it_keeps_a_connection() {
+    for mpm in Mpm::ALL {
+        let keeping = Differently {
+            lines: "KeepAliveTimeout 300",
+            ..Differently::default()
+        };
+        let Some(httpd) = DebianHttpd::start_as(mpm, keeping) else {
+            return;
+        };
+        let shown = || live::mpm_by_behaviour(httpd.pid());
+        let kept = httpd.network().within(|| {
+            let mut stream = TcpStream::connect(httpd.addr()).unwrap();
+            exchange(&mut stream, "/", false);
+            stream
+        });
+        match mpm {
+            Mpm::Prefork => assert_eq!(shown(), Some(mpm)),
+            Mpm::Worker => assert_eq!(shown(), None),
+            // The worker gives it back to the listener after the answer.
+            Mpm::Event => wait_until("it is kept", || shown() == Some(mpm)),
+        }
+        drop(kept);
         httpd.stop();
     }
 }
