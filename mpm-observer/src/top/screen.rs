@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufWriter, IsTerminal, Stdout, Write},
+    os::fd::AsFd,
     sync::{
         Once,
         atomic::{AtomicBool, Ordering},
@@ -9,6 +10,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use ratatui::{
     Frame, Terminal,
     backend::CrosstermBackend,
@@ -105,18 +110,32 @@ impl Screen {
             std::thread::sleep(longest);
             return None;
         }
-        match event::poll(longest) {
+        // crossterm would read the end of a terminal that is gone again and again.
+        if is_gone(longest) {
+            return Some(Key::End);
+        }
+        match event::poll(Duration::ZERO) {
             Ok(true) => match event::read() {
                 Ok(event) => meaning(&event),
-                // The terminal is gone.
                 Err(_) => Some(Key::End),
             },
-            Ok(false) => None,
-            Err(_) => {
-                std::thread::sleep(longest);
-                None
-            }
+            Ok(false) | Err(_) => None,
         }
+    }
+}
+
+/// Waits until standard input has something, at most so long. Whether nobody is at its other end.
+fn is_gone(longest: Duration) -> bool {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let timeout = PollTimeout::try_from(longest).unwrap_or(PollTimeout::MAX);
+    match poll(&mut fds, timeout) {
+        Ok(_) => fds[0]
+            .revents()
+            .is_some_and(|seen| seen.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)),
+        // A signal, such as that of another size of the window.
+        Err(Errno::EINTR) => false,
+        Err(_) => true,
     }
 }
 
