@@ -2,12 +2,16 @@
 //! compiled in, or else by what its processes are.
 
 use std::{
+    collections::HashSet,
     fs,
     io::{BufReader, Read},
     path::Path,
 };
 
-use procfs::process::{FDTarget, MMapPath, Process};
+use procfs::{
+    net::TcpState,
+    process::{FDTarget, MMapPath, Process},
+};
 
 use crate::{httpd::descendants, scenario::Mpm};
 
@@ -73,9 +77,9 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 /// The MPM that an httpd's processes show, whose first process is `pid`: prefork's children have
-/// one thread each; those of the others have several, and event's epoll waits for more than the
-/// sockets that the server listens on: for a pipe by which it is woken. `None` if they show
-/// nothing, as when there are no children.
+/// one thread each; of those that have several, only event's wait for connections by an epoll.
+/// `None` if they show nothing: there are no children, or it is worker, or an event that no client
+/// keeps a connection to.
 #[must_use]
 pub fn mpm_by_behaviour(pid: u32) -> Option<Mpm> {
     let children: Vec<Process> = descendants(pid)
@@ -92,17 +96,8 @@ pub fn mpm_by_behaviour(pid: u32) -> Option<Mpm> {
     if threads < 2 {
         return Some(Mpm::Prefork);
     }
-    let polls: Vec<bool> = children
-        .iter()
-        .filter_map(polls_more_than_sockets)
-        .collect();
-    if polls.is_empty() {
-        None
-    } else if polls.contains(&true) {
-        Some(Mpm::Event)
-    } else {
-        Some(Mpm::Worker)
-    }
+    let is_event = children.iter().any(polls_connections);
+    is_event.then_some(Mpm::Event)
 }
 
 fn is_same_program(process: &Process, other: u32) -> bool {
@@ -110,25 +105,32 @@ fn is_same_program(process: &Process, other: u32) -> bool {
     of_other.is_some() && process.exe().ok() == of_other
 }
 
-/// Whether an epoll of a process waits for something that is no socket; `None` if it has none that
-/// waits for anything.
-fn polls_more_than_sockets(process: &Process) -> Option<bool> {
-    let descriptors: Vec<_> = process.fd().ok()?.flatten().collect();
-    // One that came or went meanwhile tells nothing.
-    let is_other = |fd: i32| {
+/// Whether an epoll of a process waits for a TCP connection.
+fn polls_connections(process: &Process) -> bool {
+    let tables = [process.tcp(), process.tcp6()];
+    let connections: HashSet<u64> = tables
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|socket| socket.state != TcpState::Listen)
+        .map(|socket| socket.inode)
+        .collect();
+    let descriptors: Vec<_> = process.fd().into_iter().flatten().flatten().collect();
+    let is_connection = |fd: i32| {
         let found = descriptors.iter().find(|known| known.fd == fd);
-        found.is_some_and(|known| !matches!(known.target, FDTarget::Socket(_)))
+        found.is_some_and(
+            |known| matches!(&known.target, FDTarget::Socket(inode) if connections.contains(inode)),
+        )
     };
     let epolls = descriptors.iter().filter(
         |known| matches!(&known.target, FDTarget::AnonInode(name) if name.contains("eventpoll")),
     );
-    let targets: Vec<i32> = epolls
+    epolls
         .filter_map(|epoll| {
             fs::read_to_string(format!("/proc/{}/fdinfo/{}", process.pid, epoll.fd)).ok()
         })
         .flat_map(|text| epoll_targets(&text))
-        .collect();
-    (!targets.is_empty()).then(|| targets.iter().any(|fd| is_other(*fd)))
+        .any(is_connection)
 }
 
 /// The descriptors in an epoll's entry of /proc: lines such as `tfd:        6 events: …`.

@@ -3,8 +3,11 @@
 use std::{
     fs,
     io::Write,
+    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use mpm_observer::{
@@ -15,7 +18,8 @@ use mpm_observer::{
 
 use super::common::{
     debian::{DebianHttpd, Differently},
-    have,
+    have, wait_until,
+    watched::exchange,
 };
 
 fn pid_of(target: &Target) -> Option<u32> {
@@ -34,7 +38,33 @@ fn a_server_is_named_by_any_of_its_processes() {
         for pid in children.into_iter().chain([httpd.pid()]) {
             assert_eq!(pid_of(&Target::Pid(pid)), Some(httpd.pid()));
         }
-        assert_eq!(live::mpm_by_behaviour(httpd.pid()), Some(mpm));
+        httpd.stop();
+    }
+}
+
+#[test]
+fn processes_show_prefork_at_once_and_event_when_it_keeps_a_connection() {
+    for mpm in Mpm::ALL {
+        let keeping = Differently {
+            lines: "KeepAliveTimeout 300",
+            ..Differently::default()
+        };
+        let Some(httpd) = DebianHttpd::start_as(mpm, keeping) else {
+            return;
+        };
+        let shown = || live::mpm_by_behaviour(httpd.pid());
+        let kept = httpd.network().within(|| {
+            let mut stream = TcpStream::connect(httpd.addr()).unwrap();
+            exchange(&mut stream, "/", false);
+            stream
+        });
+        match mpm {
+            Mpm::Prefork => assert_eq!(shown(), Some(mpm)),
+            Mpm::Worker => assert_eq!(shown(), None),
+            // The worker gives it back to the listener after the answer.
+            Mpm::Event => wait_until("it is kept", || shown() == Some(mpm)),
+        }
+        drop(kept);
         httpd.stop();
     }
 }
@@ -113,16 +143,17 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.path);
+        // Whoever has just ended leaves it a moment later.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while fs::remove_dir(&self.path).is_err() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
 #[test]
 fn a_server_is_named_by_its_control_group_or_container() {
-    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
-        return;
-    };
-    let id = format!("{:064x}", u64::from(httpd.pid()) | 0x4f4c << 32);
+    let id = format!("{:064x}", u64::from(std::process::id()) | 0x4f4c << 32);
     let group = Group::make(&format!("docker-{id}.scope"));
     if !have(
         "a control group hierarchy that can be written",
@@ -131,6 +162,9 @@ fn a_server_is_named_by_its_control_group_or_container() {
         return;
     }
     let group = group.unwrap();
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
     let target = Target::Cgroup(group.path.clone());
     assert_eq!(pid_of(&target), None);
     group.take(httpd.pid());
@@ -148,10 +182,7 @@ fn a_server_is_named_by_its_control_group_or_container() {
 
 #[test]
 fn a_server_is_named_by_its_unit() {
-    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
-        return;
-    };
-    let name = format!("mpm-observer-test-{}", httpd.pid());
+    let name = format!("mpm-observer-test-{}", std::process::id());
     let group = Group::make(&format!("{name}.service"));
     let is_of_units = |group: &Group| {
         let hierarchy = group.path.parent().unwrap();
@@ -162,7 +193,11 @@ fn a_server_is_named_by_its_unit() {
     if !have("a control group hierarchy of systemd's", group.is_some()) {
         return;
     }
-    group.unwrap().take(httpd.pid());
+    let group = group.unwrap();
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    group.take(httpd.pid());
     assert_eq!(pid_of(&Target::Unit(name.clone())), Some(httpd.pid()));
     assert_eq!(
         pid_of(&Target::Unit(format!("{name}.service"))),
