@@ -1,7 +1,7 @@
 //! Two hosts: the recording of a server is joined with the rows of a client elsewhere.
 //!
 //! Client and server are joined as in the lab, by connection and ordinal, but their clocks differ.
-//! [`offset`](mod@offset) finds by how much from what cannot be otherwise: a request does not
+//! `offset` finds by how much from what cannot be otherwise: a request does not
 //! arrive before it is sent, nor an answer before the server has begun on it.
 
 mod client_rows;

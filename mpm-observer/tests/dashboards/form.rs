@@ -137,7 +137,8 @@ fn the_check_by_grafanas_types_finds_what_is_wrong() {
             .unwrap()
     };
     let (lines, value) = (of_kind("timeseries"), of_kind("stat"));
-    let wrong: [(&str, &dyn Fn(&mut Value)); 5] = [
+    type Spoil<'a> = &'a dyn Fn(&mut Value);
+    let wrong: [(&str, Spoil<'_>); 5] = [
         ("no such key", &|json| {
             json["panels"][lines]["fieldConfig"]["defaults"]["custom"]["lineWidht"] = 1.into()
         }),

@@ -10,7 +10,7 @@ mod tables;
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
-    style::{Style, Stylize},
+    style::Stylize,
     text::{Line, Span},
     widgets::{Paragraph, Widget},
 };
@@ -350,7 +350,7 @@ fn seconds(ns: u64) -> String {
 
 /// A head of a table.
 fn head(text: String, look: &Look) -> Line<'static> {
-    Line::styled(text, Style::from(look.quiet()))
+    Line::styled(text, look.quiet())
 }
 
 #[cfg(test)]
