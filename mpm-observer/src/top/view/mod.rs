@@ -233,16 +233,18 @@ impl View<'_> {
             }
         };
         let mut rest = format!(", most {}", whole(queue.longest.into()));
-        if queue.wait.count > 0 {
-            rest += &format!(
-                "; waited p50 {}, p99 {}",
-                duration(queue.wait.p50_ns),
-                duration(queue.wait.p99_ns)
-            );
-        }
-        if queue.overflows_of_namespace > 0 {
-            let overflows = whole(queue.overflows_of_namespace);
-            rest += &format!("; {overflows} overflows, all sockets");
+        let (p50, p99) = (duration(queue.wait.p50_ns), duration(queue.wait.p99_ns));
+        match (queue.wait.count, queue.overflows_of_namespace) {
+            (0, 0) => {}
+            (0, overflows) => rest += &format!("; {} overflows, all sockets", whole(overflows)),
+            (_, 0) => rest += &format!("; waited p50 {p50}, p99 {p99}"),
+            // There is no room for all three.
+            (_, overflows) => {
+                rest += &format!(
+                    "; waited p99 {p99}; {} overflows, all sockets",
+                    whole(overflows)
+                );
+            }
         }
         Line::from(vec!["accept queue  ".into(), length, rest.into()])
     }
