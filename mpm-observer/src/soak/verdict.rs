@@ -5,9 +5,11 @@ use std::{collections::BTreeSet, fmt};
 use super::{Sample, Seen};
 use crate::scenario::Mpm;
 
-/// How much the resident memory may grow from the second quarter of the time to the last one. A
-/// leak of 100 bytes for each of the thousand requests a second would be 4 MB in a minute.
-pub const MOST_GROWTH_BYTES: u64 = 4 << 20;
+/// How much the resident memory may grow from the second quarter of the time to the last one. In
+/// the first half minute it settles: attaching the probes to the next server leaves the loader's
+/// memory in other places than before, up to 5 MB. A leak grows with the time, so that the longer
+/// the soak the smaller is the leak that shows.
+pub const MOST_GROWTH_BYTES: u64 = 8 << 20;
 
 /// What the programs hold after it calmed down, and what /proc shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
