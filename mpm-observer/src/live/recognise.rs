@@ -21,9 +21,10 @@ use crate::{httpd::descendants, scenario::Mpm};
 pub fn mpm_of(pid: u32) -> Option<Mpm> {
     // While it restarts gracefully, the first process has its modules unmapped for a moment.
     let below = descendants(pid).unwrap_or_default();
-    let mapped = [pid].into_iter().chain(below.iter().copied());
-    mapped
-        .filter_map(process_of)
+    let processes = [pid].into_iter().chain(below).filter_map(process_of);
+    processes
+        // Others may have been started by it, or it may have started a server.
+        .filter(|process| is_same_program(process, pid))
         .find_map(|process| mapped_mpm(&process))
         .or_else(|| compiled_in(Path::new(&format!("/proc/{pid}/exe"))))
         .or_else(|| mpm_by_behaviour(pid))
