@@ -13,7 +13,7 @@ pub use conservation::{
     Conservation, CountCheck, GOAL_JOINED, GOAL_RESIDUAL_MEDIAN, GOAL_RESIDUAL_P99,
 };
 pub use join::{Join, KernelOnly, Missing, Pair, join};
-pub use phases::{Phase, Phases, phases, server_phases};
+pub use phases::{Phase, Phases, SERVER_PHASES, phases, server_phases};
 pub use rate::RateKept;
 pub use run::{RunAnalysis, SampleSummary, analyse, load_run};
 pub use server::ServerSide;

@@ -8,7 +8,7 @@ use super::{
     histogram::{Histogram, PHASES, RECEIVED, SENT, TIMES},
 };
 use crate::{
-    correlate::{Phase, server_phases},
+    correlate::{Phase, SERVER_PHASES, server_phases},
     httpd::Role,
     recording::KernelRow,
 };
@@ -97,30 +97,6 @@ pub(super) static FAMILIES: &[&Family] = &[
     &UNMEASURED,
 ];
 
-/// The phases of the server's part and their names as labels, in the order of time.
-const PHASE_NAMES: [(Phase, &str); 20] = [
-    (Phase::AcceptQueue, "accept_queue"),
-    (Phase::NoFreeWorker, "no_free_worker"),
-    (Phase::HandOff, "hand_off"),
-    (Phase::WorkerRunQueue, "worker_run_queue"),
-    (Phase::OnCpu, "on_cpu"),
-    (Phase::Woken, "woken"),
-    (Phase::Preempted, "preempted"),
-    (Phase::Futex, "futex"),
-    (Phase::Poll, "poll"),
-    (Phase::Send, "socket_send"),
-    (Phase::Receive, "socket_receive"),
-    (Phase::FileRead, "file_read"),
-    (Phase::PageFault, "page_fault"),
-    (Phase::Sleep, "sleep"),
-    (Phase::Stopped, "stopped"),
-    (Phase::KernelLock, "kernel_lock"),
-    (Phase::Other, "other"),
-    (Phase::ClientSends, "client_sends"),
-    (Phase::ClientReads, "client_reads"),
-    (Phase::Handover, "between_tasks"),
-];
-
 /// The roles that read requests.
 const ROLES: [Role; 3] = [Role::Child, Role::Worker, Role::Listener];
 
@@ -149,7 +125,7 @@ pub(super) struct Requests {
 
 impl Default for Requests {
     fn default() -> Self {
-        let of_role = vec![Histogram::new(PHASES); PHASE_NAMES.len()];
+        let of_role = vec![Histogram::new(PHASES); SERVER_PHASES.len()];
         Self {
             answered: 0,
             unanswered: 0,
@@ -214,7 +190,7 @@ impl Requests {
             .map(|phase| phases.get(phase));
         self.slot_wait.observe_ns(slot_wait_ns.iter().sum());
         let index = ROLES.iter().position(|known| *known == role).unwrap_or(0);
-        for (histogram, (phase, _)) in self.phases[index].iter_mut().zip(PHASE_NAMES) {
+        for (histogram, (phase, _)) in self.phases[index].iter_mut().zip(SERVER_PHASES) {
             histogram.observe_ns(phases.get(phase));
         }
     }
@@ -232,7 +208,7 @@ impl Requests {
         to.add(&SERVICE, Vec::new(), self.service.value());
         for (role, of_role) in ROLES.iter().zip(&self.phases) {
             // A role that reads no requests under this MPM is left out.
-            for (histogram, (_, name)) in of_role.iter().zip(PHASE_NAMES) {
+            for (histogram, (_, name)) in of_role.iter().zip(SERVER_PHASES) {
                 if histogram.count() > 0 {
                     to.add(
                         &PHASE,
@@ -304,7 +280,7 @@ mod tests {
         assert_eq!(of("httpd_request_service_seconds"), (0.005, 1));
         assert_eq!(of("httpd_request_slot_wait_seconds"), (0.002, 1));
         assert_eq!(of("httpd_accept_queue_wait_seconds"), (0.001, 1));
-        let phases: f64 = PHASE_NAMES
+        let phases: f64 = SERVER_PHASES
             .iter()
             .map(|(_, name)| {
                 sum_and_count(
@@ -369,10 +345,10 @@ mod tests {
     #[test]
     fn every_phase_of_the_server_has_its_label_and_is_documented() {
         let document = include_str!("../../../docs/metrics.md");
-        let names: Vec<&str> = PHASE_NAMES.iter().map(|(_, name)| *name).collect();
+        let names: Vec<&str> = SERVER_PHASES.iter().map(|(_, name)| *name).collect();
         let documented = document.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(documented.contains(&names.join(", ")), "{names:?}");
         // All phases but those of the client and the network.
-        assert_eq!(PHASE_NAMES.len(), Phase::ALL.len() - 7);
+        assert_eq!(SERVER_PHASES.len(), Phase::ALL.len() - 7);
     }
 }

@@ -9,9 +9,9 @@ use opentelemetry::{
     metrics::{Counter, Gauge, Histogram, Meter},
 };
 
-use super::{PHASES, SpanCounts, span::Outcome};
+use super::{SpanCounts, span::Outcome};
 use crate::{
-    correlate::Phases,
+    correlate::{Phases, SERVER_PHASES},
     findings::errno_name,
     kernel::{Counters, call_name},
     live::{Look, SlotState},
@@ -28,7 +28,7 @@ const TIMES_S: [f64; 20] = [
 pub(super) struct Metrics {
     duration: Histogram<f64>,
     phases: Histogram<f64>,
-    phase_names: [[KeyValue; 1]; PHASES.len()],
+    phase_names: [[KeyValue; 1]; SERVER_PHASES.len()],
     requests: Counter<u64>,
     failures: Counter<u64>,
     slots: Gauge<u64>,
@@ -88,7 +88,7 @@ impl Metrics {
                 "httpd.request.phase",
                 "Time of the answered requests that had this phase in it",
             ),
-            phase_names: PHASES.map(|(_, name)| [KeyValue::new("phase", name)]),
+            phase_names: SERVER_PHASES.map(|(_, name)| [KeyValue::new("phase", name)]),
             requests: counter("httpd.requests", "{request}", "Requests that ended"),
             failures: counter(
                 "httpd.failures",
@@ -156,7 +156,7 @@ impl Metrics {
             return;
         }
         self.duration.record(seconds(phases.wall_ns), &[]);
-        for ((phase, _), name) in PHASES.iter().zip(&self.phase_names) {
+        for ((phase, _), name) in SERVER_PHASES.iter().zip(&self.phase_names) {
             let length_ns = phases.get(*phase);
             if length_ns > 0 {
                 self.phases.record(seconds(length_ns), name);

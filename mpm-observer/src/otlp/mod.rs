@@ -14,7 +14,6 @@ mod clock;
 mod consumer;
 mod error;
 mod metrics;
-mod phases;
 mod queue;
 mod rate;
 mod sample;
@@ -22,7 +21,6 @@ mod span;
 
 pub use consumer::{Otlp, OtlpOptions};
 pub use error::OtlpError;
-pub use phases::PHASES;
 pub use queue::SpanCounts;
 pub use rate::{BadRate, Rate};
 pub use sample::{Sampler, Why};

@@ -14,9 +14,9 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanData, SpanEvents, SpanLinks};
 
-use super::{PHASES, Why, clock::WallClock};
+use super::{Why, clock::WallClock};
 use crate::{
-    correlate::{Phases, server_phases},
+    correlate::{Phases, SERVER_PHASES, server_phases},
     recording::KernelRow,
 };
 
@@ -184,7 +184,7 @@ fn attributes(
         ]);
     }
     if outcome == Outcome::Answered {
-        for (phase, name) in PHASES {
+        for (phase, name) in SERVER_PHASES {
             let length_ns = phases.get(phase);
             if length_ns > 0 {
                 let key = format!("mpm.phase.{name}_ns");
