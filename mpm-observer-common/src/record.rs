@@ -48,6 +48,8 @@ impl RequestFlags {
     /// The connection had been accepted before the watch began, and this is the first of its
     /// requests that was read since: perhaps only the end of it.
     pub const IN_PART: u32 = 1 << 4;
+    /// The connection ended with its send buffer full: since the last send the client had not read.
+    pub const UNREAD_BY_CLIENT: u32 = 1 << 5;
 }
 
 /// One request, as the kernel saw it. A time of zero means that it did not happen: a request

@@ -111,6 +111,9 @@ fn ended(sk: *const c_void) {
     // A request that arrived and was never read is one more record.
     if conn.is_picked_up() {
         conn.request.flags |= RequestFlags::AT_END;
+        if conn.full != 0 {
+            conn.request.flags |= RequestFlags::UNREAD_BY_CLIENT;
+        }
         if !conn.has_unread() {
             conn.request.flags |= RequestFlags::CONN_ENDED;
         }

@@ -136,6 +136,7 @@ impl<'a> Occupancy<'a> {
         let serving = rows.iter().find(|row| {
             let end_ns = match row.last_send_ns {
                 0 => row.end_ns,
+                _ if row.unread_by_client => row.end_ns,
                 last_send_ns => last_send_ns,
             };
             row.pickup_ns != 0 && (row.pickup_ns..end_ns).contains(&t_ns)
@@ -154,7 +155,9 @@ impl<'a> Occupancy<'a> {
         let span_ns = row.last_send_ns.max(row.pickup_ns) - row.pickup_ns;
         if row.last_send_ns == 0 || 2 * row.client_sends_ns > span_ns {
             slots.half_head += 1;
-        } else if 2 * row.client_reads_ns > span_ns {
+        } else if 2 * row.client_reads_ns > span_ns
+            || (row.unread_by_client && t_ns >= row.last_send_ns)
+        {
             // With sendfile event waits for readers in its listener.
             if !(self.mpm == Mpm::Event && self.sendfile) {
                 slots.slow_reader += 1;
@@ -190,7 +193,10 @@ impl Wait {
         let mut connections = 0;
         for (place, row) in run.requests().filter(|(_, row)| row.ordinal == 0) {
             connections += 1;
-            let read = kernel.get(&place).filter(|kernel| kernel.pickup_ns != 0);
+            // What is read when the client has given up is no request to it any more.
+            let read = kernel.get(&place).filter(|kernel| {
+                kernel.pickup_ns != 0 && (row.is_ok() || kernel.pickup_ns < row.end_ns)
+            });
             let (begin_ns, end_ns) = match read {
                 Some(kernel) => (
                     kernel.queued_ns.max(kernel.established_ns),

@@ -238,6 +238,8 @@ pub struct KernelRow {
     pub after_loss: bool,
     /// The connection ended with this request.
     pub conn_ended: bool,
+    /// It ended with the socket's send buffer full: since the last send the client had not read.
+    pub unread_by_client: bool,
 }
 
 impl TableRow for KernelRow {
@@ -319,6 +321,7 @@ impl KernelRow {
             no_arrival: flag(RequestFlags::NO_ARRIVAL | RequestFlags::IN_PART),
             after_loss: flag(RequestFlags::AFTER_LOSS),
             conn_ended: flag(RequestFlags::CONN_ENDED),
+            unread_by_client: flag(RequestFlags::UNREAD_BY_CLIENT),
         }
     }
 }

@@ -209,11 +209,31 @@ fn half_heads_and_slow_readers_are_told_apart_from_work() {
     let finding = slow.finding("slots-taken");
     contains(&finding.sentence, &["waited for clients to read"]);
     assert_eq!(finding.remedies[0].change, Some(Change::Sendfile(true)));
+    // The same clients, who end their connections and have not read.
+    let unread = waiting(Mpm::Prefork, |port| KernelRow {
+        unread_by_client: true,
+        ..kept(port)
+    });
+    let finding = unread.finding("slots-taken");
+    contains(&finding.sentence, &["waited for clients to read"]);
     let work = waiting(Mpm::Event, |port| KernelRow {
         last_send_ns: end_ns,
         ..kept(port)
     });
     contains(&work.finding("slots-taken").sentence, &["served requests"]);
+}
+
+#[test]
+fn what_is_read_after_its_client_gave_up_was_never_read_for_it() {
+    let mut made_up = waiting(Mpm::Prefork, kept);
+    let given_up = &mut made_up.run.client[0];
+    given_up.outcome = Outcome::Timeout.name().into();
+    given_up.status = 0;
+    given_up.end_ns = BEGIN_NS + 4 * SECOND;
+    contains(
+        &made_up.finding("slots-taken").sentence,
+        &["; 1 never read at all"],
+    );
 }
 
 /// A hundred connections, sixty at once, over ten slots: each waits for 50 ms and is served for
