@@ -381,7 +381,11 @@ fn collect(
     };
     match last {
         Last::Tasks => await_ends(&mut watch, &mut tables)?,
-        Last::Answered => tables.take_answered(&mut watch)?,
+        Last::Answered => {
+            // The server goes on, and the books would not close on what it does meanwhile.
+            watch.pause()?;
+            tables.take_answered(&mut watch)?;
+        }
     }
     let alive = watch.live_tasks()?.into_iter();
     tables.tasks.extend(alive.map(|task| (Moment::End, task)));

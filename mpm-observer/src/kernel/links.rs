@@ -42,7 +42,7 @@ fn detach(program: &mut AyaProgram, link: Link) -> Result<(), ProgramError> {
 
 impl Watch {
     /// Detaches all programs; they stay loaded, and the maps stay as they are. This is for
-    /// measuring what watching costs, and for nothing else: what happens until [`Watch::resume`]
+    /// measuring what watching costs, and for the end of a watch: what happens until [`Watch::resume`]
     /// is in no record, and what the maps say of tasks and connections is out of date then.
     /// Connections that are established meanwhile stay unknown. Without effect on a watch that
     /// pauses.
