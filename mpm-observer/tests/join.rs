@@ -112,7 +112,7 @@ const EACH: u64 = 300;
 
 /// No test: the client, started on its host by the others.
 #[test]
-#[ignore = "it is started by the other tests"]
+#[ignore = "other tests run this as a process of its own"]
 fn client_of_a_test() {
     let addr: SocketAddr = std::env::var("JOIN_TEST_ADDR").unwrap().parse().unwrap();
     let dir = PathBuf::from(std::env::var_os("JOIN_TEST_ROWS").unwrap());
