@@ -51,6 +51,7 @@ mod sink;
 pub mod summary;
 mod target;
 mod tee;
+pub mod terminal;
 
 pub use ab_counts::{AbCounter, AbCounts, AbEnd, AbFold, AbRules};
 pub use brake::Brake;

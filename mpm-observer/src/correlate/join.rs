@@ -54,9 +54,9 @@ pub struct Join {
 }
 
 /// One direction of a connection as the client sees it.
-type Ends<'a> = (&'a str, u16, &'a str, u16);
+pub(crate) type Ends<'a> = (&'a str, u16, &'a str, u16);
 
-fn client_ends(row: &ClientRow) -> Ends<'_> {
+pub(crate) fn client_ends(row: &ClientRow) -> Ends<'_> {
     (
         &row.local_addr,
         row.local_port,
@@ -65,7 +65,7 @@ fn client_ends(row: &ClientRow) -> Ends<'_> {
     )
 }
 
-fn kernel_ends(row: &KernelRow) -> Ends<'_> {
+pub(crate) fn kernel_ends(row: &KernelRow) -> Ends<'_> {
     (
         &row.remote_addr,
         row.remote_port,

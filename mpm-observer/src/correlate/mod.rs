@@ -12,6 +12,7 @@ mod tasks;
 pub use conservation::{
     Conservation, CountCheck, GOAL_JOINED, GOAL_RESIDUAL_MEDIAN, GOAL_RESIDUAL_P99,
 };
+pub(crate) use join::{Ends, client_ends, kernel_ends};
 pub use join::{Join, KernelOnly, Missing, Pair, join};
 pub use phases::{Phase, Phases, SERVER_PHASES, phases, server_phases};
 pub use rate::RateKept;

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{NotJoinable, Sight};
-use crate::recording::{ClientRow, KernelRow};
+use crate::{
+    correlate::{Ends, client_ends, kernel_ends},
+    recording::{ClientRow, KernelRow},
+};
 
 /// What both sides have in common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,27 +15,6 @@ pub struct Matched {
     pub client_connections: usize,
     /// … that the server saw too.
     pub common: usize,
-}
-
-/// A connection's two ends, the client's first.
-type Ends<'a> = (&'a str, u16, &'a str, u16);
-
-fn of_client(row: &ClientRow) -> Ends<'_> {
-    (
-        &row.local_addr,
-        row.local_port,
-        &row.remote_addr,
-        row.remote_port,
-    )
-}
-
-fn of_server(row: &KernelRow) -> Ends<'_> {
-    (
-        &row.remote_addr,
-        row.remote_port,
-        &row.local_addr,
-        row.local_port,
-    )
 }
 
 /// Matches the four-tuples of both sides, and gives what each answered request of a connection
@@ -48,12 +30,12 @@ pub fn match_hosts(
 ) -> Result<(Matched, Vec<Sight>), NotJoinable> {
     let mut of_clients: HashMap<Ends<'_>, BTreeSet<u64>> = HashMap::new();
     for row in client.iter().filter(|row| row.connected_ns != 0) {
-        let begins = of_clients.entry(of_client(row)).or_default();
+        let begins = of_clients.entry(client_ends(row)).or_default();
         begins.insert(row.connect_start_ns);
     }
     let mut of_servers: HashMap<Ends<'_>, BTreeSet<u64>> = HashMap::new();
     for row in kernel {
-        let begins = of_servers.entry(of_server(row)).or_default();
+        let begins = of_servers.entry(kernel_ends(row)).or_default();
         begins.insert(row.established_ns);
     }
     let common: HashSet<&Ends<'_>> = of_clients
@@ -67,14 +49,14 @@ pub fn match_hosts(
     let mut requests: HashMap<(Ends<'_>, usize, u32), &KernelRow> = HashMap::new();
     let place = |begins: &BTreeSet<u64>, begin_ns: u64| begins.range(..begin_ns).count();
     for row in kernel.iter().filter(|row| is_sure(row)) {
-        let ends = of_server(row);
+        let ends = kernel_ends(row);
         if let Some(begins) = of_servers.get(&ends) {
             requests.insert((ends, place(begins, row.established_ns), row.ordinal), row);
         }
     }
     let mut sights = Vec::new();
     for row in client.iter().filter(|row| row.is_ok() && row.sent_ns != 0) {
-        let ends = of_client(row);
+        let ends = client_ends(row);
         let (Some(ours), Some(theirs)) = (of_clients.get(&ends), of_servers.get(&ends)) else {
             continue;
         };

@@ -79,7 +79,14 @@ async fn ask(addr: SocketAddr, path: &str, local_port: &mut u16) -> io::Result<A
             body: String::from_utf8_lossy(&body).into_owned(),
         })
     };
-    // The connection is driven beside the exchange and ends with it.
+    beside(connection, exchange).await
+}
+
+/// Drives a connection beside an exchange on it, and ends with that.
+pub(crate) async fn beside<T>(
+    connection: impl Future<Output = hyper::Result<()>>,
+    exchange: impl Future<Output = T>,
+) -> T {
     tokio::pin!(exchange, connection);
     let mut driving = true;
     loop {

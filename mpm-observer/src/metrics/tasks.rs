@@ -192,6 +192,11 @@ pub(super) struct Tasks {
     children_ended: BTreeMap<(&'static str, &'static str), u64>,
 }
 
+/// What children die by: crashes, memory, and orders to end.
+const USUAL_SIGNALS: [&str; 6] = [
+    "SIGABRT", "SIGBUS", "SIGKILL", "SIGSEGV", "SIGTERM", "SIGXCPU",
+];
+
 impl Default for Tasks {
     fn default() -> Self {
         Self {
@@ -205,8 +210,12 @@ impl Default for Tasks {
             listeners: HashSet::new(),
             children: 0,
             children_started: 0,
-            // Those that an alert compares with are there from the begin.
-            children_ended: [("ok", ""), ("error", "")].map(|how| (how, 0)).into(),
+            // Of a series that begins with its first child, a rate would not show that child.
+            children_ended: [("ok", ""), ("error", "")]
+                .into_iter()
+                .chain(USUAL_SIGNALS.map(|signal| ("signal", signal)))
+                .map(|how| (how, 0))
+                .collect(),
         }
     }
 }

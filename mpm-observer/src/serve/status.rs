@@ -24,6 +24,7 @@ use super::{
     status_url::{addresses_of, default_path},
 };
 use crate::{
+    httpd::http::beside,
     live::Server,
     metrics::{StatusOutcome, StatusPage},
 };
@@ -171,15 +172,7 @@ impl Question {
                 .map_err(io::Error::other)?;
             Ok(Some(String::from_utf8_lossy(&body.to_bytes()).into_owned()))
         };
-        // The connection is driven beside the exchange and ends with it.
-        tokio::pin!(exchange, connection);
-        let mut driving = true;
-        loop {
-            tokio::select! {
-                answer = &mut exchange => return answer,
-                _ = &mut connection, if driving => driving = false,
-            }
-        }
+        beside(connection, exchange).await
     }
 }
 

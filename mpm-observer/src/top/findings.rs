@@ -3,10 +3,9 @@
 
 use serde::Serialize;
 
-use super::{
-    minute::{Group, Kind, Minute, Sender, SlotsSeen},
-    words::duration,
-};
+use loadgen::terminal::duration;
+
+use super::minute::{Group, Kind, Minute, Sender, SlotsSeen};
 use crate::{
     findings::{
         errno_name,

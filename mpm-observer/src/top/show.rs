@@ -1,7 +1,7 @@
 //! The model while it is fed, and the screen beside it.
 
 use std::{
-    io,
+    io::{self, IsTerminal},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadgen::clock::monotonic_ns;
-
-use super::{
-    Keys, Look, Model, Picture, Sort, View,
-    screen::{Key, Screen, has_keys},
+use loadgen::{
+    clock::monotonic_ns,
+    terminal::{Key, Screen, Stream, has_keys},
 };
+
+use super::{Keys, Look, Model, Picture, Sort, View};
 use crate::{
     kernel::Record,
     live::{self, Consumer, Server},
@@ -101,6 +101,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether there is a screen to draw on.
+#[must_use]
+pub fn is_possible() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// Draws on the terminal, a new picture each `interval`, until the user ends it or `stop` is set,
 /// and sets it then.
 ///
@@ -113,7 +119,7 @@ pub fn show(shared: &Shared, interval: Duration, stop: &AtomicBool) -> io::Resul
 }
 
 fn on_screen(shared: &Shared, interval: Duration, stop: &AtomicBool) -> io::Result<()> {
-    let mut screen = Screen::enter()?;
+    let mut screen = Screen::enter(Stream::Out)?;
     let look = Look::of_environment();
     let (mut paused, mut help, mut with_idle) = (false, false, false);
     let mut sort = Sort::default();
@@ -150,12 +156,12 @@ fn on_screen(shared: &Shared, interval: Duration, stop: &AtomicBool) -> io::Resu
             continue;
         };
         match key {
-            Key::End => break,
+            Key::End | Key::Gone => break,
             Key::Pause => paused = !paused,
-            Key::Sort => sort = sort.next(),
-            Key::Idle => with_idle = !with_idle,
+            Key::Letter('s') => sort = sort.next(),
+            Key::Letter('i') => with_idle = !with_idle,
             Key::Help => help = !help,
-            Key::Resized => {}
+            Key::Letter(_) | Key::Resized => {}
         }
         is_drawn = false;
     }

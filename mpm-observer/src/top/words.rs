@@ -2,21 +2,6 @@
 
 use mpm_observer_common::BlockedIn;
 
-/// A duration with two or three digits: `870 us`, `3.14 ms`, `12.3 s`.
-pub(super) fn duration(ns: u64) -> String {
-    let (value, unit) = match ns {
-        0..1_000_000 => (ns as f64 / 1e3, "us"),
-        1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
-        _ => (ns as f64 / 1e9, "s"),
-    };
-    let decimals = match value {
-        _ if unit == "us" || value >= 99.95 => 0,
-        _ if value >= 9.995 => 1,
-        _ => 2,
-    };
-    format!("{value:.decimals$} {unit}")
-}
-
 /// A figure that is small or large: `0`, `0.07`, `1.3`, `12`, `1,234`.
 pub(super) fn figure(value: f64) -> String {
     match value {
@@ -60,19 +45,6 @@ mod tests {
 
     #[test]
     fn figures_have_two_or_three_digits() {
-        let durations = [
-            0,
-            870_400,
-            3_141_592,
-            31_415_926,
-            314_159_265,
-            3_141_592_653,
-        ];
-        let told = durations.map(duration);
-        assert_eq!(
-            told,
-            ["0 us", "870 us", "3.14 ms", "31.4 ms", "314 ms", "3.14 s"]
-        );
         let told = [0.0, 0.071, 0.999, 1.26, 12.4, 1234.4].map(figure);
         assert_eq!(told, ["0", "0.07", "1.0", "1.3", "12", "1,234"]);
         let told = [0.0, 0.0001, 0.0031, 0.124, 1.0].map(percent);

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use loadgen::terminal::duration;
+
 use super::Watch;
-use super::text::duration;
 
 /// How often the way is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);

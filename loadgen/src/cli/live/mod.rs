@@ -4,22 +4,24 @@ mod chart;
 mod glyphs;
 mod lines;
 mod picture;
-mod screen;
 mod text;
 mod way;
 
+use std::io::{self, IsTerminal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use loadgen::clock::monotonic_ns;
 use loadgen::live::LiveModel;
+use loadgen::terminal::{Key, Screen, Stream, has_keys};
 use loadgen::{Config, Progress, RowSink};
+use nix::unistd::{getpgrp, tcgetpgrp};
+use ratatui::crossterm::terminal::size;
 
 use super::signals;
 use glyphs::Glyphs;
 use picture::Picture;
-use screen::{Key, Screen};
 use way::Way;
 
 /// A run that is over sooner is not worth another screen.
@@ -30,6 +32,17 @@ const STEP: Duration = Duration::from_millis(50);
 
 /// How often the screen is drawn.
 const PICTURE_EVERY: Duration = Duration::from_millis(250);
+
+/// Whether there is a screen to draw on, and the program is in its foreground: a program in the
+/// background that drew or took keys would be in the shell's way.
+fn is_possible() -> bool {
+    let stderr = io::stderr();
+    let can_draw = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+    stderr.is_terminal()
+        && can_draw
+        && tcgetpgrp(&stderr) == Ok(getpgrp())
+        && size().is_ok_and(|(width, height)| width > 0 && height > 0)
+}
 
 /// The view of a run.
 pub(super) struct Live {
@@ -66,7 +79,7 @@ impl Live {
             started: Instant::now(),
         };
         let thread = scope.spawn(move || {
-            if self.plain || !Screen::is_possible() {
+            if self.plain || !is_possible() {
                 lines::write(&watch, &ended);
             } else {
                 watch.on_screen(&ended);
@@ -125,7 +138,7 @@ impl Watch<'_> {
         {
             return;
         }
-        let Ok(mut screen) = Screen::enter() else {
+        let Ok(mut screen) = Screen::enter(Stream::Error) else {
             return lines::write(self, ended);
         };
         let glyphs = Glyphs::of_locale();
@@ -147,7 +160,7 @@ impl Watch<'_> {
                         model: &self.model.look(),
                         now_ns: monotonic_ns(),
                         glyphs,
-                        has_keys: screen::has_keys(),
+                        has_keys: has_keys(),
                         paused,
                         help,
                     }
@@ -166,7 +179,9 @@ impl Watch<'_> {
                 Key::End => signals::interrupt(),
                 Key::Pause => paused = !paused,
                 Key::Help => help = !help,
-                Key::Resized => {}
+                Key::Letter(_) | Key::Resized => {}
+                // Where that ends no program, as under nohup, the run goes on.
+                Key::Gone => std::thread::sleep(STEP),
             }
             drawn = None;
         }

@@ -1,18 +1,19 @@
 //! What is drawn where.
 
 use loadgen::live::{Failure, Model, Stretch};
+use loadgen::terminal::{Page, duration};
 use loadgen::{Config, Outcome, Pace};
 use nix::errno::Errno;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Widget};
+use ratatui::widgets::Widget;
 
 use super::State;
 use super::chart::Chart;
 use super::glyphs::Glyphs;
-use super::text::{duration, rough_duration};
+use super::text::rough_duration;
 
 /// "Just now" is an average over so many seconds.
 const RECENT_S: u64 = 10;
@@ -49,29 +50,6 @@ pub(super) struct Picture<'a> {
     pub(super) has_keys: bool,
     pub(super) paused: bool,
     pub(super) help: bool,
-}
-
-/// Takes lines from the top of an area.
-struct Page<'a> {
-    left: Rect,
-    buf: &'a mut Buffer,
-}
-
-impl Page<'_> {
-    fn line<'l>(&mut self, line: impl Into<Line<'l>>) {
-        let area = Rect {
-            height: self.left.height.min(1),
-            ..self.left
-        };
-        Paragraph::new(line.into()).render(area, self.buf);
-        self.skip(1);
-    }
-
-    fn skip(&mut self, lines: u16) {
-        let lines = lines.min(self.left.height);
-        self.left.y += lines;
-        self.left.height -= lines;
-    }
 }
 
 impl Picture<'_> {

@@ -7,12 +7,12 @@ mod look;
 mod slots;
 mod tables;
 
+use loadgen::terminal::{Page, duration};
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
     style::Stylize,
     text::{Line, Span},
-    widgets::{Paragraph, Widget},
 };
 
 pub use look::{Look, Signs};
@@ -20,7 +20,7 @@ pub use tables::Sort;
 
 use super::{
     Finding, Picture,
-    words::{duration, figure, percent},
+    words::{figure, percent},
 };
 use crate::wording::whole;
 
@@ -79,29 +79,6 @@ pub enum Keys {
     Paused,
     /// Nobody can press keys.
     None,
-}
-
-/// Takes lines from the top of an area.
-struct Page<'a> {
-    left: Rect,
-    buf: &'a mut Buffer,
-}
-
-impl Page<'_> {
-    fn line<'l>(&mut self, line: impl Into<Line<'l>>) {
-        let area = Rect {
-            height: self.left.height.min(1),
-            ..self.left
-        };
-        Paragraph::new(line.into()).render(area, self.buf);
-        self.skip(1);
-    }
-
-    fn skip(&mut self, lines: u16) {
-        let lines = lines.min(self.left.height);
-        self.left.y += lines;
-        self.left.height -= lines;
-    }
 }
 
 impl View<'_> {

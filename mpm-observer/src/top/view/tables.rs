@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use loadgen::terminal::duration;
 use ratatui::text::{Line, Span};
 
 use super::{
@@ -13,7 +14,7 @@ use crate::{
     top::{
         Spread,
         picture::{RequestsPart, TaskPart},
-        words::{duration, percent},
+        words::percent,
     },
 };
 
