@@ -6,10 +6,11 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use super::LabError;
+use super::{Interrupt, LabError};
 use crate::{
     collect::Tap,
     correlate::load_run,
@@ -27,6 +28,8 @@ use crate::{
 
 /// How often Prometheus asks.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Within it the collector has looked once more, and Prometheus has asked after that.
+const LAST_LOOK: Duration = Duration::from_millis(2250);
 /// The job under which it does.
 const JOB: &str = "mpm-observer-lab";
 /// Its directory in the experiment's.
@@ -101,6 +104,15 @@ impl Exposed {
     /// From now on it is this run.
     pub(super) fn begin(&self, plan: &RunPlan, repetition: u32) {
         self.service.lab_run(Some((&plan.scenario, repetition)));
+    }
+
+    /// Waits until Prometheus has seen how the run ended: what happens within the last two seconds
+    /// before httpd is stopped would be missed for want of a scrape.
+    pub(super) fn settle(&self, interrupt: &Interrupt) {
+        let until = Instant::now() + LAST_LOOK;
+        while self.prometheus.is_some() && !interrupt.is_set() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// It is over.

@@ -194,6 +194,10 @@ impl Run<'_> {
             Err(NoHttpd::Failed { failure, .. }) => self.go_without(manifest, failure, &mut rows),
             Err(NoHttpd::Ours(_)) => Ok(()),
         };
+        if let (Some(exposed), Ok(())) = (self.around.exposed, &result) {
+            (self.tell)("waiting for the last scrape");
+            exposed.settle(self.around.interrupt);
+        }
         // Whatever happened, httpd goes first, so that its last records are seen.
         (self.tell)("stopping httpd");
         manifest.stop_ns = monotonic_ns();

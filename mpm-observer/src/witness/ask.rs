@@ -56,6 +56,8 @@ pub fn testimonies(
             interval_s,
             from_s: clock.unix_s(truth.from_ns),
             until_s: clock.unix_s(truth.until_ns),
+            // What is counted while httpd stops, or by the next run, is not of the incident.
+            stop_s: clock.unix_s(run.stop_ns()),
         };
         all.push(Testimony {
             scenario: scenario.clone(),
@@ -81,6 +83,8 @@ struct Window<'a> {
     interval_s: f64,
     from_s: f64,
     until_s: f64,
+    /// When httpd was told to stop.
+    stop_s: f64,
 }
 
 impl Window<'_> {
@@ -88,8 +92,14 @@ impl Window<'_> {
         let expression = expression
             .replace("$run", self.matchers)
             .replace("$begin", &format!("{:.3}", self.from_s - self.interval_s));
-        let times = (self.from_s, self.until_s + afterwards_s);
+        let times = (self.from_s, self.end_s(afterwards_s));
         self.api.query_range(&expression, times, self.interval_s)
+    }
+
+    fn end_s(&self, afterwards_s: f64) -> f64 {
+        (self.until_s + afterwards_s)
+            .min(self.stop_s)
+            .max(self.from_s)
     }
 
     fn shown(&self, question: Question) -> Result<Shown, PrometheusError> {
