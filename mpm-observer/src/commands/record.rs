@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     correlate::{Phase, ServerSide},
-    kernel::Kernel,
+    kernel::{Kernel, Ports},
     lab::{Interrupt, new_directory},
     live::{LiveError, RecordOrder, Server, record},
-    recording::{Ended, KernelRow, Manifest, RunDir, fold_table},
+    recording::{Ended, KernelRow, LiveServer, Manifest, RunDir, fold_table},
     wording::{plural, whole},
 };
 
@@ -89,10 +89,11 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         trace: arguments.trace,
     };
     eprintln!(
-        "recording {} (pid {}, {}) on port {ports} for {} into {}",
+        "recording {} (pid {}, {}) on {} for {} into {}",
         server.binary.display(),
         server.process.pid,
         server.mpm,
+        ports.in_words(),
         Unit::Seconds.format(order.duration.as_secs_f64()),
         path.display()
     );
@@ -176,8 +177,9 @@ fn tell(manifest: &Manifest, path: &Path) -> CommandResult {
         return Err((
             Exit::NothingServed,
             format!(
-                "nothing was served on port {} in {}; recorded in {}",
-                manifest.port,
+                "nothing was served on {} in {}; recorded in {}",
+                live.map_or_else(Ports::default, LiveServer::watched)
+                    .in_words(),
                 Unit::Seconds.format(seconds),
                 path.display()
             ),

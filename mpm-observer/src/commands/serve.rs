@@ -72,7 +72,7 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         listen: arguments.listen,
         web_config: arguments.web_config,
         status,
-        port: arguments.target.asked_ports().first(),
+        ports: arguments.target.asked_ports(),
     };
     let service = Service::start_on(listener, options).map_err(of_service)?;
     let kernel = Kernel::read().map_err(|error| failed(true, &error))?;

@@ -11,7 +11,7 @@ use clap::Args;
 use log::LevelFilter;
 
 use super::{
-    exit::{CommandResult, Exit, of_live},
+    exit::{CommandResult, Exit, failed, of_live},
     span::parse_span,
     target::TargetArguments,
 };
@@ -19,6 +19,7 @@ use crate::{
     kernel::{Kernel, Options, count_run_time},
     lab::Interrupt,
     live::{LiveError, follow},
+    privileges,
     top::{Model, Picture, Shared, is_possible, lines, show},
 };
 
@@ -78,6 +79,8 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
         .then(count_run_time)
         .transpose()
         .map_err(|error| live(error.into()))?;
+    // Before other threads are started, which would keep theirs.
+    privileges::drop_others(!server.is_in_our_network()).map_err(|error| failed(true, &error))?;
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let window_ns = arguments.window.as_nanos() as u64;
@@ -102,8 +105,10 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
             };
             if arguments.once {
                 let what = format!(
-                    "httpd (pid {}, {}) on port {ports}",
-                    server.process.pid, server.mpm
+                    "httpd (pid {}, {}) on {}",
+                    server.process.pid,
+                    server.mpm,
+                    ports.in_words()
                 );
                 // The feed's last look ends the window.
                 once(arguments, &shared, &passed_on, &what)

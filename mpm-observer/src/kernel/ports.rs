@@ -41,6 +41,16 @@ impl Ports {
         self.first().is_none()
     }
 
+    /// "port 80", "ports 80 443".
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.iter().count() {
+            0 => "no port".into(),
+            1 => format!("port {self}"),
+            _ => format!("ports {self}"),
+        }
+    }
+
     /// As the programs take them.
     #[must_use]
     pub(super) const fn list(&self) -> [u16; PORTS] {
@@ -77,6 +87,9 @@ mod tests {
         assert_eq!(ports.iter().collect::<Vec<_>>(), [80, 443]);
         assert_eq!((ports.first(), ports.is_empty()), (Some(80), false));
         assert_eq!(ports.to_string(), "80 443");
+        assert_eq!(ports.in_words(), "ports 80 443");
+        assert_eq!(Ports::from(80).in_words(), "port 80");
+        assert_eq!(Ports::default().in_words(), "no port");
         assert!(Ports::from(0).is_empty());
     }
 

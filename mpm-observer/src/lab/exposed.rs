@@ -16,9 +16,10 @@ use crate::{
     correlate::load_run,
     findings::RunEvidence,
     httpd::{Installation, ProcessId},
+    kernel::Ports,
     live::Server,
     metrics::{StatusOutcome, StatusPage},
-    prometheus::{self, Config, Prometheus, PrometheusError, Scrape},
+    prometheus::{self, Api, Config, Prometheus, PrometheusError, Scrape},
     recording::{RunDir, Status},
     resources::Listener,
     scenario::{Mpm, RunPlan},
@@ -30,6 +31,8 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Within it the collector has looked once more, and Prometheus has asked after that.
 const LAST_LOOK: Duration = Duration::from_millis(2250);
+/// Prometheus begins to ask some 5 s after its start.
+const FIRST_SCRAPE: Duration = Duration::from_secs(20);
 /// The job under which it does.
 const JOB: &str = "mpm-observer-lab";
 /// Its directory in the experiment's.
@@ -60,7 +63,7 @@ impl Exposed {
             web_config: None,
             // The lab asks mod_status itself and passes the answers on.
             status: StatusSource::Never,
-            port: None,
+            ports: Ports::default(),
         })
         .map_err(|error| LabError::Expose(error.to_string()))?;
         eprintln!("serving {}", service.url());
@@ -155,7 +158,25 @@ fn watch(program: &Path, dir: &Path, metrics: SocketAddr) -> Result<Prometheus, 
         }],
         rules: Vec::new(),
     };
-    Prometheus::start(program, dir, &config).map_err(|error| LabError::Expose(error.to_string()))
+    let of_prometheus = |error: PrometheusError| LabError::Expose(error.to_string());
+    eprintln!("waiting for Prometheus' first scrape, some 5 s");
+    let prometheus = Prometheus::start(program, dir, &config).map_err(of_prometheus)?;
+    let until = Instant::now() + FIRST_SCRAPE;
+    let is_up = |api: &Api| -> Result<bool, LabError> {
+        let targets = api.targets().map_err(of_prometheus)?;
+        Ok(targets.iter().any(|target| target.health == "up"))
+    };
+    while !is_up(&prometheus.api())? {
+        if Instant::now() > until {
+            return Err(LabError::Expose(format!(
+                "Prometheus has not asked {metrics} within {} s; its log is in {}",
+                FIRST_SCRAPE.as_secs(),
+                dir.display()
+            )));
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(prometheus)
 }
 
 fn of_run(prometheus: &Prometheus, dir: &RunDir, name: &str) -> Result<Vec<Testimony>, LabError> {

@@ -352,7 +352,7 @@ impl Run<'_> {
             .unwrap_or(u32::MAX);
         let targets = SampleTargets {
             parent: httpd.pid(),
-            port: manifest.port,
+            ports: manifest.port.into(),
             accept_queue_limit: Some(self.plan.server.listen_backlog.min(somaxconn)),
             client: &client_pid,
             cgroup_memory: cgroup.memory_file(),

@@ -129,13 +129,15 @@ pub(crate) fn look_at(
 ) -> Result<Look, LiveError> {
     let (tasks, connections) = (watch.task_states()?, watch.connections()?);
     let mut look = Look::with(monotonic_ns(), server, &tasks, &connections, &System);
-    let queues = listeners.iter().filter_map(Listener::queue);
-    look.queue = queues
-        .map(|queue| QueueLook {
+    let queue_of = |listener: &Listener| {
+        let queue = listener.queue()?;
+        Some(QueueLook {
+            port: listener.port(),
             length: queue.length,
             limit: queue.limit,
         })
-        .reduce(QueueLook::plus);
+    };
+    look.queues = listeners.iter().filter_map(queue_of).collect();
     look.listen = listen_counters_of(server.process.pid).ok();
     look.counters = watch.counters()?;
     look.effort = Effort {

@@ -30,8 +30,8 @@ pub struct Look {
     pub tasks: Vec<TaskLook>,
     /// All connections that are followed.
     pub connections: ConnectionsLook,
-    /// The accept queues of all ports that are watched, together; `None` while nothing listens.
-    pub queue: Option<QueueLook>,
+    /// The accept queues of the ports that are watched, ascending; none of one where nothing listens.
+    pub queues: Vec<QueueLook>,
     /// The kernel's counters of what listeners turned away, all sockets of the network namespace.
     pub listen: Option<ListenCounters>,
     /// What the probes counted and lost since they were attached.
@@ -80,9 +80,11 @@ pub struct ConnectionsLook {
     pub unread_since_ns: u64,
 }
 
-/// The accept queue.
+/// An accept queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueLook {
+    /// Its port; 0 of several together.
+    pub port: u16,
     /// Connections in it.
     pub length: u32,
     /// How many it takes; 0: not known.
@@ -90,10 +92,17 @@ pub struct QueueLook {
 }
 
 impl QueueLook {
+    /// How much of it is used, 0 to 1 or a little more; `None`: its limit is not known.
+    #[must_use]
+    pub fn used(self) -> Option<f64> {
+        (self.limit > 0).then(|| f64::from(self.length) / f64::from(self.limit))
+    }
+
     /// Both together; their limit is known only if each one's is.
-    pub(super) fn plus(self, other: Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         let limits = [self.limit, other.limit];
         Self {
+            port: 0,
             length: self.length.saturating_add(other.length),
             limit: if limits.contains(&0) {
                 0
@@ -127,6 +136,12 @@ pub fn resident_bytes() -> u64 {
 }
 
 impl Look {
+    /// The accept queues together; `None` while nothing listens.
+    #[must_use]
+    pub fn queue(&self) -> Option<QueueLook> {
+        self.queues.iter().copied().reduce(QueueLook::plus)
+    }
+
     /// A look from the tables of the programs alone; what does not come from there is left empty.
     #[must_use]
     pub fn new(

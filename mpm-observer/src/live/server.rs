@@ -147,11 +147,7 @@ impl fmt::Display for Server {
         if let Some(container) = place.container {
             write!(f, ", container {container:.12}")?;
         }
-        match self.ports() {
-            ports if ports.is_empty() => write!(f, ", {}, no port", self.mpm),
-            ports if ports.iter().count() == 1 => write!(f, ", {}, port {ports}", self.mpm),
-            ports => write!(f, ", {}, ports {ports}", self.mpm),
-        }
+        write!(f, ", {}, {}", self.mpm, self.ports().in_words())
     }
 }
 

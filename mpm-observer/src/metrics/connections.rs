@@ -55,19 +55,22 @@ static ESTABLISHED: Family = Family::counter(
     "Connections established since the probes were attached",
     "kernel counters",
 );
+const PORT: &[super::Label] = &[label("port", "")];
 static LENGTH: Family = Family::gauge(
     "httpd_accept_queue_length",
     "Connections in the accept queue",
     "/proc/PID/net/tcp",
-);
+)
+.labels(PORT);
 static LIMIT: Family = Family::gauge(
     "httpd_accept_queue_limit",
     "How many the accept queue takes: the smaller one of ListenBacklog and somaxconn",
     "socket diagnosis",
-);
+)
+.labels(PORT);
 static FULL: Family = Family::counter(
     "httpd_accept_queue_full_total",
-    "Packets of a handshake that found the accept queue of the watched port full: a client's first one, or its last one and data that came with it",
+    "Packets of a handshake that found the accept queue of a watched port full: a client's first one, or its last one and data that came with it",
     FAILURES,
 )
 .labels(&[label("packet", "first, last")]);
@@ -83,7 +86,7 @@ static DROPS: Family = Family::counter(
 );
 static RESETS: Family = Family::counter(
     "httpd_connection_resets_total",
-    "Connections of the watched port that the kernel reset from the server's side",
+    "Connections of the watched ports that the kernel reset from the server's side",
     FAILURES,
 );
 
@@ -111,7 +114,7 @@ pub(super) struct Connections {
     now: ConnectionsLook,
     oldest_ns: u64,
     established: Counted,
-    queue: Option<QueueLook>,
+    queues: Vec<QueueLook>,
     listen: Option<ListenCounters>,
     full_first: u64,
     full_last: u64,
@@ -131,7 +134,7 @@ impl Connections {
             since_ns => look.at_ns.saturating_sub(since_ns),
         };
         self.established.update(look.counters.conns_established);
-        self.queue = look.queue;
+        self.queues.clone_from(&look.queues);
         self.listen = look.listen;
     }
 
@@ -148,15 +151,15 @@ impl Connections {
     pub(super) fn end(&mut self) {
         self.now = ConnectionsLook::default();
         self.oldest_ns = 0;
-        self.queue = None;
+        self.queues.clear();
         self.listen = None;
     }
 
-    /// How much of the accept queue is used, 0 to 1 or a little more; `None` while that is not
-    /// known.
+    /// How much of the fullest accept queue is used, 0 to 1 or a little more; `None` while that is
+    /// not known.
     pub(super) fn queue_used(&self) -> Option<f64> {
-        let queue = self.queue.filter(|queue| queue.limit > 0)?;
-        Some(f64::from(queue.length) / f64::from(queue.limit))
+        let used = self.queues.iter().filter_map(|queue| queue.used());
+        used.reduce(f64::max)
     }
 
     pub(super) fn write(&self, to: &mut Exposition) {
@@ -168,9 +171,12 @@ impl Connections {
         to.number(&HOLDING, self.now.holding);
         to.number(&OLDEST, seconds(self.oldest_ns));
         to.count(&ESTABLISHED, self.established.total());
-        to.optional(&LENGTH, self.queue.map(|queue| queue.length));
-        let limit = self.queue.filter(|queue| queue.limit > 0);
-        to.optional(&LIMIT, limit.map(|queue| queue.limit));
+        for queue in &self.queues {
+            to.labelled(&LENGTH, [queue.port.to_string().into()], queue.length);
+        }
+        for queue in self.queues.iter().filter(|queue| queue.limit > 0) {
+            to.labelled(&LIMIT, [queue.port.to_string().into()], queue.limit);
+        }
         to.labelled(&FULL, ["first".into()], as_f64(self.full_first));
         to.labelled(&FULL, ["last".into()], as_f64(self.full_last));
         to.optional(
@@ -198,10 +204,23 @@ mod tests {
                 unread_since_ns: 3_500_000_000,
                 ..ConnectionsLook::default()
             },
-            queue: Some(QueueLook {
-                length: 3,
-                limit: 12,
-            }),
+            queues: vec![
+                QueueLook {
+                    port: 80,
+                    length: 3,
+                    limit: 12,
+                },
+                QueueLook {
+                    port: 443,
+                    length: 9,
+                    limit: 12,
+                },
+                QueueLook {
+                    port: 8080,
+                    length: 1,
+                    limit: 0,
+                },
+            ],
             counters: Counters {
                 conns_established: established,
                 ..Counters::default()
@@ -218,15 +237,21 @@ mod tests {
         let get = |name| exposition.get(name, &[]);
         assert_eq!(get("httpd_connections_open"), Some(7.0));
         assert_eq!(get("httpd_connections_unread_oldest_seconds"), Some(1.5));
-        assert_eq!(get("httpd_accept_queue_limit"), Some(12.0));
+        let of = |name, port| exposition.get(name, &[port]);
+        assert_eq!(of("httpd_accept_queue_length", "80"), Some(3.0));
+        assert_eq!(of("httpd_accept_queue_length", "443"), Some(9.0));
+        assert_eq!(of("httpd_accept_queue_limit", "443"), Some(12.0));
+        assert_eq!(of("httpd_accept_queue_length", "8080"), Some(1.0));
+        assert_eq!(of("httpd_accept_queue_limit", "8080"), None);
         assert_eq!(get("httpd_listen_drops_total"), None);
-        assert_eq!(connections.queue_used(), Some(0.25));
+        // The fullest one is what clients meet.
+        assert_eq!(connections.queue_used(), Some(0.75));
 
         connections.end();
         let exposition = written(|to| connections.write(to));
         let get = |name| exposition.get(name, &[]);
         assert_eq!(get("httpd_connections_open"), Some(0.0));
-        assert_eq!(get("httpd_accept_queue_length"), None);
+        assert_eq!(exposition.get("httpd_accept_queue_length", &["80"]), None);
         assert_eq!(get("httpd_connections_established_total"), Some(9.0));
         assert_eq!(connections.queue_used(), None);
     }

@@ -37,7 +37,7 @@ use status::Status;
 use tasks::Tasks;
 
 use crate::{
-    kernel::Record,
+    kernel::{Ports, Record},
     live::Look,
     resources::{LimitsLook, OwnProcess},
     scenario::Mpm,
@@ -88,10 +88,10 @@ pub struct Metrics {
 
 impl Metrics {
     /// The probes were attached to a server with this first process.
-    pub fn begin(&mut self, mpm: Mpm, first_pid: u32, port: u16, now_ns: u64) {
+    pub fn begin(&mut self, mpm: Mpm, first_pid: u32, ports: Ports, now_ns: u64) {
         self.tasks.begin(mpm, first_pid);
         self.connections.begin();
-        self.observer.begin(mpm, port, now_ns);
+        self.observer.begin(mpm, ports, now_ns);
     }
 
     /// Counts a record.

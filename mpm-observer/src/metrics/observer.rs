@@ -9,7 +9,7 @@ use super::{
     status::Status,
 };
 use crate::{
-    kernel::{Counters, ProgramRuns, Record},
+    kernel::{Counters, Ports, ProgramRuns, Record},
     live::Look,
     resources::OwnProcess,
     scenario::Mpm,
@@ -32,10 +32,13 @@ static WATCHED: Family = Family::gauge(
 );
 static INFO: Family = Family::gauge(
     "mpm_observer_server_info",
-    "1 for the MPM and the port of the server while one is watched; absent otherwise",
+    "1 for the MPM and the ports of the server while one is watched; absent otherwise",
     OWN,
 )
-.labels(&[label("mpm", "prefork, worker, event"), label("port", "")]);
+.labels(&[
+    label("mpm", "prefork, worker, event"),
+    label("port", "all of them, as in `80 443`"),
+]);
 static LAB_RUN: Family = Family::gauge(
     "mpm_observer_lab_run_info",
     "1 for the run that mpm-observer lab makes at the moment; absent otherwise",
@@ -199,7 +202,7 @@ const LOSSES: [&str; 6] = [
 #[derive(Debug)]
 struct Watched {
     mpm: Mpm,
-    port: u16,
+    ports: Ports,
     since_ns: u64,
 }
 
@@ -219,10 +222,10 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    pub(super) fn begin(&mut self, mpm: Mpm, port: u16, now_ns: u64) {
+    pub(super) fn begin(&mut self, mpm: Mpm, ports: Ports, now_ns: u64) {
         self.watched = Some(Watched {
             mpm,
-            port,
+            ports,
             since_ns: now_ns,
         });
         self.servers += 1;
@@ -289,7 +292,7 @@ impl Observer {
         to.labelled(&BUILD, [version.into()], 1);
         to.number(&WATCHED, u8::from(self.watched.is_some()));
         if let Some(watched) = &self.watched {
-            let labels = [watched.mpm.name().into(), watched.port.to_string().into()];
+            let labels = [watched.mpm.name().into(), watched.ports.to_string().into()];
             to.labelled(&INFO, labels, 1);
         }
         if let (Some(watched), Some((scenario, repetition))) = (&self.watched, &self.lab_run) {
@@ -408,7 +411,7 @@ mod tests {
     fn losses_and_runs_add_up_over_the_servers() {
         let mut observer = Observer::default();
         for (lost, runs) in [(3, 1000), (1, 500)] {
-            observer.begin(Mpm::Event, 80, 1_000_000_000);
+            observer.begin(Mpm::Event, 80.into(), 1_000_000_000);
             observer.look(&look(lost, runs));
             observer.look(&look(lost, runs));
             observer.end();
@@ -438,7 +441,7 @@ mod tests {
         assert_eq!(get(&nothing, "mpm_observer_server_watched"), Some(0.0));
         assert_eq!(get(&nothing, "mpm_observer_attached_seconds"), Some(0.0));
         assert_eq!(get(&nothing, "mpm_observer_last_look_seconds"), None);
-        observer.begin(Mpm::Worker, 8080, 2_000_000_000);
+        observer.begin(Mpm::Worker, 8080.into(), 2_000_000_000);
         observer.look(&look(0, 0));
         let watched = exposition(&observer, 5_000_000_000);
         assert_eq!(get(&watched, "mpm_observer_server_watched"), Some(1.0));

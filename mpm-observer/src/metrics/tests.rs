@@ -40,7 +40,7 @@ pub(super) fn written(write: impl FnOnce(&mut Exposition)) -> Exposition {
 /// A moment at which everything has happened.
 fn everything() -> Exposition {
     let mut metrics = Metrics::default();
-    metrics.begin(Mpm::Event, 1, 80, 0);
+    metrics.begin(Mpm::Event, 1, 80.into(), 0);
     let request = RequestRecord {
         accepted_ns: 2,
         queued_ns: 1,
@@ -63,10 +63,11 @@ fn everything() -> Exposition {
     }));
     let mut look = Look {
         tasks: vec![task(5)],
-        queue: Some(QueueLook {
+        queues: vec![QueueLook {
+            port: 80,
             length: 0,
             limit: 511,
-        }),
+        }],
         listen: Some(ListenCounters::default()),
         ..Look::default()
     };

@@ -182,7 +182,7 @@ impl Metrics {
             *slots.entry(state).or_default() += 1;
         }
         self.record_slots(&slots);
-        if let Some(queue) = look.queue {
+        if let Some(queue) = look.queue() {
             self.queue_length.record(queue.length.into(), &[]);
             if queue.limit > 0 {
                 self.queue_limit.record(queue.limit.into(), &[]);

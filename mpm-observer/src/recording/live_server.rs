@@ -4,6 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::Ports;
+
 /// Why a recording of a live server ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,6 +28,8 @@ pub struct LiveServer {
     pub pid: u32,
     /// Where it listens.
     pub listens: Vec<SocketAddr>,
+    /// The ports that were watched, ascending.
+    pub ports: Vec<u16>,
     /// Its systemd unit, if its control group names one.
     pub unit: Option<String>,
     /// Its container, if its control group names one.
@@ -41,6 +45,14 @@ pub struct LiveServer {
     pub ended: Ended,
     /// The client's side that was joined to it.
     pub client: Option<JoinedClient>,
+}
+
+impl LiveServer {
+    /// The ports that were watched.
+    #[must_use]
+    pub fn watched(&self) -> Ports {
+        Ports::from(&*self.ports)
+    }
 }
 
 /// A client's rows on the server's clock.

@@ -179,7 +179,7 @@ pub struct Manifest {
     pub httpd_path: String,
     /// The user that httpd's children run as.
     pub httpd_user: String,
-    /// httpd's port.
+    /// httpd's port; of a live server's the lowest that is watched.
     pub port: u16,
     /// CPUs of httpd; empty: all.
     pub server_cpus: Vec<usize>,

@@ -61,6 +61,12 @@ impl Listener {
         Self { pid, port, socket }
     }
 
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its queue now, of several listeners on the port together; `None` while nothing listens.
     #[must_use]
     pub fn queue(&self) -> Option<AcceptQueue> {

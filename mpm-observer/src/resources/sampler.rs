@@ -14,7 +14,10 @@ use super::{
     ListenCounters, accept_queue, children_of, cpu_ns_with_ended, listen_counters_of, process_stat,
     processes::ProcessStat, read_memory,
 };
-use crate::recording::{MemoryRow, RecordingError, SampleRow, TableWriter};
+use crate::{
+    kernel::Ports,
+    recording::{MemoryRow, RecordingError, SampleRow, TableWriter},
+};
 
 /// Between two looks at counts and queues.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
@@ -26,8 +29,8 @@ const MEMORY_EVERY: u32 = 5;
 pub struct SampleTargets<'a> {
     /// httpd's first process.
     pub parent: u32,
-    /// httpd's port.
-    pub port: u16,
+    /// httpd's ports. Their accept queues are taken together.
+    pub ports: Ports,
     /// The accept queue's limit; `None`: not known.
     pub accept_queue_limit: Option<u32>,
     /// Process id of the load generator; 0 while there is none.
@@ -94,7 +97,10 @@ fn look(targets: &SampleTargets<'_>, children: &[u32], counters: &mut ListenCoun
     if let Ok(now) = listen_counters_of(targets.parent) {
         *counters = now;
     }
-    let accept_queue = accept_queue(targets.parent, targets.port);
+    let queues = targets.ports.iter();
+    let accept_queue = queues
+        .filter_map(|port| accept_queue(targets.parent, port))
+        .reduce(u32::saturating_add);
     let processes = stats.len() + usize::from(parent.is_some());
     let parent = parent.unwrap_or_default();
     SampleRow {
@@ -158,7 +164,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let targets = SampleTargets {
             parent: std::process::id(),
-            port: 1,
+            ports: 1.into(),
             accept_queue_limit: Some(511),
             client: &AtomicU32::new(0),
             cgroup_memory: None,

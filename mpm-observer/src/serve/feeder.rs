@@ -6,7 +6,7 @@ use loadgen::clock::monotonic_ns;
 
 use super::shared::Shared;
 use crate::{
-    kernel::Record,
+    kernel::{Ports, Record},
     live::{Consumer, Look, Server},
 };
 
@@ -14,22 +14,26 @@ use crate::{
 #[derive(Debug)]
 pub struct Feeder {
     shared: Arc<Shared>,
-    port: Option<u16>,
+    /// Those that are watched; none: all of the server's.
+    ports: Ports,
 }
 
 impl Feeder {
-    pub(super) const fn new(shared: Arc<Shared>, port: Option<u16>) -> Self {
-        Self { shared, port }
+    pub(super) const fn new(shared: Arc<Shared>, ports: Ports) -> Self {
+        Self { shared, ports }
     }
 }
 
 impl Consumer for Feeder {
     fn begin(&mut self, server: &Server) {
-        let port = self.port.or_else(|| server.port()).unwrap_or(0);
+        let ports = match self.ports.is_empty() {
+            true => server.ports(),
+            false => self.ports,
+        };
         let pid = server.process.pid;
         self.shared
             .metrics()
-            .begin(server.mpm, pid, port, monotonic_ns());
+            .begin(server.mpm, pid, ports, monotonic_ns());
         self.shared.set_server(Some(server.clone()));
     }
 

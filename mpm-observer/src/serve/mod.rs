@@ -39,7 +39,10 @@ pub use web_config::WebConfigError;
 use access::Guard;
 use shared::Shared;
 
-use crate::metrics::{StatusOutcome, StatusPage};
+use crate::{
+    kernel::Ports,
+    metrics::{StatusOutcome, StatusPage},
+};
 
 /// How the metrics are served.
 #[derive(Debug, Clone)]
@@ -50,8 +53,8 @@ pub struct ServeOptions {
     pub web_config: Option<PathBuf>,
     /// Where mod_status is asked.
     pub status: StatusSource,
-    /// The port that is watched; `None`: the server's own lowest.
-    pub port: Option<u16>,
+    /// The ports that are watched; none: all of the server's.
+    pub ports: Ports,
 }
 
 /// Where mod_status is asked.
@@ -106,7 +109,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
 pub struct Service {
     shared: Arc<Shared>,
     address: SocketAddr,
-    port: Option<u16>,
+    ports: Ports,
     has_tls: bool,
     has_authentication: bool,
     threads: Vec<JoinHandle<()>>,
@@ -137,7 +140,7 @@ impl Service {
         let mut service = Self {
             shared,
             address,
-            port: options.port,
+            ports: options.ports,
             has_tls: access.tls.is_some(),
             has_authentication: access.authenticates(),
             threads: Vec::new(),
@@ -147,7 +150,7 @@ impl Service {
             limits::run(&shared);
             Ok(())
         })?;
-        let port = options.port;
+        let port = options.ports.first();
         match options.status {
             StatusSource::Never => {}
             StatusSource::Server => {
@@ -185,7 +188,7 @@ impl Service {
     /// Takes what the feed tells.
     #[must_use]
     pub fn feeder(&self) -> Feeder {
-        Feeder::new(Arc::clone(&self.shared), self.port)
+        Feeder::new(Arc::clone(&self.shared), self.ports)
     }
 
     /// Takes an answer of mod_status that somebody else has asked for; see [`StatusSource::Never`].

@@ -51,10 +51,11 @@ fn slots_that_are_taken_are_told_with_what_takes_them_and_who_waits() {
             ],
         };
         let mut look = look(second * SECOND_NS, slots);
-        look.queue = Some(QueueLook {
+        look.queues = vec![QueueLook {
+            port: 80,
             length: second as u32 * 2,
             limit: 511,
-        });
+        }];
         look.connections.unread = 1;
         look.connections.unread_since_ns = SECOND_NS;
         minute.look(&look);

@@ -133,10 +133,11 @@ pub(super) fn whole_model() -> Model {
             task.record.totals.sched.voluntary = second * 13;
         }
         let mut look = look(at_ns, tasks);
-        look.queue = Some(QueueLook {
+        look.queues = vec![QueueLook {
+            port: 80,
             length: 3,
             limit: 511,
-        });
+        }];
         look.connections.open = 14;
         look.connections.serving = 3;
         look.connections.holding = 6;

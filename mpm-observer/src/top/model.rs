@@ -95,6 +95,7 @@ impl Model {
         let sum = self.window.sum(now_ns);
         let length_ns = now_ns.saturating_sub(sum.from_ns);
         let look = &self.look;
+        let queue = look.queue();
         Picture {
             version: VERSION,
             server: self.server.as_ref().map(|server| ServerPart {
@@ -113,11 +114,8 @@ impl Model {
             },
             slots: slots(look, &sum),
             accept_queue: QueuePart {
-                length: look.queue.map(|queue| queue.length),
-                limit: look
-                    .queue
-                    .map(|queue| queue.limit)
-                    .filter(|limit| *limit > 0),
+                length: queue.map(|queue| queue.length),
+                limit: queue.map(|queue| queue.limit).filter(|limit| *limit > 0),
                 longest: sum.looks.longest_queue,
                 wait: sum.requests.queue_wait.spread(sum.requests.queued),
                 overflows_of_namespace: sum.came.overflows,
@@ -249,10 +247,11 @@ mod tests {
         serving.record.totals.requests = 8;
         serving.record.totals.sched.voluntary = 4;
         let mut seen = look(3 * SECOND_NS, vec![serving, task(8)]);
-        seen.queue = Some(QueueLook {
+        seen.queues = vec![QueueLook {
+            port: 80,
             length: 3,
             limit: 511,
-        });
+        }];
         model.look(&seen);
         let picture = model.picture(5 * SECOND_NS);
         assert_eq!(picture.window.length_ns, 4 * SECOND_NS);

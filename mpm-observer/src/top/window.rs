@@ -283,7 +283,7 @@ impl Window {
         self.newest(look.at_ns).looks.merge(&Looks {
             count: 1,
             by_state: by_state.map(u64::from),
-            longest_queue: look.queue.map_or(0, |queue| queue.length),
+            longest_queue: look.queue().map_or(0, |queue| queue.length),
         });
         let now = Standing::of(look);
         if self.now.is_none() {

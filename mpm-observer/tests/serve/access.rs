@@ -53,7 +53,7 @@ fn serve(dir: &Path, web_config: &str, listen: IpAddr) -> Service {
         listen: SocketAddr::new(listen, 0),
         web_config: Some(path),
         status: StatusSource::Never,
-        port: None,
+        ports: mpm_observer::kernel::Ports::default(),
     })
     .unwrap()
 }
@@ -259,7 +259,7 @@ fn a_certificate_that_cannot_be_used_is_told_with_its_file() {
             listen: SocketAddr::new(LOOPBACK, 0),
             web_config: Some(config),
             status: StatusSource::Never,
-            port: None,
+            ports: mpm_observer::kernel::Ports::default(),
         };
         Service::start(options).unwrap_err().to_string()
     };

@@ -16,7 +16,7 @@ fn service() -> Service {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         web_config: None,
         status: StatusSource::Never,
-        port: None,
+        ports: mpm_observer::kernel::Ports::default(),
     })
     .unwrap()
 }

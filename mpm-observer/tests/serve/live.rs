@@ -15,7 +15,10 @@ use mpm_observer::{
 use crate::{
     client::Scrape,
     common::{
-        GRACE, Place, debian::DebianHttpd, have, kill_9, small, wait_until, watched::exchange,
+        GRACE, Place,
+        debian::{DebianHttpd, Differently},
+        have, kill_9, small, wait_until,
+        watched::exchange,
     },
     serving::Serving,
 };
@@ -127,8 +130,11 @@ fn what_is_exported_is_what_was_done(mpm: Mpm) {
     assert!(cpu > 0.0, "{cpu}");
     assert!(looked.sum("httpd_context_switches_total") >= 600.0);
     assert!(looked.sum("httpd_accepts_total") >= 304.0);
-    assert_eq!(looked.of_series("httpd_accept_queue_length"), 0.0);
-    assert!(looked.of_series("httpd_accept_queue_limit") > 0.0);
+    let port = watched.httpd.addr().port();
+    let queue =
+        |what: &str| looked.of_series(&format!("httpd_accept_queue_{what}{{port=\"{port}\"}}"));
+    assert_eq!(queue("length"), 0.0);
+    assert!(queue("limit") > 0.0);
     let files = looked.of_series("httpd_open_files");
     assert!(files > 3.0 && files < looked.of_series("httpd_open_files_limit"));
     assert!(looked.of_series("httpd_resident_memory_bytes") > 1e6);
@@ -240,7 +246,11 @@ fn a_server_that_ends_leaves_its_counts_and_no_state() {
 /// In a network of its own, as in a container: mod_status is asked within it.
 fn a_plain_debian_server_is_served(mpm: Mpm) {
     const REQUESTS: usize = 20;
-    let Some(httpd) = DebianHttpd::start(mpm) else {
+    let more = Differently {
+        ports: &[8080],
+        ..Differently::default()
+    };
+    let Some(httpd) = DebianHttpd::start_as(mpm, more) else {
         return;
     };
     let pid = httpd.pid();
@@ -263,10 +273,13 @@ fn a_plain_debian_server_is_served(mpm: Mpm) {
         scrape.of_series(ANSWERED) >= REQUESTS as f64
     });
     assert_eq!(scrape.of_series(ANSWERED), REQUESTS as f64);
-    let info = format!("mpm_observer_server_info{{mpm=\"{mpm}\",port=\"80\"}}");
+    let info = format!("mpm_observer_server_info{{mpm=\"{mpm}\",port=\"80 8080\"}}");
     assert_eq!(scrape.of_series(&info), 1.0);
     // ListenBacklog 511, or less by somaxconn; asked of its own network.
-    assert!(scrape.of_series("httpd_accept_queue_limit") > 0.0);
+    for port in [80, 8080] {
+        let limit = format!("httpd_accept_queue_limit{{port=\"{port}\"}}");
+        assert!(scrape.of_series(&limit) > 0.0);
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// What is to be recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordOrder {
-    /// The ports that are watched. The accept queue is sampled of the lowest.
+    /// The ports that are watched. Their accept queues are sampled together.
     pub ports: Ports,
     /// How long.
     pub duration: Duration,
@@ -98,6 +98,7 @@ fn new_manifest(server: &Server, order: &RecordOrder) -> Manifest {
             host: host.unwrap_or_default(),
             pid: server.process.pid,
             listens: server.listens.clone(),
+            ports: order.ports.iter().collect(),
             unit: about.unit,
             container: about.container,
             asked: order.duration,
@@ -187,7 +188,7 @@ impl Recording<'_> {
         let no_client = AtomicU32::new(0);
         let targets = SampleTargets {
             parent: self.server.process.pid,
-            port: self.order.ports.first().unwrap_or(0),
+            ports: self.order.ports,
             accept_queue_limit: None,
             client: &no_client,
             cgroup_memory: None,

@@ -68,8 +68,8 @@ pub(super) const CHARTS: &[LiveChart] = &[
 fn frame(run: &RunAnalysis, figures: &LiveFigures, title: &str, footnote: &str) -> Frame {
     Frame::new(format!("{title}: {}", figures.title))
         .subtitle(format!(
-            "port {} \u{b7} {} recorded \u{b7} {} answered",
-            run.manifest.port,
+            "{} \u{b7} {} recorded \u{b7} {} answered",
+            figures.watched.in_words(),
             Unit::Seconds.format(figures.seconds),
             crate::wording::plural(figures.side.answered, "request"),
         ))

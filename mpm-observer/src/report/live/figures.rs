@@ -6,6 +6,7 @@ use super::page::LivePage;
 use crate::{
     correlate::{Phase, Phases, RunAnalysis, ServerSide},
     findings::{self, RunEvidence},
+    kernel::Ports,
     recording::{ClockOffset, FORMAT, LiveServer, RunDir},
     report::text::whole,
     statistics::quantile,
@@ -15,6 +16,8 @@ use crate::{
 pub(super) struct LiveFigures {
     /// What the pages are about.
     pub title: String,
+    /// The ports that were watched.
+    pub watched: Ports,
     /// The server's side of all requests.
     pub side: ServerSide,
     /// Length of the recording, seconds.
@@ -46,6 +49,7 @@ impl LiveFigures {
         let looks = run.slots.len();
         Self {
             title: live.map_or_else(String::new, |live| title(run, live)),
+            watched: live.map_or_else(Ports::default, LiveServer::watched),
             side,
             seconds: run.load_seconds(),
             phases,
@@ -111,7 +115,7 @@ impl LiveFigures {
             "server": manifest.live(),
             "mpm": manifest.mpm,
             "httpd": manifest.httpd_version,
-            "port": manifest.port,
+            "ports": manifest.live().map(|live| &live.ports),
             "seconds": self.seconds,
             "requests": {
                 "answered": side.answered,

@@ -342,7 +342,7 @@ pub(super) fn facts(run: &RunAnalysis) -> Vec<(String, String)> {
     add("Container", live.container.clone().unwrap_or_default());
     let listens: Vec<String> = live.listens.iter().map(ToString::to_string).collect();
     add("Listens on", listens.join(", "));
-    add("Watched port", manifest.port.to_string());
+    add("Watched", live.watched().in_words());
     add("User of its children", manifest.httpd_user.clone());
     let machine = &manifest.machine;
     add(
