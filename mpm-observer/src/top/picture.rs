@@ -53,6 +53,8 @@ pub struct ServerPart {
     pub binary: PathBuf,
     /// Where it listens.
     pub listens: Vec<SocketAddr>,
+    /// The ports at which it is watched.
+    pub watched_ports: Vec<u16>,
     /// For how long it has ended; `None`: it runs.
     pub ended_for_ns: Option<u64>,
 }
@@ -64,7 +66,10 @@ pub struct WindowPart {
     pub from_monotonic_ns: u64,
     /// Its length.
     pub length_ns: u64,
-    /// Looks at the server in it.
+    /// The time of what is known from looks alone, such as the requests picked up, and of its rates:
+    /// from a look to the last one. 0 before the second look.
+    pub covered_ns: u64,
+    /// Looks at the server in it, or 1 where it is shorter than the time between two.
     pub looks: u64,
 }
 
@@ -157,9 +162,9 @@ impl ConnectionsPart {
 /// Requests of the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RequestsPart {
-    /// That a task began to read: up to the last look of the window.
+    /// That a task began to read in [`WindowPart::covered_ns`].
     pub picked_up: u64,
-    /// The same in a second.
+    /// The same in a second of that time.
     pub picked_up_per_s: f64,
     /// Whose end the kernel told, answered. A request ends with the next one of its connection, or
     /// with the connection.

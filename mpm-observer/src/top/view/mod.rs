@@ -22,7 +22,7 @@ use super::{
     Finding, Picture,
     words::{figure, percent},
 };
-use crate::wording::whole;
+use crate::{kernel::Ports, wording::whole};
 
 /// A smaller screen gets the short form.
 const FULL_COLUMNS: u16 = 78;
@@ -64,6 +64,8 @@ pub struct View<'a> {
     pub sort: Sort,
     /// Whether idle tasks are listed too.
     pub with_idle: bool,
+    /// Whether another server is waited for after the end of this one.
+    pub follows: bool,
     /// Whether the keys are explained instead.
     pub help: bool,
     /// What the last line says; nothing: there is no such line.
@@ -165,14 +167,12 @@ impl View<'_> {
         let left = match &self.picture.server {
             None => "mpm-observer top".to_owned(),
             Some(server) => {
-                let mut ports: Vec<u16> = server.listens.iter().map(|at| at.port()).collect();
-                ports.dedup();
-                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                let ports = Ports::from(server.watched_ports.as_slice());
                 format!(
-                    "mpm-observer top  {} MPM, pid {}, port {}",
+                    "mpm-observer top  {} MPM, pid {}, {}",
                     server.mpm,
                     server.pid,
-                    ports.join(", ")
+                    ports.in_words()
                 )
             }
         };
@@ -189,10 +189,11 @@ impl View<'_> {
     fn ended(&self) -> Option<Line<'static>> {
         let server = self.picture.server.as_ref()?;
         let ago = seconds(server.ended_for_ns?);
-        let text = format!(
-            "httpd (pid {}) has ended {ago} ago; waiting for the next one",
-            server.pid
-        );
+        let next = match self.follows {
+            true => "waiting for the next one",
+            false => "--pid names no other to wait for",
+        };
+        let text = format!("httpd (pid {}) has ended {ago} ago; {next}", server.pid);
         Some(Line::from(Span::styled(text, self.look.alarm())))
     }
 
@@ -288,8 +289,8 @@ impl View<'_> {
         let observer = &self.picture.observer;
         let mut text = format!("observer: {} of a CPU", percent(observer.cpu_share));
         if let Some(programs_ns) = observer.programs_ns {
-            let length_ns = self.picture.window.length_ns.max(1);
-            let share = programs_ns as f64 / length_ns as f64;
+            let covered_ns = self.picture.window.covered_ns.max(1);
+            let share = programs_ns as f64 / covered_ns as f64;
             text += &format!(" and {} in its programs", percent(share));
         }
         text += &format!("; {} requests told, ", whole(observer.records));

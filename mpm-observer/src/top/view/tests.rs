@@ -19,6 +19,7 @@ fn view(picture: &Picture) -> View<'_> {
         look: &PLAIN,
         sort: Sort::Wait,
         with_idle: false,
+        follows: true,
         help: false,
         keys: Some(Keys::Running),
     }
@@ -130,6 +131,14 @@ fn a_server_that_ended_is_told() {
     let told = "httpd (pid 4242) has ended 3 s ago; waiting for the next one";
     assert_eq!(lines[1], told);
     assert!(line(&lines, "slots").contains("0 of 0 busy"));
+    assert!(line(&lines, "accept queue").contains("nobody listens"));
+    let alone = View {
+        follows: false,
+        ..view(&picture)
+    };
+    let lines = drawn(&alone, 80, 24);
+    let told = "httpd (pid 4242) has ended 3 s ago; --pid names no other to wait for";
+    assert_eq!(lines[1], told);
 }
 
 #[test]
