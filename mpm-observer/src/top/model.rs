@@ -4,8 +4,8 @@ use super::{
     findings::findings,
     minute::{Minute, by_state},
     picture::{
-        ConnectionsPart, EachPart, ObserverPart, PhasePart, Picture, QueuePart, RequestsPart,
-        ServerPart, SlotsPart, TaskPart, VERSION, WindowPart,
+        ConnectionsPart, EachPart, ObserverPart, PhasePart, Picture, PortPart, QueuePart,
+        RequestsPart, ServerPart, SlotsPart, TaskPart, VERSION, WindowPart,
     },
     window::{Sum, Window},
     words::blocked_in,
@@ -106,7 +106,8 @@ impl Model {
         let sum = self.window.sum(now_ns);
         let length_ns = now_ns.saturating_sub(sum.from_ns);
         let look = &self.look;
-        let queue = look.queue();
+        let queue = look.fullest_queue();
+        let limit = |limit: u32| Some(limit).filter(|limit| *limit > 0);
         Picture {
             version: VERSION,
             server: self.server.as_ref().map(|server| ServerPart {
@@ -130,8 +131,18 @@ impl Model {
             },
             slots: slots(look, &sum),
             accept_queue: QueuePart {
+                port: queue.map(|queue| queue.port),
                 length: queue.map(|queue| queue.length),
-                limit: queue.map(|queue| queue.limit).filter(|limit| *limit > 0),
+                limit: queue.and_then(|queue| limit(queue.limit)),
+                queues: look
+                    .queues
+                    .iter()
+                    .map(|queue| PortPart {
+                        port: queue.port,
+                        length: queue.length,
+                        limit: limit(queue.limit),
+                    })
+                    .collect(),
                 longest: sum.looks.longest_queue,
                 wait: sum.requests.queue_wait.spread(sum.requests.queued),
                 overflows_of_namespace: sum.came.overflows,

@@ -104,20 +104,35 @@ impl SlotsPart {
     }
 }
 
-/// The accept queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// The accept queues: each port has one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueuePart {
-    /// Connections in it at the moment; `None`: nobody listens.
+    /// The port of the one that is fullest at the moment; `None`: nobody listens.
+    pub port: Option<u16>,
+    /// Connections in that one.
     pub length: Option<u32>,
     /// How many it takes; `None`: not known.
     pub limit: Option<u32>,
-    /// The most at a look of the window.
+    /// All of them, by port.
+    pub queues: Vec<PortPart>,
+    /// The most in one of them at a look of the window.
     pub longest: u32,
-    /// How long connections were in it that were accepted and whose first request ended in the
+    /// How long connections were in one that were accepted and whose first request ended in the
     /// window.
     pub wait: Spread,
     /// Listeners' overflows in the window, all sockets of the server's network namespace.
     pub overflows_of_namespace: u64,
+}
+
+/// The accept queue of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PortPart {
+    /// The port.
+    pub port: u16,
+    /// Connections in it.
+    pub length: u32,
+    /// How many it takes; `None`: not known.
+    pub limit: Option<u32>,
 }
 
 /// Connections.
@@ -137,6 +152,8 @@ pub struct ConnectionsPart {
     pub parked: u32,
     /// … that are answered and hold a slot.
     pub holding: u32,
+    /// … that are answered, and whose slot writes the log or closes.
+    pub finishing: u32,
     /// Established in the window.
     pub established: u64,
 }
@@ -154,6 +171,7 @@ impl ConnectionsPart {
             unaccepted: look.unaccepted,
             parked: look.parked,
             holding: look.holding,
+            finishing: look.finishing,
             established,
         }
     }

@@ -121,7 +121,7 @@ pub(super) struct Looks {
     pub count: u64,
     /// Slots, by state, summed up over the looks.
     pub by_state: [u64; SlotState::ALL.len()],
-    /// The longest accept queue.
+    /// The longest accept queue of a port.
     pub longest_queue: u32,
 }
 
@@ -319,7 +319,12 @@ impl Window {
         self.seen = Looks {
             count: 1,
             by_state: by_state.map(u64::from),
-            longest_queue: look.queue().map_or(0, |queue| queue.length),
+            longest_queue: look
+                .queues
+                .iter()
+                .map(|queue| queue.length)
+                .max()
+                .unwrap_or(0),
         };
         let seen = self.seen;
         self.newest(look.at_ns).looks.merge(&seen);
