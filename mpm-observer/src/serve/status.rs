@@ -5,23 +5,27 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::fs::MetadataExt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use loadgen::Trust;
 use nix::sched::{CloneFlags, setns};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
     runtime,
     time::timeout,
 };
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use super::{
-    StatusUrl,
+    ServeError, StatusUrl,
     shared::Shared,
-    status_url::{addresses_of, default_path},
+    status_url::{addresses_of, default_path, default_port},
 };
 use crate::{
     httpd::http::beside,
@@ -35,15 +39,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A page with thousands of slots and balancers is some hundred kilobytes long.
 const MAX_PAGE_BYTES: usize = 4 << 20;
 
-/// Asks until the end: at `url`, or the server that is watched.
-pub(super) fn run(url: Option<&StatusUrl>, port: Option<u16>, shared: &Shared) -> io::Result<()> {
+/// Asks until the end: elsewhere, or the server that is watched.
+pub(super) fn run(
+    elsewhere: Option<&Elsewhere>,
+    port: Option<u16>,
+    shared: &Shared,
+) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut warned = None;
     shared.repeat(INTERVAL, |server| {
-        let question = match (url, server) {
-            (Some(url), _) => Question::at(url),
+        let question = match (elsewhere, server) {
+            (Some(elsewhere), _) => Question::at(elsewhere),
             (None, Some(server)) => {
                 if let Err(error) = enter_network_of(server.process.pid)
                     && warned != Some(server.process)
@@ -71,7 +79,7 @@ pub(super) fn run(url: Option<&StatusUrl>, port: Option<u16>, shared: &Shared) -
         };
         let mut metrics = shared.metrics();
         // Not of a server that is gone by now.
-        if url.is_some() || shared.server().as_ref() == server {
+        if elsewhere.is_some() || shared.server().as_ref() == server {
             metrics.status(outcome, page, took_ns);
         }
     });
@@ -89,6 +97,41 @@ fn enter_network_of(pid: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// A URL, and how to speak TLS with whoever is there.
+pub(super) struct Elsewhere {
+    url: StatusUrl,
+    tls: Option<Tls>,
+}
+
+#[derive(Clone)]
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Elsewhere {
+    /// # Errors
+    /// When the URL is https, and the certificates of those who are trusted cannot be had.
+    pub(super) fn new(url: StatusUrl, trust: &Trust) -> Result<Self, ServeError> {
+        if !url.has_tls {
+            return Ok(Self { url, tls: None });
+        }
+        let client = trust.client().map_err(ServeError::StatusTls)?;
+        let name = ServerName::try_from(url.host.clone()).map_err(|_| {
+            let text = format!("{:?} cannot be the name of a server", url.host);
+            ServeError::StatusTls(loadgen::Error::BadConfig(text))
+        })?;
+        let tls = Tls {
+            connector: TlsConnector::from(Arc::new(client.with_no_client_auth())),
+            name,
+        };
+        Ok(Self {
+            url,
+            tls: Some(tls),
+        })
+    }
+}
+
 enum Place {
     Addresses(Vec<SocketAddr>),
     Name(String, u16),
@@ -99,6 +142,7 @@ struct Question {
     host: String,
     path: String,
     authorization: Option<String>,
+    tls: Option<Tls>,
 }
 
 impl Question {
@@ -111,13 +155,14 @@ impl Question {
             place: Place::Addresses(addresses),
             path: default_path(),
             authorization: None,
+            tls: None,
         }
     }
 
-    fn at(url: &StatusUrl) -> Self {
+    fn at(Elsewhere { url, tls }: &Elsewhere) -> Self {
         let host = match (url.host.contains(':'), url.port) {
             (true, port) => format!("[{}]:{port}", url.host),
-            (false, 80) => url.host.clone(),
+            (false, port) if port == default_port(url.has_tls) => url.host.clone(),
             (false, port) => format!("{}:{port}", url.host),
         };
         Self {
@@ -125,6 +170,7 @@ impl Question {
             host,
             path: url.path.clone(),
             authorization: url.authorization.clone(),
+            tls: tls.clone(),
         }
     }
 
@@ -141,6 +187,19 @@ impl Question {
         let stream = self.connect().await?;
         // Its record comes after the request was sent.
         shared.own_connections().add(stream.local_addr()?);
+        match &self.tls {
+            None => self.ask_over(stream).await,
+            Some(tls) => {
+                let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+                self.ask_over(stream).await
+            }
+        }
+    }
+
+    async fn ask_over(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> io::Result<Option<String>> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
@@ -181,7 +240,6 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::TcpListener,
-        sync::Arc,
         thread,
     };
 
@@ -194,7 +252,8 @@ mod tests {
         let url = format!("http://u:p@{address}/server-status?auto");
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
-        let asking = thread::spawn(move || run(Some(&url.parse().unwrap()), None, &of_thread));
+        let elsewhere = Elsewhere::new(url.parse().unwrap(), &Trust::System).unwrap();
+        let asking = thread::spawn(move || run(Some(&elsewhere), None, &of_thread));
         let (mut stream, peer) = listener.accept().unwrap();
         let mut request = [0; 4096];
         let length = stream.read(&mut request).unwrap();
