@@ -51,8 +51,8 @@ pub(super) struct ServeArguments {
     /// costs each run two looks at the clock
     #[arg(long)]
     count_runs: bool,
-    /// Keep all privileges: without, mod_status of a server in another network namespace, as in a
-    /// container, cannot be asked
+    /// Keep all privileges: without, mod_status of a server in another network namespace, which
+    /// starts later and is not named with --container, cannot be asked
     #[arg(long)]
     keep_privileges: bool,
     #[command(flatten)]

@@ -53,14 +53,17 @@ pub(super) fn run(
         let question = match (elsewhere, server) {
             (Some(elsewhere), _) => Question::at(elsewhere),
             (None, Some(server)) => {
-                if let Err(error) = enter_network_of(server.process.pid)
-                    && warned != Some(server.process)
-                {
-                    log::warn!(
-                        "the server has a network of its own, which cannot be entered to ask \
-                         mod_status ({error}); see --status-url and --keep-privileges"
-                    );
-                    warned = Some(server.process);
+                if let Err(error) = enter_network_of(server.process.pid) {
+                    if warned != Some(server.process) {
+                        log::warn!(
+                            "the server has a network of its own, which cannot be entered to ask \
+                             mod_status ({error}); name a way to it with --status-url"
+                        );
+                        warned = Some(server.process);
+                    }
+                    // At the same address in this network another server may listen.
+                    tell(shared, Some(server), StatusOutcome::Refused, None, 0);
+                    return;
                 }
                 Question::of(server, port)
             }
@@ -77,13 +80,24 @@ pub(super) fn run(
                 None => (StatusOutcome::Unreadable, None),
             },
         };
-        let mut metrics = shared.metrics();
-        // Not of a server that is gone by now.
-        if elsewhere.is_some() || shared.server().as_ref() == server {
-            metrics.status(outcome, page, took_ns);
-        }
+        let of = server.filter(|_| elsewhere.is_none());
+        tell(shared, of, outcome, page, took_ns);
     });
     Ok(())
+}
+
+/// Passes an answer on, unless it is that of a server which is gone by now.
+fn tell(
+    shared: &Shared,
+    of: Option<&Server>,
+    outcome: StatusOutcome,
+    page: Option<StatusPage>,
+    took_ns: u64,
+) {
+    let mut metrics = shared.metrics();
+    if of.is_none() || shared.server().as_ref() == of {
+        metrics.status(outcome, page, took_ns);
+    }
 }
 
 /// Makes the sockets that this thread opens from now on those of a process's network namespace,
@@ -243,6 +257,8 @@ mod tests {
         thread,
     };
 
+    use tokio_rustls::rustls::{self, pki_types::PrivateKeyDer};
+
     use super::*;
 
     /// Asks a server that answers with `answer` once, and then gives the outcome so far.
@@ -264,19 +280,7 @@ mod tests {
                 .unwrap();
             drop(stream);
         }
-        let outcomes = loop {
-            let exposition = shared.exposition();
-            let outcomes = StatusOutcome::ALL.map(|outcome| {
-                let name = "mpm_observer_status_requests_total";
-                exposition.get(name, &[outcome.name()]).unwrap()
-            });
-            if outcomes.iter().sum::<f64>() > 0.0 {
-                let up = exposition.get("apache_up", &[]);
-                assert_eq!(up, Some(outcomes[0]));
-                break outcomes;
-            }
-            thread::sleep(Duration::from_millis(10));
-        };
+        let outcomes = outcomes(&shared);
         shared.stop();
         asking.join().unwrap().unwrap();
         let mut of_peer = mpm_observer_common::RequestRecord {
@@ -286,7 +290,7 @@ mod tests {
         of_peer.remote_addr[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
         assert!(shared.own_connections().is_own(&of_peer));
         let request = String::from_utf8_lossy(&request[..length]).into_owned();
-        (outcomes.into(), request)
+        (outcomes, request)
     }
 
     #[test]
@@ -307,6 +311,117 @@ mod tests {
     #[test]
     fn another_page_is_unreadable() {
         assert_eq!(outcome_of(Some("<html>")).0, [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    /// The outcomes so far, once there is one.
+    fn outcomes(shared: &Shared) -> Vec<f64> {
+        loop {
+            let exposition = shared.exposition();
+            let outcomes = StatusOutcome::ALL.map(|outcome| {
+                let name = "mpm_observer_status_requests_total";
+                exposition.get(name, &[outcome.name()]).unwrap()
+            });
+            if outcomes.iter().sum::<f64>() > 0.0 {
+                let up = exposition.get("apache_up", &[]);
+                assert_eq!(up, Some(outcomes[0]));
+                return outcomes.into();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_server_whose_network_cannot_be_entered_is_not_looked_for_in_this_one() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let mut elsewhere = std::process::Command::new("unshare")
+            .args(["--net", "sleep", "60"])
+            .spawn()
+            .unwrap();
+        let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
+        let network = format!("/proc/{}/ns/net", elsewhere.id());
+        while fs::metadata(&network).unwrap().ino() == own {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let another = TcpListener::bind("127.0.0.1:0").unwrap();
+        another.set_nonblocking(true).unwrap();
+        let shared = Arc::new(Shared::default());
+        shared.set_server(Some(Server {
+            process: crate::httpd::ProcessId::of(elsewhere.id()).unwrap(),
+            binary: "httpd".into(),
+            mpm: crate::scenario::Mpm::Event,
+            listens: vec![another.local_addr().unwrap()],
+        }));
+        let of_thread = Arc::clone(&shared);
+        let asking = thread::spawn(move || {
+            // A thread's own.
+            caps::drop(
+                None,
+                caps::CapSet::Effective,
+                caps::Capability::CAP_SYS_ADMIN,
+            )
+            .unwrap();
+            run(None, None, &of_thread)
+        });
+        assert_eq!(outcomes(&shared), [0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(
+            another.accept().unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+        shared.stop();
+        asking.join().unwrap().unwrap();
+        elsewhere.kill().unwrap();
+        elsewhere.wait().unwrap();
+    }
+
+    /// What comes of asking a server over TLS that has a certificate for 127.0.0.1, if its
+    /// certificate is trusted or, with `trust`, as that says.
+    fn outcome_over_tls(trust: Option<Trust>) -> Vec<f64> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let issuer = dir.path().join("issuer.pem");
+        fs::write(&issuer, made.cert.pem()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared::default());
+        let of_thread = Arc::clone(&shared);
+        let trust = trust.unwrap_or(Trust::Issuers(issuer));
+        let elsewhere = Elsewhere::new(url.parse().unwrap(), &trust).unwrap();
+        let asking = thread::spawn(move || run(Some(&elsewhere), None, &of_thread));
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+        // Of a client that does not trust it there comes no request.
+        if tls.read(&mut [0; 4096]).is_ok() {
+            tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nBusyWorkers: 1\n")
+                .unwrap();
+        }
+        let outcomes = outcomes(&shared);
+        drop(stream);
+        shared.stop();
+        asking.join().unwrap().unwrap();
+        outcomes
+    }
+
+    #[test]
+    fn over_tls_only_who_is_trusted_is_asked() {
+        assert_eq!(outcome_over_tls(None), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(outcome_over_tls(Some(Trust::Anyone)), [1.0, 0.0, 0.0, 0.0]);
+        let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("other.pem");
+        fs::write(&path, other.cert.pem()).unwrap();
+        let others = Some(Trust::Issuers(path));
+        assert_eq!(outcome_over_tls(others), [0.0, 0.0, 1.0, 0.0]);
     }
 
     #[test]
