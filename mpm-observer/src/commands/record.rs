@@ -72,12 +72,10 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         require_empty(dir)?;
     }
     let kernel = Kernel::read().map_err(|error| (Exit::Missing, error.to_string()))?;
-    let found = arguments.target.find();
-    let (server, ports) = match found {
-        Ok(Some(found)) => found,
-        Ok(None) => return Err(of_live(&LiveError::NoServer)),
-        Err(error) => return Err(of_live(&error)),
-    };
+    let (server, ports) = arguments
+        .target
+        .require()
+        .map_err(|error| of_live(&error))?;
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let path = match &arguments.out {

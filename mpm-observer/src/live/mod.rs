@@ -26,7 +26,7 @@ mod server;
 mod slot;
 
 pub use attach::attach;
-pub use choose::{Target, choose};
+pub use choose::{Target, choose, none_fits};
 pub use doing::{Doing, Wait};
 pub use error::LiveError;
 pub(crate) use feed::look_at;
