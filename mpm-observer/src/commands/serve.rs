@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+use loadgen::Trust;
 
 use super::{
     exit::{CommandResult, Exit, failed, of_live},
@@ -32,6 +33,17 @@ pub(super) struct ServeArguments {
     /// Where mod_status is asked [default: /server-status?auto of the server itself]
     #[arg(long, value_name = "URL")]
     status_url: Option<StatusUrl>,
+    /// Ask an https --status-url whatever certificate it shows
+    #[arg(long, requires = "status_url")]
+    insecure: bool,
+    /// Trust the issuers in this PEM file instead of the system's, for an https --status-url
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "status_url",
+        conflicts_with = "insecure"
+    )]
+    cacert: Option<PathBuf>,
     /// Do not ask mod_status
     #[arg(long, conflicts_with = "status_url")]
     no_status: bool,
@@ -39,8 +51,8 @@ pub(super) struct ServeArguments {
     /// costs each run two looks at the clock
     #[arg(long)]
     count_runs: bool,
-    /// Keep all privileges: without, mod_status of a server in another network namespace, as in a
-    /// container, cannot be asked
+    /// Keep all privileges: without, mod_status of a server in another network namespace, which
+    /// starts later and is not named with --container, cannot be asked
     #[arg(long)]
     keep_privileges: bool,
     #[command(flatten)]
@@ -67,7 +79,9 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let status = match (arguments.status_url, arguments.no_status) {
         (_, true) => StatusSource::Never,
-        (Some(url), false) => StatusSource::Url(url),
+        (Some(url), false) => {
+            StatusSource::Url(url, Trust::by_options(arguments.insecure, arguments.cacert))
+        }
         (None, false) => StatusSource::Server,
     };
     let options = ServeOptions {
@@ -126,7 +140,7 @@ fn is_elsewhere(target: &Target, found: &Result<Option<(Server, Ports)>, LiveErr
 
 const fn exit_of(error: &ServeError) -> Exit {
     match error {
-        ServeError::WebConfig(_) => Exit::Usage,
+        ServeError::WebConfig(_) | ServeError::StatusTls(_) => Exit::Usage,
         ServeError::Listen { .. } => Exit::Missing,
         ServeError::System { .. } => Exit::Failed,
     }

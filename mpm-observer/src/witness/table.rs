@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Shown, Testimony, Witness};
+use super::{Shown, Testimony, Witness, incident::Measure};
+
 /// A line of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WitnessRow {
@@ -30,27 +31,26 @@ fn row(of: &Testimony) -> WitnessRow {
         true => "at most ",
         false => "",
     };
-    let silent = match of.silent {
-        Some(share) if share > 0.0 => {
-            format!("; silent for {} % of the time", decimal(100.0 * share, 0))
-        }
-        _ => String::new(),
-    };
-    let by_mod_status = match (of.mod_status, of.incident.of_mod_status()) {
-        (Some(shown), Some(question)) => in_words(shown, question.unit),
+    let by_mod_status = match (of.mod_status, of.incident.of_mod_status(), of.silent) {
+        (Some(shown), Some(_), Some(1.0)) if shown.after_s.is_none() => "was silent".into(),
+        (Some(shown), Some(question), Some(silent)) if silent > 0.0 => format!(
+            "{}; silent for {} % of the time",
+            in_words(shown, question.measure),
+            decimal(100.0 * silent, 0)
+        ),
+        (Some(shown), Some(question), _) => in_words(shown, question.measure),
         _ => "has no metric of it".into(),
     };
     WitnessRow {
         run: format!("{}, {}", of.scenario, of.mpm),
         truth: format!(
-            "{}: {most}{} {} within {} s",
+            "{}: {most}{} within {} s",
             of.incident.title(),
-            decimal(truth.amount, 1),
-            of.incident.unit(),
+            of.incident.measure().in_words(truth.amount),
             decimal(length_s, 1)
         ),
-        mod_status: by_mod_status + &silent,
-        kernel: in_words(of.kernel, of.incident.unit()),
+        mod_status: by_mod_status,
+        kernel: in_words(of.kernel, of.incident.measure()),
     }
 }
 
@@ -64,10 +64,10 @@ fn decimal(value: f64, decimals: usize) -> String {
 }
 
 /// What one side showed.
-fn in_words(shown: Shown, unit: &str) -> String {
+fn in_words(shown: Shown, measure: Measure) -> String {
     let largest = shown
         .largest
-        .map(|largest| format!("at most {} {unit}", decimal(largest, 1)));
+        .map(|largest| format!("at most {}", measure.in_words(largest)));
     match (shown.after_s, largest) {
         (Some(after_s), Some(largest)) => {
             format!("showed it after {} s: {largest}", decimal(after_s, 1))
@@ -118,10 +118,7 @@ mod tests {
             row.truth,
             "the accept queue overflows: 120 packets turned away within 8.5 s"
         );
-        assert_eq!(
-            row.mod_status,
-            "has no metric of it; silent for 75 % of the time"
-        );
+        assert_eq!(row.mod_status, "has no metric of it");
         assert_eq!(
             row.kernel,
             "showed it after 0.6 s: at most 118 packets turned away"
@@ -133,8 +130,13 @@ mod tests {
         let row = only(testimony(Incident::ClientsWait, Some(missed)));
         assert!(
             row.mod_status
-                .starts_with("did not show it (at most 7 busy workers)")
+                .starts_with("did not show it (at most 7 busy workers); silent for 75 %")
         );
+        let silent = Testimony {
+            silent: Some(1.0),
+            ..testimony(Incident::ClientsWait, Some(Shown::default()))
+        };
+        assert_eq!(only(silent).mod_status, "was silent");
         let row = only(testimony(Incident::IdleHoldSlots, Some(Shown::default())));
         assert!(row.mod_status.starts_with("did not show it: no value"));
     }
