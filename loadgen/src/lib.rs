@@ -52,6 +52,7 @@ pub mod summary;
 mod target;
 mod tee;
 pub mod terminal;
+mod trust;
 
 pub use ab_counts::{AbCounter, AbCounts, AbEnd, AbFold, AbRules};
 pub use brake::Brake;
@@ -72,3 +73,4 @@ pub use sink::{RowSink, RowWriter};
 pub use summary::Summary;
 pub use target::{Resolved, Target};
 pub use tee::Tee;
+pub use trust::Trust;

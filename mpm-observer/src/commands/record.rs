@@ -35,7 +35,8 @@ use crate::{
 pub(super) struct RecordArguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// How long; Ctrl-C ends it earlier and keeps what was recorded
+    /// How long, such as 500ms, 30s or 5m, a number alone in seconds; Ctrl-C ends it earlier and
+    /// keeps what was recorded
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_span)]
     duration: Duration,
     /// Keep all events of so long a time from the begin on: a timeline and a Perfetto trace in
@@ -72,18 +73,17 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         require_empty(dir)?;
     }
     let kernel = Kernel::read().map_err(|error| (Exit::Missing, error.to_string()))?;
-    let found = arguments.target.find();
-    let (server, ports) = match found {
-        Ok(Some(found)) => found,
-        Ok(None) => return Err(of_live(&LiveError::NoServer)),
-        Err(error) => return Err(of_live(&error)),
-    };
+    let (server, ports) = arguments
+        .target
+        .require()
+        .map_err(|error| of_live(&error))?;
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let path = match &arguments.out {
         Some(dir) => dir.clone(),
         None => new_directory(Path::new("recordings"), &stamp()),
     };
+    let is_new = !path.exists();
     fs::create_dir_all(&path)
         .map_err(|error| (Exit::Failed, format!("{}: {error}", path.display())))?;
     let dir = RunDir::at(&path);
@@ -101,8 +101,13 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         Unit::Seconds.format(order.duration.as_secs_f64()),
         path.display()
     );
-    let manifest = with_progress(&kernel, &server, &order, &dir, &interrupt)
-        .map_err(|error| of_live(&error))?;
+    let manifest = with_progress(&kernel, &server, &order, &dir, &interrupt).map_err(|error| {
+        if is_new {
+            // Only if nothing was recorded: it does not take one that is not empty.
+            let _ = fs::remove_dir(&path);
+        }
+        of_live(&error)
+    })?;
     tell(&manifest, &path)
 }
 

@@ -112,15 +112,20 @@ impl Exposed {
     /// Waits until Prometheus has seen how the run ended: what happens within the last two seconds
     /// before httpd is stopped would be missed for want of a scrape.
     pub(super) fn settle(&self, interrupt: &Interrupt) {
-        let until = Instant::now() + LAST_LOOK;
+        self.wait(LAST_LOOK, interrupt);
+    }
+
+    /// It is over. What happened while httpd was stopped is scraped before the next run begins.
+    pub(super) fn end(&self, interrupt: &Interrupt) {
+        self.service.lab_run(None);
+        self.wait(INTERVAL + INTERVAL / 10, interrupt);
+    }
+
+    fn wait(&self, time: Duration, interrupt: &Interrupt) {
+        let until = Instant::now() + time;
         while self.prometheus.is_some() && !interrupt.is_set() && Instant::now() < until {
             thread::sleep(Duration::from_millis(50));
         }
-    }
-
-    /// It is over.
-    pub(super) fn end(&self) {
-        self.service.lab_run(None);
     }
 
     /// Takes what mod_status answered.

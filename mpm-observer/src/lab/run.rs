@@ -80,7 +80,7 @@ pub(super) fn make_run(
     }
     .make(&mut manifest);
     if let Some(exposed) = around.exposed {
-        exposed.end();
+        exposed.end(around.interrupt);
     }
     manifest.observer_cpu_ns = observer_cpu_ns().saturating_sub(cpu_before);
     if let Err(error) = &made {

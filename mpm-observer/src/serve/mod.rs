@@ -38,6 +38,9 @@ pub use web_config::WebConfigError;
 
 use access::Guard;
 use shared::Shared;
+use status::Elsewhere;
+
+use loadgen::Trust;
 
 use crate::{
     kernel::Ports,
@@ -63,8 +66,8 @@ pub enum StatusSource {
     /// At `/server-status?auto` of the watched server's own address, from within its network
     /// namespace.
     Server,
-    /// There.
-    Url(StatusUrl),
+    /// There; over https, of a server that is trusted.
+    Url(StatusUrl, Trust),
     /// Nowhere.
     Never,
 }
@@ -83,6 +86,9 @@ pub enum ServeError {
     /// The web configuration file is wrong, or names something that is.
     #[error(transparent)]
     WebConfig(#[from] WebConfigError),
+    /// mod_status cannot be asked over TLS.
+    #[error("--status-url: {0}")]
+    StatusTls(#[source] loadgen::Error),
     /// The system refused something.
     #[error("{what}: {source}")]
     System {
@@ -156,9 +162,10 @@ impl Service {
             StatusSource::Server => {
                 service.spawn("mod_status", move |shared| status::run(None, port, &shared))?;
             }
-            StatusSource::Url(url) => {
+            StatusSource::Url(url, trust) => {
+                let elsewhere = Elsewhere::new(url, &trust)?;
                 service.spawn("mod_status", move |shared| {
-                    status::run(Some(&url), port, &shared)
+                    status::run(Some(&elsewhere), port, &shared)
                 })?;
             }
         }

@@ -5,23 +5,27 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::fs::MetadataExt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use loadgen::Trust;
 use nix::sched::{CloneFlags, setns};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
     runtime,
     time::timeout,
 };
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use super::{
-    StatusUrl,
+    ServeError, StatusUrl,
     shared::Shared,
-    status_url::{addresses_of, default_path},
+    status_url::{addresses_of, default_path, default_port},
 };
 use crate::{
     httpd::http::beside,
@@ -35,24 +39,31 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A page with thousands of slots and balancers is some hundred kilobytes long.
 const MAX_PAGE_BYTES: usize = 4 << 20;
 
-/// Asks until the end: at `url`, or the server that is watched.
-pub(super) fn run(url: Option<&StatusUrl>, port: Option<u16>, shared: &Shared) -> io::Result<()> {
+/// Asks until the end: elsewhere, or the server that is watched.
+pub(super) fn run(
+    elsewhere: Option<&Elsewhere>,
+    port: Option<u16>,
+    shared: &Shared,
+) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut warned = None;
     shared.repeat(INTERVAL, |server| {
-        let question = match (url, server) {
-            (Some(url), _) => Question::at(url),
+        let question = match (elsewhere, server) {
+            (Some(elsewhere), _) => Question::at(elsewhere),
             (None, Some(server)) => {
-                if let Err(error) = enter_network_of(server.process.pid)
-                    && warned != Some(server.process)
-                {
-                    log::warn!(
-                        "the server has a network of its own, which cannot be entered to ask \
-                         mod_status ({error}); see --status-url and --keep-privileges"
-                    );
-                    warned = Some(server.process);
+                if let Err(error) = enter_network_of(server.process.pid) {
+                    if warned != Some(server.process) {
+                        log::warn!(
+                            "the server has a network of its own, which cannot be entered to ask \
+                             mod_status ({error}); name a way to it with --status-url"
+                        );
+                        warned = Some(server.process);
+                    }
+                    // At the same address in this network another server may listen.
+                    tell(shared, Some(server), StatusOutcome::Refused, None, 0);
+                    return;
                 }
                 Question::of(server, port)
             }
@@ -69,13 +80,24 @@ pub(super) fn run(url: Option<&StatusUrl>, port: Option<u16>, shared: &Shared) -
                 None => (StatusOutcome::Unreadable, None),
             },
         };
-        let mut metrics = shared.metrics();
-        // Not of a server that is gone by now.
-        if url.is_some() || shared.server().as_ref() == server {
-            metrics.status(outcome, page, took_ns);
-        }
+        let of = server.filter(|_| elsewhere.is_none());
+        tell(shared, of, outcome, page, took_ns);
     });
     Ok(())
+}
+
+/// Passes an answer on, unless it is that of a server which is gone by now.
+fn tell(
+    shared: &Shared,
+    of: Option<&Server>,
+    outcome: StatusOutcome,
+    page: Option<StatusPage>,
+    took_ns: u64,
+) {
+    let mut metrics = shared.metrics();
+    if of.is_none() || shared.server().as_ref() == of {
+        metrics.status(outcome, page, took_ns);
+    }
 }
 
 /// Makes the sockets that this thread opens from now on those of a process's network namespace,
@@ -89,6 +111,41 @@ fn enter_network_of(pid: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// A URL, and how to speak TLS with whoever is there.
+pub(super) struct Elsewhere {
+    url: StatusUrl,
+    tls: Option<Tls>,
+}
+
+#[derive(Clone)]
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Elsewhere {
+    /// # Errors
+    /// When the URL is https, and the certificates of those who are trusted cannot be had.
+    pub(super) fn new(url: StatusUrl, trust: &Trust) -> Result<Self, ServeError> {
+        if !url.has_tls {
+            return Ok(Self { url, tls: None });
+        }
+        let client = trust.client().map_err(ServeError::StatusTls)?;
+        let name = ServerName::try_from(url.host.clone()).map_err(|_| {
+            let text = format!("{:?} cannot be the name of a server", url.host);
+            ServeError::StatusTls(loadgen::Error::BadConfig(text))
+        })?;
+        let tls = Tls {
+            connector: TlsConnector::from(Arc::new(client.with_no_client_auth())),
+            name,
+        };
+        Ok(Self {
+            url,
+            tls: Some(tls),
+        })
+    }
+}
+
 enum Place {
     Addresses(Vec<SocketAddr>),
     Name(String, u16),
@@ -99,6 +156,7 @@ struct Question {
     host: String,
     path: String,
     authorization: Option<String>,
+    tls: Option<Tls>,
 }
 
 impl Question {
@@ -111,13 +169,14 @@ impl Question {
             place: Place::Addresses(addresses),
             path: default_path(),
             authorization: None,
+            tls: None,
         }
     }
 
-    fn at(url: &StatusUrl) -> Self {
+    fn at(Elsewhere { url, tls }: &Elsewhere) -> Self {
         let host = match (url.host.contains(':'), url.port) {
             (true, port) => format!("[{}]:{port}", url.host),
-            (false, 80) => url.host.clone(),
+            (false, port) if port == default_port(url.has_tls) => url.host.clone(),
             (false, port) => format!("{}:{port}", url.host),
         };
         Self {
@@ -125,6 +184,7 @@ impl Question {
             host,
             path: url.path.clone(),
             authorization: url.authorization.clone(),
+            tls: tls.clone(),
         }
     }
 
@@ -141,6 +201,19 @@ impl Question {
         let stream = self.connect().await?;
         // Its record comes after the request was sent.
         shared.own_connections().add(stream.local_addr()?);
+        match &self.tls {
+            None => self.ask_over(stream).await,
+            Some(tls) => {
+                let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+                self.ask_over(stream).await
+            }
+        }
+    }
+
+    async fn ask_over(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> io::Result<Option<String>> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
@@ -181,9 +254,10 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::TcpListener,
-        sync::Arc,
         thread,
     };
+
+    use tokio_rustls::rustls::{self, pki_types::PrivateKeyDer};
 
     use super::*;
 
@@ -194,7 +268,8 @@ mod tests {
         let url = format!("http://u:p@{address}/server-status?auto");
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
-        let asking = thread::spawn(move || run(Some(&url.parse().unwrap()), None, &of_thread));
+        let elsewhere = Elsewhere::new(url.parse().unwrap(), &Trust::System).unwrap();
+        let asking = thread::spawn(move || run(Some(&elsewhere), None, &of_thread));
         let (mut stream, peer) = listener.accept().unwrap();
         let mut request = [0; 4096];
         let length = stream.read(&mut request).unwrap();
@@ -205,19 +280,7 @@ mod tests {
                 .unwrap();
             drop(stream);
         }
-        let outcomes = loop {
-            let exposition = shared.exposition();
-            let outcomes = StatusOutcome::ALL.map(|outcome| {
-                let name = "mpm_observer_status_requests_total";
-                exposition.get(name, &[outcome.name()]).unwrap()
-            });
-            if outcomes.iter().sum::<f64>() > 0.0 {
-                let up = exposition.get("apache_up", &[]);
-                assert_eq!(up, Some(outcomes[0]));
-                break outcomes;
-            }
-            thread::sleep(Duration::from_millis(10));
-        };
+        let outcomes = outcomes(&shared);
         shared.stop();
         asking.join().unwrap().unwrap();
         let mut of_peer = mpm_observer_common::RequestRecord {
@@ -227,7 +290,7 @@ mod tests {
         of_peer.remote_addr[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
         assert!(shared.own_connections().is_own(&of_peer));
         let request = String::from_utf8_lossy(&request[..length]).into_owned();
-        (outcomes.into(), request)
+        (outcomes, request)
     }
 
     #[test]
@@ -248,6 +311,117 @@ mod tests {
     #[test]
     fn another_page_is_unreadable() {
         assert_eq!(outcome_of(Some("<html>")).0, [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    /// The outcomes so far, once there is one.
+    fn outcomes(shared: &Shared) -> Vec<f64> {
+        loop {
+            let exposition = shared.exposition();
+            let outcomes = StatusOutcome::ALL.map(|outcome| {
+                let name = "mpm_observer_status_requests_total";
+                exposition.get(name, &[outcome.name()]).unwrap()
+            });
+            if outcomes.iter().sum::<f64>() > 0.0 {
+                let up = exposition.get("apache_up", &[]);
+                assert_eq!(up, Some(outcomes[0]));
+                return outcomes.into();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_server_whose_network_cannot_be_entered_is_not_looked_for_in_this_one() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let mut elsewhere = std::process::Command::new("unshare")
+            .args(["--net", "sleep", "60"])
+            .spawn()
+            .unwrap();
+        let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
+        let network = format!("/proc/{}/ns/net", elsewhere.id());
+        while fs::metadata(&network).unwrap().ino() == own {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let another = TcpListener::bind("127.0.0.1:0").unwrap();
+        another.set_nonblocking(true).unwrap();
+        let shared = Arc::new(Shared::default());
+        shared.set_server(Some(Server {
+            process: crate::httpd::ProcessId::of(elsewhere.id()).unwrap(),
+            binary: "httpd".into(),
+            mpm: crate::scenario::Mpm::Event,
+            listens: vec![another.local_addr().unwrap()],
+        }));
+        let of_thread = Arc::clone(&shared);
+        let asking = thread::spawn(move || {
+            // A thread's own.
+            caps::drop(
+                None,
+                caps::CapSet::Effective,
+                caps::Capability::CAP_SYS_ADMIN,
+            )
+            .unwrap();
+            run(None, None, &of_thread)
+        });
+        assert_eq!(outcomes(&shared), [0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(
+            another.accept().unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+        shared.stop();
+        asking.join().unwrap().unwrap();
+        elsewhere.kill().unwrap();
+        elsewhere.wait().unwrap();
+    }
+
+    /// What comes of asking a server over TLS that has a certificate for 127.0.0.1, if its
+    /// certificate is trusted or, with `trust`, as that says.
+    fn outcome_over_tls(trust: Option<Trust>) -> Vec<f64> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let issuer = dir.path().join("issuer.pem");
+        fs::write(&issuer, made.cert.pem()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared::default());
+        let of_thread = Arc::clone(&shared);
+        let trust = trust.unwrap_or(Trust::Issuers(issuer));
+        let elsewhere = Elsewhere::new(url.parse().unwrap(), &trust).unwrap();
+        let asking = thread::spawn(move || run(Some(&elsewhere), None, &of_thread));
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+        // Of a client that does not trust it there comes no request.
+        if tls.read(&mut [0; 4096]).is_ok() {
+            tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nBusyWorkers: 1\n")
+                .unwrap();
+        }
+        let outcomes = outcomes(&shared);
+        drop(stream);
+        shared.stop();
+        asking.join().unwrap().unwrap();
+        outcomes
+    }
+
+    #[test]
+    fn over_tls_only_who_is_trusted_is_asked() {
+        assert_eq!(outcome_over_tls(None), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(outcome_over_tls(Some(Trust::Anyone)), [1.0, 0.0, 0.0, 0.0]);
+        let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("other.pem");
+        fs::write(&path, other.cert.pem()).unwrap();
+        let others = Some(Trust::Issuers(path));
+        assert_eq!(outcome_over_tls(others), [0.0, 0.0, 1.0, 0.0]);
     }
 
     #[test]

@@ -16,14 +16,16 @@ pub enum StatusUrlError {
     /// It is none.
     #[error("{0:?} is no URL: it should look like http://127.0.0.1:80/server-status?auto")]
     NoUrl(String),
-    /// It is not http.
-    #[error("{0:?}: mod_status can be asked over http only")]
+    /// It is neither http nor https.
+    #[error("{0:?}: mod_status can be asked over http and https only")]
     NotHttp(String),
 }
 
 /// A URL of mod_status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusUrl {
+    /// Whether it is https.
+    pub(super) has_tls: bool,
     /// Host and port to connect to, and what `Host` says.
     pub(super) host: String,
     pub(super) port: u16,
@@ -39,22 +41,29 @@ impl FromStr for StatusUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let none = || StatusUrlError::NoUrl(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| none())?;
-        match uri.scheme_str() {
-            Some("http") => {}
+        let has_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             Some(_) => return Err(StatusUrlError::NotHttp(text.to_owned())),
             None => return Err(none()),
-        }
+        };
         let authority = uri.authority().ok_or_else(none)?;
         let user = authority.as_str().rsplit_once('@').map(|(user, _)| user);
         Ok(Self {
+            has_tls,
             host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            port: authority.port_u16().unwrap_or(default_port(has_tls)),
             path: uri
                 .path_and_query()
                 .map_or("/".to_owned(), |path| path.as_str().to_owned()),
             authorization: user.map(|user| format!("Basic {}", STANDARD.encode(user))),
         })
     }
+}
+
+/// The port that a URL need not name.
+pub(super) const fn default_port(has_tls: bool) -> u16 {
+    if has_tls { 443 } else { 80 }
 }
 
 /// The path and query that a server is asked for if nothing else is said.
@@ -104,12 +113,14 @@ mod tests {
         assert_eq!(url.authorization, Some(authorization));
         let url: StatusUrl = "http://[::1]/server-status?auto".parse().unwrap();
         assert_eq!((&*url.host, url.port, url.authorization), ("::1", 80, None));
+        let url: StatusUrl = "https://web.local/server-status?auto".parse().unwrap();
+        assert_eq!((url.has_tls, url.port), (true, 443));
     }
 
     #[test]
     fn what_cannot_be_asked_is_refused() {
         let error = |text: &str| text.parse::<StatusUrl>().unwrap_err();
-        assert!(matches!(error("https://a/"), StatusUrlError::NotHttp(_)));
+        assert!(matches!(error("ftp://a/"), StatusUrlError::NotHttp(_)));
         for text in ["", "server-status", "127.0.0.1:80", "http://"] {
             assert!(matches!(error(text), StatusUrlError::NoUrl(_)), "{text:?}");
         }

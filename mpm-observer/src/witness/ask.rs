@@ -54,6 +54,7 @@ pub fn testimonies(
             api,
             matchers,
             interval_s,
+            began_s: clock.unix_s(manifest.began_ns),
             from_s: clock.unix_s(truth.from_ns),
             until_s: clock.unix_s(truth.until_ns),
             // What is counted while httpd stops, or by the next run, is not of the incident.
@@ -81,6 +82,8 @@ struct Window<'a> {
     api: &'a Api,
     matchers: &'a str,
     interval_s: f64,
+    /// When the run began: what is counted goes on from the runs before it.
+    began_s: f64,
     from_s: f64,
     until_s: f64,
     /// When httpd was told to stop.
@@ -91,7 +94,7 @@ impl Window<'_> {
     fn ask(&self, expression: &str, afterwards_s: f64) -> Result<Vec<Sampled>, PrometheusError> {
         let expression = expression
             .replace("$run", self.matchers)
-            .replace("$begin", &format!("{:.3}", self.from_s - self.interval_s));
+            .replace("$begin", &format!("{:.3}", self.began_s));
         let times = (self.from_s, self.end_s(afterwards_s));
         self.api.query_range(&expression, times, self.interval_s)
     }
@@ -189,7 +192,7 @@ mod tests {
                         selectors,
                         "{expression}"
                     );
-                    assert!(selectors > 0 && !question.unit.is_empty());
+                    assert!(selectors > 0);
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wording::{children, plural};
+
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,16 +24,44 @@ pub enum Incident {
     KilledForMemory,
 }
 
+/// What an amount counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    SecondsOfWaiting,
+    Packets,
+    Slots,
+    Calls,
+    Children,
+    Kills,
+    BusyWorkers,
+}
+
+impl Measure {
+    /// An amount of it.
+    pub(super) fn in_words(self, amount: f64) -> String {
+        let count = amount.round().max(0.0) as u64;
+        match self {
+            Self::SecondsOfWaiting => format!("{amount:.1} s of waiting"),
+            Self::Packets => format!("{} turned away", plural(count, "packet")),
+            Self::Slots => plural(count, "slot"),
+            Self::Calls => plural(count, "call"),
+            Self::Children => children(u32::try_from(count).unwrap_or(u32::MAX)),
+            Self::Kills => plural(count, "kill"),
+            Self::BusyWorkers => plural(count, "busy worker"),
+        }
+    }
+}
+
 /// What is asked of Prometheus, in PromQL. `$run` stands for the matchers of the run, `$begin` for
-/// the time before it.
+/// its begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Question {
     /// Above 0 where the trouble shows.
     pub(super) shows: &'static str,
     /// How much of it.
     pub(super) how_much: &'static str,
-    /// What that counts, of one and of more.
-    pub(super) unit: &'static str,
+    /// What that counts.
+    pub(super) measure: Measure,
 }
 
 impl Incident {
@@ -61,15 +91,14 @@ impl Incident {
     }
 
     /// What the amounts of truth and of the kernel's metrics count.
-    #[must_use]
-    pub const fn unit(self) -> &'static str {
+    pub(super) const fn measure(self) -> Measure {
         match self {
-            Self::ClientsWait => "s of waiting",
-            Self::QueueOverflow => "packets turned away",
-            Self::IdleHoldSlots | Self::SlowClientsHoldSlots => "slots",
-            Self::CallsRefused => "calls",
-            Self::ChildrenDied => "children",
-            Self::KilledForMemory => "kills",
+            Self::ClientsWait => Measure::SecondsOfWaiting,
+            Self::QueueOverflow => Measure::Packets,
+            Self::IdleHoldSlots | Self::SlowClientsHoldSlots => Measure::Slots,
+            Self::CallsRefused => Measure::Calls,
+            Self::ChildrenDied => Measure::Children,
+            Self::KilledForMemory => Measure::Kills,
         }
     }
 
@@ -88,18 +117,18 @@ impl Incident {
             Self::ClientsWait => Some(Question {
                 shows: r#"apache_workers{$run, state="idle"} == bool 0"#,
                 how_much: r#"apache_workers{$run, state="busy"}"#,
-                unit: "busy workers",
+                measure: Measure::BusyWorkers,
             }),
             Self::IdleHoldSlots => Some(Question {
                 shows: r#"apache_scoreboard{$run, state="keepalive"}"#,
                 how_much: r#"apache_scoreboard{$run, state="keepalive"}"#,
-                unit: "slots",
+                measure: Measure::Slots,
             }),
             // A slow reader's slot is in the state of one that works.
             Self::SlowClientsHoldSlots => Some(Question {
                 shows: r#"apache_scoreboard{$run, state="read"}"#,
                 how_much: r#"apache_scoreboard{$run, state="read"}"#,
-                unit: "slots",
+                measure: Measure::Slots,
             }),
             Self::QueueOverflow
             | Self::CallsRefused
@@ -135,7 +164,7 @@ impl Incident {
         Question {
             shows,
             how_much,
-            unit: self.unit(),
+            measure: self.measure(),
         }
     }
 }

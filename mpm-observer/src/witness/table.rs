@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Shown, Testimony, Witness};
+use super::{Incident, Shown, Testimony, Witness, incident::Measure};
+
 /// A line of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WitnessRow {
@@ -26,31 +27,35 @@ pub fn rows(witness: &Witness) -> Vec<WitnessRow> {
 fn row(of: &Testimony) -> WitnessRow {
     let truth = &of.truth;
     let length_s = truth.until_ns.saturating_sub(truth.from_ns) as f64 / 1e9;
+    let within = match of.incident {
+        // Its amount is a length.
+        Incident::ClientsWait => String::new(),
+        _ if length_s < 0.05 => " at once".into(),
+        _ => format!(" within {} s", decimal(length_s, 1)),
+    };
     let most = match of.incident.is_level() {
         true => "at most ",
         false => "",
     };
-    let silent = match of.silent {
-        Some(share) if share > 0.0 => {
-            format!("; silent for {} % of the time", decimal(100.0 * share, 0))
-        }
-        _ => String::new(),
-    };
-    let by_mod_status = match (of.mod_status, of.incident.of_mod_status()) {
-        (Some(shown), Some(question)) => in_words(shown, question.unit),
+    let by_mod_status = match (of.mod_status, of.incident.of_mod_status(), of.silent) {
+        (Some(shown), Some(_), Some(1.0)) if shown.after_s.is_none() => "was silent".into(),
+        (Some(shown), Some(question), Some(silent)) if silent > 0.0 => format!(
+            "{}; silent for {} % of the time",
+            in_words(shown, question.measure),
+            decimal(100.0 * silent, 0)
+        ),
+        (Some(shown), Some(question), _) => in_words(shown, question.measure),
         _ => "has no metric of it".into(),
     };
     WitnessRow {
         run: format!("{}, {}", of.scenario, of.mpm),
         truth: format!(
-            "{}: {most}{} {} within {} s",
+            "{}: {most}{}{within}",
             of.incident.title(),
-            decimal(truth.amount, 1),
-            of.incident.unit(),
-            decimal(length_s, 1)
+            of.incident.measure().in_words(truth.amount),
         ),
-        mod_status: by_mod_status + &silent,
-        kernel: in_words(of.kernel, of.incident.unit()),
+        mod_status: by_mod_status,
+        kernel: in_words(of.kernel, of.incident.measure()),
     }
 }
 
@@ -64,10 +69,10 @@ fn decimal(value: f64, decimals: usize) -> String {
 }
 
 /// What one side showed.
-fn in_words(shown: Shown, unit: &str) -> String {
+fn in_words(shown: Shown, measure: Measure) -> String {
     let largest = shown
         .largest
-        .map(|largest| format!("at most {} {unit}", decimal(largest, 1)));
+        .map(|largest| format!("at most {}", measure.in_words(largest)));
     match (shown.after_s, largest) {
         (Some(after_s), Some(largest)) => {
             format!("showed it after {} s: {largest}", decimal(after_s, 1))
@@ -81,10 +86,7 @@ fn in_words(shown: Shown, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        scenario::Mpm,
-        witness::{Incident, Truth},
-    };
+    use crate::{scenario::Mpm, witness::Truth};
 
     fn testimony(incident: Incident, mod_status: Option<Shown>) -> Testimony {
         Testimony {
@@ -118,10 +120,7 @@ mod tests {
             row.truth,
             "the accept queue overflows: 120 packets turned away within 8.5 s"
         );
-        assert_eq!(
-            row.mod_status,
-            "has no metric of it; silent for 75 % of the time"
-        );
+        assert_eq!(row.mod_status, "has no metric of it");
         assert_eq!(
             row.kernel,
             "showed it after 0.6 s: at most 118 packets turned away"
@@ -131,12 +130,29 @@ mod tests {
             largest: Some(7.0),
         };
         let row = only(testimony(Incident::ClientsWait, Some(missed)));
+        assert_eq!(
+            row.truth,
+            "clients wait for a slot: at most 120.0 s of waiting"
+        );
         assert!(
             row.mod_status
-                .starts_with("did not show it (at most 7 busy workers)")
+                .starts_with("did not show it (at most 7 busy workers); silent for 75 %")
         );
+        let silent = Testimony {
+            silent: Some(1.0),
+            ..testimony(Incident::ClientsWait, Some(Shown::default()))
+        };
+        assert_eq!(only(silent).mod_status, "was silent");
         let row = only(testimony(Incident::IdleHoldSlots, Some(Shown::default())));
         assert!(row.mod_status.starts_with("did not show it: no value"));
+    }
+
+    #[test]
+    fn what_lasts_no_time_happens_at_once() {
+        let mut brief = testimony(Incident::ChildrenDied, None);
+        brief.truth.until_ns = brief.truth.from_ns;
+        brief.truth.amount = 3.0;
+        assert_eq!(only(brief).truth, "children die: 3 children at once");
     }
 
     #[test]

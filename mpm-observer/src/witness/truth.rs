@@ -10,6 +10,8 @@ use crate::{
 
 /// A wait that is counted; shorter ones come and go between two scrapes.
 const LONG_WAIT_NS: u64 = 1_000_000_000;
+/// Slots that are held for less come and go as well.
+const LONG_HELD_NS: u64 = 1_000_000_000;
 /// How often the slots are looked at.
 const STEP_NS: u64 = 100_000_000;
 const SIGTERM: u8 = 15;
@@ -21,7 +23,8 @@ pub struct Truth {
     pub from_ns: u64,
     /// Its end.
     pub until_ns: u64,
-    /// How much of it there was: [`Incident::unit`].
+    /// How much of it there was: seconds of the longest wait, the most slots at a moment, or a
+    /// count.
     pub amount: f64,
 }
 
@@ -112,9 +115,14 @@ fn slots_over_time(run: &RunEvidence<'_>) -> Vec<(u64, Slots)> {
     slots
 }
 
-/// When some kind of slots there was, and the most at a moment.
+/// When some kind of slots there was for a second or longer, and the most at a moment of that.
 fn most_of(slots: &[(u64, Slots)], of: fn(&Slots) -> u64) -> Option<Truth> {
-    let held = slots.iter().filter(|(_, slots)| of(slots) > 0);
+    let stretches = slots.chunk_by(|(_, one), (_, next)| (of(one) > 0) == (of(next) > 0));
+    let long = stretches.filter(|stretch| {
+        let length_ns = stretch[stretch.len() - 1].0 - stretch[0].0;
+        of(&stretch[0].1) > 0 && length_ns >= LONG_HELD_NS
+    });
+    let held = long.flatten();
     let most = held.clone().map(|(_, slots)| of(slots)).max()?;
     span(held.map(|(at_ns, _)| *at_ns), most as f64)
 }
@@ -124,23 +132,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_count_from_the_first_that_is_held_to_the_last() {
-        let slots = |kept| Slots {
-            kept,
-            work: 9,
-            ..Slots::default()
+    fn slots_count_that_are_held_for_a_second_or_longer() {
+        const MS_NS: u64 = 1_000_000;
+        let slots = |(at_ms, kept): (u64, u64)| {
+            let slots = Slots {
+                kept,
+                work: 9,
+                ..Slots::default()
+            };
+            (at_ms * MS_NS, slots)
         };
         let over_time = [
-            (100, slots(0)),
-            (200, slots(2)),
-            (300, slots(7)),
-            (400, slots(0)),
-        ];
+            (100, 50),
+            (900, 0),
+            (1000, 2),
+            (1500, 7),
+            (2000, 3),
+            (2100, 0),
+            (2200, 60),
+        ]
+        .map(slots);
         let truth = most_of(&over_time, |slots| slots.kept).unwrap();
         assert_eq!(
             (truth.from_ns, truth.until_ns, truth.amount),
-            (200, 300, 7.0)
+            (1000 * MS_NS, 2000 * MS_NS, 7.0)
         );
         assert_eq!(most_of(&over_time, |slots| slots.half_head), None);
+        assert_eq!(most_of(&over_time[..2], |slots| slots.kept), None);
     }
 }

@@ -1,6 +1,5 @@
 //! What the engine needs for a run, made once before its threads start.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use http_body_util::Full;
@@ -8,19 +7,12 @@ use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Uri};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
-use tokio_rustls::rustls::crypto::{
-    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
-};
+use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{self, ClientConfig};
 
+use crate::trust::{Trust, certificates, unusable};
 use crate::{Config, Error, Target};
 
 /// The requests of a run as hyper wants them, and how to speak TLS.
@@ -130,12 +122,7 @@ fn bad_request(target: &Target, error: &hyper::http::Error) -> Error {
 
 /// Every connection makes a full handshake, as those of different users do.
 fn client(config: &Config) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| bad(format!("TLS cannot be used: {error}")))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier(config, provider)?);
+    let builder = Trust::by_options(config.insecure, config.ca_file.clone()).client()?;
     let mut client = match &config.client_certificate {
         Some(path) => {
             let key = PrivateKeyDer::from_pem_file(path).map_err(|e| unusable(path, &e))?;
@@ -150,94 +137,4 @@ fn client(config: &Config) -> Result<ClientConfig, Error> {
     client.alpn_protocols = vec![protocol.to_vec()];
     client.resumption = Resumption::disabled();
     Ok(client)
-}
-
-fn verifier(
-    config: &Config,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-    if config.insecure {
-        return Ok(Arc::new(AnyCertificate(provider)));
-    }
-    let roots = Arc::new(roots(config)?);
-    match WebPkiServerVerifier::builder_with_provider(roots, provider).build() {
-        Ok(verifier) => Ok(verifier),
-        Err(error) => Err(bad(format!("the certificates cannot be used: {error}"))),
-    }
-}
-
-/// The issuers that are trusted: those of the given file, or else the system's.
-fn roots(config: &Config) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = &config.ca_file {
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|e| unusable(path, &e))?;
-        }
-        return Ok(roots);
-    }
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(bad(
-            "this system has no certificates of trusted issuers: install ca-certificates, name \
-             them with --cacert FILE, or accept any server with --insecure"
-                .to_owned(),
-        ));
-    }
-    Ok(roots)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unusable(path, &error))?;
-    if certificates.is_empty() {
-        return Err(unusable(path, &"it has no certificate in PEM format"));
-    }
-    Ok(certificates)
-}
-
-fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> Error {
-    bad(format!("{} cannot be used: {reason}", path.display()))
-}
-
-/// Accepts whoever has the key of the certificate that it shows, whatever that is.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -240,12 +240,13 @@ type State = (&'static str, fn(&SlotRow) -> u32);
 
 /// States of busy slots, those that are alike together: more lines are not told apart. The idle
 /// ones would press the others flat; the line of all slots tells how many they are.
-const STATES: [State; 5] = [
+const STATES: [State; 6] = [
     ("on CPU or run queue", |row| row.on_cpu + row.run_queue),
     ("lock, disk, other", |row| row.lock + row.disk + row.other),
     ("reading from a client", |row| row.reading_client),
     ("sending to a client", |row| row.sending),
     ("keep-alive", |row| row.keep_alive),
+    ("closing", |row| row.closing),
 ];
 
 fn slots(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
