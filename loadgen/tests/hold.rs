@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use loadgen::hold::{Config, Fate, Holder, Kind};
+use loadgen::hold::{Config, Fate, Holder, Kind, Standing};
 use loadgen::{Error, Outcome, Target};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,7 +89,13 @@ fn an_idle_connection_asks_once_and_the_one_that_the_server_ends_is_told_apart()
     let held = loop {
         std::thread::sleep(Duration::from_millis(100));
         assert!(Instant::now() < deadline);
-        if !is_open(ended.port()) {
+        let gone = Standing {
+            held: 1,
+            ended: 1,
+            finished: 0,
+        };
+        if !is_open(ended.port()) && holder.standing() == gone {
+            assert_eq!(holder.held(), 2);
             break holder.finish().expect("held");
         }
     };

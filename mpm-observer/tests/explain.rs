@@ -176,6 +176,13 @@ fn what_cannot_be_explained_ends_with_its_code() {
         error.contains("\"no-such\"; there are high-load"),
         "{error}"
     );
+
+    let live = tempfile::tempdir().unwrap();
+    fs::write(live.path().join("manifest.json"), b"{}").unwrap();
+    let output = explain(live.path(), &["--scenario", "high-load"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("recording of a live server"), "{error}");
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod otlp;
 mod privileges;
 #[path = "fleet/programs.rs"]
 mod programs;
+#[path = "fleet/rotel.rs"]
+mod rotel;
 #[path = "fleet/soak.rs"]
 mod soak;
 #[path = "fleet/unit.rs"]

@@ -127,6 +127,7 @@ fn what_is_served_is_recorded(mpm: Mpm) {
     let (code, stdout, stderr) = recording.end();
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     assert!(stdout.contains("ended early"), "{stdout}");
+    assert!(!stdout.contains("not answered"), "{stdout}");
     assert!(stdout.contains("next: mpm-observer report"), "{stdout}");
 
     // mod_status counts the first look itself between the two, and not yet the second one.
@@ -232,6 +233,13 @@ fn a_server_that_ends_leaves_what_was_recorded() {
     assert_eq!(run.manifest.live().unwrap().ended, Ended::ServerGone);
     assert!(run.ends.iter().all(|row| !row.alive), "{:?}", run.ends);
     assert!(run_report(&out).contains("200 requests answered"));
+    let explained = self::run(&["explain"], &out);
+    let told = text(&explained.stdout);
+    assert!(
+        told.contains("which was stopped while it was recorded")
+            && told.contains("event: no failure is known"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -245,7 +253,7 @@ fn a_time_in_which_nothing_is_served_says_so_and_is_kept() {
     let (code, _, stderr) = recording.end();
     assert_eq!(code, Some(7), "{stderr}");
     assert!(stderr.contains("nothing was served on port 80"), "{stderr}");
-    assert!(run_report(&out).contains("0 requests answered"));
+    assert!(run_report(&out).contains("nothing was served on port 80"));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod common;
 #[path = "top/once.rs"]
 mod once;
+#[path = "top/rates.rs"]
+mod rates;
 #[path = "top/slots.rs"]
 mod slots;
 #[path = "top/terminal.rs"]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::build;
 use crate::environment;
 use crate::paths::Paths;
-use crate::setup::{self, AB, PROMETHEUS, UNIT_TOOLS};
+use crate::setup::{self, AB, GRAFANA_TYPES, PROMETHEUS, ROTEL, UNIT_TOOLS};
 use crate::step::{self, Step};
 use crate::tally::Tally;
 
@@ -33,7 +33,8 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
         setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against"),
         setup::ensure_programs(paths, &UNIT_TOOLS, "to check the systemd unit"),
         setup::ensure_unpacked(paths, &PROMETHEUS),
-        setup::ensure_grafana_types(paths),
+        setup::ensure_python_package(paths, &GRAFANA_TYPES),
+        setup::ensure_python_package(paths, &ROTEL),
         setup::ensure_httpd_configuration(paths),
     ] {
         if let Err(error) = ensured {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loadgen::hold::{self, Fate, HeldRow, Holder, Kind};
+use loadgen::hold::{self, Fate, HeldRow, Holder, Kind, Standing};
 use loadgen::{Config, Error, Outcome};
 
 use super::args::hold::HoldArgs;
@@ -54,13 +54,13 @@ impl SlowClients {
             let left = deadline.saturating_duration_since(Instant::now());
             holder.settle(left, stop, |_| {});
             if !quiet {
-                tell(&progress(group, holder));
+                tell(&progress(group, holder.standing()));
             }
         }
         Ok(clients)
     }
 
-    /// Stays for this time, or until `stop` is set; tells every ten seconds how many were held.
+    /// Stays for this time, or until `stop` is set; tells every ten seconds how many are held.
     pub(super) fn wait(&self, duration: Duration, quiet: bool, stop: &AtomicBool) {
         let began = Instant::now();
         let mut told = 0;
@@ -70,7 +70,7 @@ impl SlowClients {
             if !quiet && tens > told {
                 told = tens;
                 for (group, holder) in &self.0 {
-                    tell(&progress(group, holder));
+                    tell(&progress(group, holder.standing()));
                 }
             }
         }
@@ -106,9 +106,17 @@ fn name(kind: Kind) -> String {
     }
 }
 
-fn progress(group: &hold::Config, holder: &Holder) -> String {
-    let (held, all) = (holder.held(), group.connections);
-    format!("{held} of {all} {} held", name(group.kind))
+/// How many are held now, and what became of those that were.
+fn progress(group: &hold::Config, standing: Standing) -> String {
+    let all = group.connections;
+    let mut text = format!("{} of {all} {} held", standing.held, name(group.kind));
+    if standing.ended > 0 {
+        let _ = write!(text, ", {} ended by the server", standing.ended);
+    }
+    if standing.finished > 0 {
+        let _ = write!(text, ", {} through with their answer", standing.finished);
+    }
+    text
 }
 
 fn summary(group: &hold::Config, rows: &[HeldRow]) -> String {
@@ -139,4 +147,37 @@ fn summary(group: &hold::Config, rows: &[HeldRow]) -> String {
         let _ = write!(text, " ({})", reasons.join(", "));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use loadgen::Target;
+
+    use super::*;
+
+    #[test]
+    fn those_that_have_gone_are_not_said_to_be_held() {
+        let group = hold::Config {
+            target: Target::parse("http://127.0.0.1:1/").expect("target"),
+            connections: 3,
+            kind: Kind::IdleKeepAlive,
+        };
+        let told = |held, ended, finished| {
+            let standing = Standing {
+                held,
+                ended,
+                finished,
+            };
+            progress(&group, standing)
+        };
+        assert_eq!(told(3, 0, 0), "3 of 3 idle connections held");
+        assert_eq!(
+            told(0, 3, 0),
+            "0 of 3 idle connections held, 3 ended by the server"
+        );
+        assert_eq!(
+            told(1, 1, 1),
+            "1 of 3 idle connections held, 1 ended by the server, 1 through with their answer"
+        );
+    }
 }

@@ -82,6 +82,11 @@ impl Connection {
         (self.due_ns != 0).then_some(self.due_ns)
     }
 
+    /// What has become of it; `None` while it is on its way.
+    pub(super) fn fate(&self) -> Option<Fate> {
+        self.fate
+    }
+
     /// Whether it came into its state, then or before.
     pub(super) fn was_held(&self) -> bool {
         matches!(self.fate, Some(Fate::Held | Fate::Ended | Fate::Finished))

@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 
 use super::connection::{Connection, Next};
-use super::{Config, HeldRow, Kind, Shared};
+use super::{Config, Fate, HeldRow, Kind, Shared};
 use crate::clock::monotonic_ns;
 use crate::request::serialise;
 
@@ -200,9 +200,12 @@ impl Engine<'_> {
         if next == Next::Close {
             // Closing takes it out of epoll, too.
             slot.stream = None;
-            if !after {
-                self.shared.failed.fetch_add(1, Ordering::Relaxed);
-            }
+            let counted = match slot.state.fate() {
+                Some(Fate::Ended) => &self.shared.ended,
+                Some(Fate::Finished) => &self.shared.finished,
+                Some(Fate::Held | Fate::NotHeld) | None => &self.shared.failed,
+            };
+            counted.fetch_add(1, Ordering::Relaxed);
         }
     }
 

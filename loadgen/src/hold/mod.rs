@@ -102,6 +102,21 @@ struct Shared {
     held: AtomicU32,
     /// Connections that will not come into it any more.
     failed: AtomicU32,
+    /// Of those held, those that the server ended.
+    ended: AtomicU32,
+    /// Of those held, those that were through.
+    finished: AtomicU32,
+}
+
+/// How many slow clients are where, at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// In their state now.
+    pub held: u32,
+    /// They were, until the server ended the connection.
+    pub ended: u32,
+    /// They were, until they had read everything.
+    pub finished: u32,
 }
 
 /// Slow clients that are there until [`Holder::finish`], or until this is dropped.
@@ -149,10 +164,24 @@ impl Holder {
         })
     }
 
-    /// Connections that have come into their state so far.
+    /// Connections that have come into their state so far, those that have left it since among
+    /// them.
     #[must_use]
     pub fn held(&self) -> u32 {
         self.shared.held.load(Ordering::Relaxed)
+    }
+
+    /// How many of them are in it now, and why the others are not any more.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        // Read before those that came into it, so that none has left that has not come.
+        let ended = self.shared.ended.load(Ordering::Relaxed);
+        let finished = self.shared.finished.load(Ordering::Relaxed);
+        Standing {
+            held: self.held().saturating_sub(ended.saturating_add(finished)),
+            ended,
+            finished,
+        }
     }
 
     /// Waits until all are in their state, but no longer than `at_most`: a server without a free

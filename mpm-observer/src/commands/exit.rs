@@ -62,7 +62,11 @@ pub(super) fn failed(is_prerequisite: bool, error: &impl Display) -> (Exit, Stri
 /// An error with a live server, with the code of its kind.
 pub(super) fn of_live(error: &LiveError) -> (Exit, String) {
     match error {
-        LiveError::NoServer | LiveError::NotHttpd { .. } => (Exit::NoServer, error.to_string()),
+        LiveError::NoServer
+        | LiveError::NoProcess { .. }
+        | LiveError::NoneFits { .. }
+        | LiveError::NotListening { .. }
+        | LiveError::NotHttpd { .. } => (Exit::NoServer, error.to_string()),
         LiveError::Several { .. } => (Exit::SeveralServers, error.to_string()),
         error => failed(error.is_prerequisite(), error),
     }

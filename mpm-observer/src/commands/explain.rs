@@ -10,7 +10,7 @@ use super::{
     place::PlaceArguments,
 };
 use crate::{
-    findings::{Effect, Explained, Finding, Tried, explain, plan_verification},
+    findings::{Effect, Explained, Finding, FindingsError, Tried, explain, plan_verification},
     kernel::KernelError,
     lab::{Interrupt, LabOptions, new_directory, run_experiment},
     scenario::Size,
@@ -55,7 +55,9 @@ pub(super) fn run(arguments: ExplainArguments) -> CommandResult {
     }
     let explained = explain(&arguments.experiment, arguments.scenario.as_deref()).map_err(
         |error| match error {
-            crate::findings::FindingsError::Scenario { .. } => (Exit::Usage, error.to_string()),
+            FindingsError::Scenario { .. } | FindingsError::NoScenario(_) => {
+                (Exit::Usage, error.to_string())
+            }
             _ => (Exit::Failed, error.to_string()),
         },
     )?;

@@ -13,9 +13,10 @@ use super::{
     record::require_empty,
 };
 use crate::{
+    correlate::{KernelOnly, Missing, RunAnalysis},
     hosts::{JoinError, Joined, join_recordings},
     lab::new_directory,
-    wording::{plural, whole},
+    wording::{listing, plural, whole},
 };
 
 /// Options of `join`.
@@ -84,15 +85,66 @@ fn tell(joined: &Joined, out: &Path) {
         offset.in_words(),
         plural(offset.pairs, "request")
     );
-    let missing = run.join.missing_count();
-    let others = run.join.kernel_only.values().sum();
-    println!(
-        "joined {} of {} ({:.2} %); {} of others at the server; recorded in {}",
-        whole(run.ok() - missing),
+    println!("{}; recorded in {}", in_one_line(run), out.display());
+    println!("next: mpm-observer report {}", out.display());
+}
+
+/// How many requests are known from both sides, why others are not, and who else asked.
+fn in_one_line(run: &RunAnalysis) -> String {
+    let join = &run.join;
+    let mut line = format!(
+        "joined {} of {} ({:.2} %)",
+        whole(run.ok().saturating_sub(join.missing_count())),
         plural(run.ok(), "successful request"),
         100.0 * run.joined_share().unwrap_or(0.0),
-        plural(others, "request"),
-        out.display()
     );
-    println!("next: mpm-observer report {}", out.display());
+    let missing = Missing::ALL.into_iter().filter_map(|cause| {
+        let count = join.missing.get(&cause)?;
+        Some(format!("{} {}", whole(*count), cause.words()))
+    });
+    let missing: Vec<String> = missing.collect();
+    if !missing.is_empty() {
+        line += &format!("; not joined: {}", listing(&missing));
+    }
+    if let Some(stood) = join.kernel_only.get(&KernelOnly::Stood) {
+        line += &format!(
+            "; at the server {} of this client on connections that stood before the recording",
+            plural(*stood, "request")
+        );
+    }
+    let others = plural(join.strangers(), "request");
+    line + &format!("; {others} of others at the server")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        report::made_up::{
+            analysed,
+            rows::{Figures, of_live_server, rows},
+        },
+        scenario::Mpm,
+    };
+
+    #[test]
+    fn the_line_says_why_requests_are_missing_and_whose_the_others_are() {
+        let figures = Figures {
+            ok: 4_000,
+            ..Figures::default()
+        };
+        let made_up = rows(Mpm::Event, 1, &figures);
+        let client = made_up.client.clone();
+        let mut run = of_live_server(made_up);
+        run.client = client;
+        let mut run = analysed(run);
+        run.join.missing = [(Missing::Before, 1_010)].into();
+        run.join.kernel_only = [(KernelOnly::Stood, 311)].into();
+        assert_eq!(
+            in_one_line(&run),
+            "joined 2,990 of 4,000 successful requests (74.75 %); not joined: 1,010 on connections \
+             begun before the recording; at the server 311 requests of this client on connections \
+             that stood before the recording; 0 requests of others at the server"
+        );
+    }
 }

@@ -19,10 +19,14 @@ use super::{
 };
 use crate::{
     correlate::{Phase, ServerSide},
+    findings::explain,
     kernel::{Kernel, Ports},
     lab::{Interrupt, new_directory},
     live::{LiveError, RecordOrder, Server, record},
-    recording::{Ended, KernelRow, LiveServer, Manifest, RunDir, fold_table},
+    recording::{
+        Ended, FailureKind, FailureRow, KernelRow, LiveServer, Manifest, RunDir, fold_table,
+    },
+    report::live::words::{not_answered, went_wrong as rules_in_words, without_a_time},
     wording::{plural, whole},
 };
 
@@ -68,12 +72,10 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         require_empty(dir)?;
     }
     let kernel = Kernel::read().map_err(|error| (Exit::Missing, error.to_string()))?;
-    let found = arguments.target.find();
-    let (server, ports) = match found {
-        Ok(Some(found)) => found,
-        Ok(None) => return Err(of_live(&LiveError::NoServer)),
-        Err(error) => return Err(of_live(&error)),
-    };
+    let (server, ports) = arguments
+        .target
+        .require()
+        .map_err(|error| of_live(&error))?;
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let path = match &arguments.out {
@@ -159,9 +161,12 @@ fn with_progress(
 
 /// Says what was recorded, in one line, and what to do next.
 fn tell(manifest: &Manifest, path: &Path) -> CommandResult {
-    let mut side = ServerSide::default();
-    let unreadable = fold_table(path, |row: KernelRow| side.add(&row))
-        .map_err(|error| (Exit::Failed, error.to_string()))?;
+    let (mut side, mut rows) = (ServerSide::default(), 0);
+    let add = |row: KernelRow| {
+        side.add(&row);
+        rows += 1;
+    };
+    let unreadable = fold_table(path, add).map_err(|error| (Exit::Failed, error.to_string()))?;
     if let Some(first) = unreadable.first() {
         return Err((Exit::Failed, first.clone()));
     }
@@ -177,16 +182,21 @@ fn tell(manifest: &Manifest, path: &Path) -> CommandResult {
     let seconds = live.map_or(0.0, |live| {
         live.ended_ns.saturating_sub(live.attached_ns) as f64 / 1e9
     });
-    let next = format!("next: mpm-observer report {}", path.display());
+    let mut next = format!("next: mpm-observer report {}", path.display());
+    if let Some(wrong) = went_wrong(path, rows) {
+        let explain = format!("mpm-observer explain {}", path.display());
+        next = format!("went wrong: {wrong} ({explain})\n{next}");
+    }
     if side.answered == 0 {
         println!("{next}");
         return Err((
             Exit::NothingServed,
             format!(
-                "nothing was served on {} in {}; recorded in {}",
+                "nothing was served on {} in {}{}; recorded in {}",
                 live.map_or_else(Ports::default, LiveServer::watched)
                     .in_words(),
                 Unit::Seconds.format(seconds),
+                not_answered(&side),
                 path.display()
             ),
         ));
@@ -200,7 +210,25 @@ fn tell(manifest: &Manifest, path: &Path) -> CommandResult {
     Ok(Exit::Done)
 }
 
-/// Requests, how long the server's part took, what they waited in, what was lost.
+/// Rows up to which the rules look at a recording at once: they need all of them in memory, about
+/// half a kilobyte each, and this may be the host of the server.
+const MOST_LOOKED_AT: u64 = 100_000;
+
+/// What went wrong, in a few words; `None` if nothing that is known. A recording that cannot be
+/// explained says so when `explain` is asked.
+fn went_wrong(path: &Path, rows: u64) -> Option<String> {
+    if rows <= MOST_LOOKED_AT {
+        return rules_in_words(&explain(path, None).ok()?.groups);
+    }
+    let mut failures = 0;
+    // By signals httpd's parent ends children that it has no need of.
+    let count = |row: FailureRow| failures += u64::from(row.kind != FailureKind::Signal);
+    fold_table(path, count).ok()?;
+    (failures > 0).then(|| format!("{} in the kernel", plural(failures, "failure")))
+}
+
+/// Requests, those not answered, how long the server's part took, what they waited in, what was
+/// lost.
 pub(super) fn in_one_line(side: &ServerSide, manifest: &Manifest, seconds: f64) -> String {
     let time = |q| match side.time_ns(q) {
         Some(time_ns) => Unit::Nanoseconds.format(time_ns as f64),
@@ -211,18 +239,54 @@ pub(super) fn in_one_line(side: &ServerSide, manifest: &Manifest, seconds: f64) 
         format!(", waiting mostly: {}", share(phase))
     });
     let lost = manifest.counters.lost();
-    let touched = match side.touched {
-        0 => String::new(),
-        touched => format!("; {} in no time", plural(touched, "request")),
-    };
+    let untimed = without_a_time(side).map_or_else(String::new, |untimed| format!("; {untimed}"));
     format!(
-        "{} in {} ({} per second); the server's part p50 {}, p99 {}; {}{waited}; {} lost{touched}",
+        "{} in {} ({} per second){}; the server's part p50 {}, p99 {}; {}{waited}; {} lost{untimed}",
         plural(side.answered, "request"),
         Unit::Seconds.format(seconds),
         whole((side.answered as f64 / seconds.max(1e-9)).round() as u64),
+        not_answered(side),
         time(0.5),
         time(0.99),
         share(Phase::OnCpu),
         plural(lost, "event"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        report::made_up::rows::{Figures, of_live_server, rows},
+        scenario::Mpm,
+    };
+
+    #[test]
+    fn the_line_hides_neither_what_was_not_answered_nor_what_has_no_time() {
+        let mut made_up = of_live_server(rows(Mpm::Event, 1, &Figures::default()));
+        let line =
+            |kernel: &[KernelRow]| in_one_line(&ServerSide::of(kernel), &made_up.manifest, 12.1);
+        let clean = line(&made_up.kernel);
+        assert!(
+            clean.starts_with("99 requests in 12.1 s (8 per second); the server's part")
+                && clean.ends_with("; 0 events lost"),
+            "{clean}"
+        );
+        for row in &mut made_up.kernel[..19] {
+            row.last_send_ns = 0;
+        }
+        for row in &mut made_up.kernel[30..40] {
+            row.established_ns = 0;
+            row.no_arrival = true;
+        }
+        let line = in_one_line(&ServerSide::of(&made_up.kernel), &made_up.manifest, 12.1);
+        assert!(
+            line.starts_with("80 requests in 12.1 s (7 per second); 19 not answered; "),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("; 10 requests without a time (begun before the recording)"),
+            "{line}"
+        );
+    }
 }

@@ -11,9 +11,9 @@ use super::{
     target::TargetArguments,
 };
 use crate::{
-    kernel::{Kernel, Options, Record, count_run_time},
+    kernel::{Kernel, Options, Ports, Record, count_run_time},
     lab::Interrupt,
-    live::{Consumer, Look, Server, Target, follow},
+    live::{Consumer, LiveError, Look, Server, Target, follow, none_fits},
     otlp::Otlp,
     privileges,
     serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, listen},
@@ -63,6 +63,8 @@ pub(super) struct ServeArguments {
 pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     let of_service = |error: ServeError| (exit_of(&error), error.to_string());
     // What takes more than watching does comes first, and threads after the dropping.
+    let found = arguments.target.find();
+    let names_a_place = arguments.target.names_a_place();
     let listener = listen(arguments.listen).map_err(of_service)?;
     let _counting = if arguments.count_runs {
         Some(count_run_time().map_err(|error| failed(true, &error))?)
@@ -70,7 +72,7 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         None
     };
     if !arguments.keep_privileges {
-        privileges::drop_others(is_elsewhere(&arguments.target))
+        privileges::drop_others(is_elsewhere(&arguments.target.target(), &found))
             .map_err(|error| failed(false, &error))?;
     }
     let interrupt = Interrupt::on_signals()
@@ -90,6 +92,15 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     };
     let service = Service::start_on(listener, options).map_err(of_service)?;
     let kernel = Kernel::read().map_err(|error| failed(true, &error))?;
+    match &found {
+        Ok(Some((server, _))) => arguments.target.warn_of_others(server),
+        // A process that is not there does not come.
+        Ok(None) if !names_a_place => {
+            return Err(of_live(&none_fits(&arguments.target.target())));
+        }
+        // It is found again soon, and what is wrong is told then.
+        _ => {}
+    }
     let otlp = arguments
         .otlp
         .start()
@@ -101,6 +112,8 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     let mut consumer = Telling {
         feeder: service.feeder(),
         otlp,
+        names_a_place,
+        watched: None,
         has_told: false,
     };
     let target = arguments.target;
@@ -120,9 +133,9 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
 
 /// Whether the server has a network namespace of its own. One that is not there yet is taken to
 /// share this process's, unless it is named as a container.
-fn is_elsewhere(target: &TargetArguments) -> bool {
-    matches!(target.target(), Target::Container(_))
-        || matches!(target.find(), Ok(Some((server, _))) if !server.is_in_our_network())
+fn is_elsewhere(target: &Target, found: &Result<Option<(Server, Ports)>, LiveError>) -> bool {
+    matches!(target, Target::Container(_))
+        || matches!(found, Ok(Some((server, _))) if !server.is_in_our_network())
 }
 
 const fn exit_of(error: &ServeError) -> Exit {
@@ -137,13 +150,28 @@ const fn exit_of(error: &ServeError) -> Exit {
 struct Telling {
     feeder: Feeder,
     otlp: Option<Otlp>,
+    names_a_place: bool,
+    /// The first process of the server that is watched, or was.
+    watched: Option<u32>,
     has_told: bool,
+}
+
+/// What is said while nothing is watched.
+fn waiting(watched: Option<u32>, names_a_place: bool) -> String {
+    match watched {
+        Some(pid) if !names_a_place => format!(
+            "httpd (pid {pid}) has ended, and --pid names no other: start this again without it \
+             to watch the next one"
+        ),
+        _ => "no httpd runs; waiting for one".into(),
+    }
 }
 
 impl Consumer for Telling {
     fn begin(&mut self, server: &Server) {
         let Server { process, mpm, .. } = server;
         eprintln!("watching httpd (pid {}, {mpm})", process.pid);
+        self.watched = Some(process.pid);
         self.feeder.begin(server);
         if let Some(otlp) = &mut self.otlp {
             otlp.begin(server);
@@ -174,8 +202,24 @@ impl Consumer for Telling {
 
     fn waiting(&mut self) {
         if !self.has_told {
-            eprintln!("no httpd runs; waiting for one");
+            eprintln!("{}", waiting(self.watched, self.names_a_place));
             self.has_told = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::waiting;
+
+    #[test]
+    fn only_where_another_may_come_is_it_waited_for() {
+        let next = "no httpd runs; waiting for one";
+        assert_eq!(waiting(None, true), next);
+        assert_eq!(waiting(None, false), next);
+        assert_eq!(waiting(Some(7), true), next);
+        let told = waiting(Some(7), false);
+        assert!(told.starts_with("httpd (pid 7) has ended"), "{told}");
+        assert!(told.contains("without it") && !told.contains("waiting"));
     }
 }

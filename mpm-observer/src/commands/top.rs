@@ -1,7 +1,6 @@
 //! `mpm-observer top`
 
 use std::{
-    io::Write,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -69,11 +68,9 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
         return Err((Exit::Usage, message.into()));
     }
     let live = |error: LiveError| of_live(&error);
-    let found = arguments.target.find().map_err(live)?;
-    let Some((server, ports)) = found else {
-        return Err(live(LiveError::NoServer));
-    };
+    // Without root nothing of another user's server can be found.
     let kernel = Kernel::read().map_err(|error| live(error.into()))?;
+    let (server, ports) = arguments.target.require().map_err(live)?;
     let _counted = arguments
         .program_time
         .then(count_run_time)
@@ -84,7 +81,9 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let window_ns = arguments.window.as_nanos() as u64;
-    let shared = Shared::new(Model::new((!arguments.once).then_some(window_ns)));
+    let window_ns = (!arguments.once).then_some(window_ns);
+    let asked = arguments.target.asked_ports();
+    let shared = Shared::new(Model::new(window_ns).at_ports(asked));
     let stop = AtomicBool::new(false);
     let (shown, fed) = thread::scope(|scope| {
         let feed = scope.spawn(|| {
@@ -117,7 +116,8 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
                     scope.spawn(|| passed_on.wait());
                     // Warnings would be written into the picture; what they tell is in it.
                     log::set_max_level(LevelFilter::Off);
-                    let shown = show(&shared, arguments.interval, &stop);
+                    let follows = arguments.target.names_a_place();
+                    let shown = show(&shared, arguments.interval, follows, &stop);
                     log::set_max_level(LevelFilter::Warn);
                     shown
                         .map(|()| false)
@@ -200,14 +200,13 @@ fn once(
     Ok(true)
 }
 
-fn print(picture: &Picture, as_json: bool) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+fn print(picture: &Picture, as_json: bool) -> serde_json::Result<()> {
     if as_json {
-        serde_json::to_writer_pretty(&mut out, picture)?;
-        writeln!(out)
+        println!("{}", serde_json::to_string_pretty(picture)?);
     } else {
-        write!(out, "{}", lines(picture))
+        print!("{}", lines(picture));
     }
+    Ok(())
 }
 
 #[cfg(test)]

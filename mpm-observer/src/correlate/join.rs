@@ -28,6 +28,33 @@ pub enum Missing {
     Request,
     /// The kernel's row is there, but names no pick-up or no answer.
     Incomplete,
+    /// Its connection was begun before the recording.
+    Before,
+    /// It ended after the recording.
+    After,
+}
+
+impl Missing {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Before,
+        Self::After,
+        Self::Connection,
+        Self::Request,
+        Self::Incomplete,
+    ];
+
+    /// What these requests are, after their count: `12 on connections begun before …`.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Before => "on connections begun before the recording",
+            Self::After => "that ended after the recording",
+            Self::Connection => "on connections that the server does not have",
+            Self::Request => "that the server does not have on their connection",
+            Self::Incomplete => "without a read or an answer at the server",
+        }
+    }
 }
 
 /// Why a kernel row has no row of the client's.
@@ -37,6 +64,9 @@ pub enum KernelOnly {
     Observer,
     /// A request of a slow client beside the load.
     Held,
+    /// A request of the client's on a connection that stood before the recording began: which of
+    /// its requests it is is not known.
+    Stood,
     /// Another request: httpd's own, or one whose client row was lost.
     Other,
 }
@@ -75,13 +105,14 @@ pub(crate) fn kernel_ends(row: &KernelRow) -> Ends<'_> {
 }
 
 /// Joins the rows of one run. Rows of the warming up find their partners too, but do not count.
-/// `own_ports` are the ports from which the observer itself sent requests; the client's times may
-/// be wrong by `clock_bound_ns`.
+/// `own_ports` are the ports from which the observer itself sent requests; `recorded_ns` is from
+/// when to when the server was recorded; the client's times may be wrong by `clock_bound_ns`.
 #[must_use]
 pub fn join(
     client: &[ClientRow],
     kernel: &[KernelRow],
     own_ports: &HashSet<u16>,
+    recorded_ns: (u64, u64),
     clock_bound_ns: u64,
 ) -> Join {
     // For each four-tuple when the client's connections began and ended, in order of time, and
@@ -103,15 +134,23 @@ pub fn join(
     let mut ownerless = Vec::new();
     for (index, row) in kernel.iter().enumerate() {
         let ends = kernel_ends(row);
+        // Of one that stood before the recording began only its requests have a time.
+        let stood = row.established_ns == 0;
+        let at_ns = match (stood, row.pickup_ns) {
+            (false, _) => row.established_ns,
+            (true, 0) => row.end_ns,
+            (true, pickup_ns) => pickup_ns,
+        };
         let connection = spans.get(&ends).and_then(|spans| {
             // No four-tuple is used again as soon as that.
-            let latest_ns = row.established_ns.saturating_add(clock_bound_ns);
+            let latest_ns = at_ns.saturating_add(clock_bound_ns);
             let (&begin_ns, &(end_ns, slow)) = spans.range(..=latest_ns).next_back()?;
-            let is_within = row.established_ns <= end_ns.saturating_add(clock_bound_ns);
+            let is_within = at_ns <= end_ns.saturating_add(clock_bound_ns);
             is_within.then_some((begin_ns, slow))
         });
         match connection {
             Some((_, true)) => *result.kernel_only.entry(KernelOnly::Held).or_default() += 1,
+            Some(_) if stood => *result.kernel_only.entry(KernelOnly::Stood).or_default() += 1,
             Some((connect_ns, false)) => {
                 connections.insert((ends, connect_ns));
                 by_request.insert((ends, connect_ns, row.ordinal), index);
@@ -133,6 +172,10 @@ pub fn join(
                 continue;
             }
             Some(_) => Missing::Incomplete,
+            None if row.connect_start_ns < recorded_ns.0.saturating_add(clock_bound_ns) => {
+                Missing::Before
+            }
+            None if row.end_ns.saturating_add(clock_bound_ns) > recorded_ns.1 => Missing::After,
             None if connections.contains(&(ends, row.connect_start_ns)) => Missing::Request,
             None => Missing::Connection,
         };
@@ -206,7 +249,7 @@ mod tests {
     }
 
     fn joined(client: &[ClientRow], kernel: &[KernelRow]) -> Join {
-        join(client, kernel, &HashSet::new(), 0)
+        join(client, kernel, &HashSet::new(), (0, u64::MAX), 0)
     }
 
     #[test]
@@ -256,7 +299,7 @@ mod tests {
         let clients = [client(1000, 10, 0)];
         // The observer's connection comes after the client's has ended.
         let kernels = [kernel(1000, 12, 0), kernel(1000, 40, 0)];
-        let result = join(&clients, &kernels, &HashSet::from([1000]), 0);
+        let result = join(&clients, &kernels, &HashSet::from([1000]), (0, u64::MAX), 0);
         assert_eq!(
             result.pairs,
             [Pair {
@@ -310,7 +353,7 @@ mod tests {
     #[test]
     fn the_observers_own_requests_are_told_apart_from_strangers() {
         let kernels = [kernel(5000, 1, 0), kernel(6000, 1, 0)];
-        let result = join(&[], &kernels, &HashSet::from([5000]), 0);
+        let result = join(&[], &kernels, &HashSet::from([5000]), (0, u64::MAX), 0);
         assert_eq!(
             result.kernel_only,
             BTreeMap::from([(KernelOnly::Observer, 1), (KernelOnly::Other, 1)])
@@ -361,8 +404,49 @@ mod tests {
             &[client(1000, 50, 0)],
             &[kernel(1000, 40, 0)],
             &HashSet::new(),
+            (0, u64::MAX),
             10,
         );
         assert_eq!(result.pairs.len(), 1);
+    }
+
+    #[test]
+    fn the_clients_own_requests_on_a_connection_that_stood_are_none_of_others() {
+        let kept = |ordinal, sent_ns| ClientRow {
+            sent_ns,
+            end_ns: sent_ns + 8,
+            ..client(1000, 10, ordinal)
+        };
+        // Recorded from 100 on, when one request had been answered.
+        let clients = [kept(0, 20), kept(1, 120), client(2000, 110, 0)];
+        let stood = |port, pickup_ns| KernelRow {
+            established_ns: 0,
+            pickup_ns,
+            last_send_ns: pickup_ns + 2,
+            ..kernel(port, 0, 0)
+        };
+        let kernels = [stood(1000, 122), stood(3000, 122), kernel(2000, 112, 0)];
+        let result = join(&clients, &kernels, &HashSet::new(), (100, 900), 5);
+        assert_eq!(result.pairs.len(), 1);
+        assert_eq!(result.missing, BTreeMap::from([(Missing::Before, 2)]));
+        assert_eq!(
+            result.kernel_only,
+            BTreeMap::from([(KernelOnly::Stood, 1), (KernelOnly::Other, 1)])
+        );
+        assert_eq!(result.strangers(), 1);
+    }
+
+    #[test]
+    fn what_ended_after_the_recording_is_missing_for_that() {
+        let clients = [client(1000, 110, 0), client(1000, 110, 1)];
+        let result = join(
+            &clients,
+            &[kernel(1000, 112, 0)],
+            &HashSet::new(),
+            (100, 115),
+            0,
+        );
+        assert_eq!(result.pairs.len(), 1);
+        assert_eq!(result.missing, BTreeMap::from([(Missing::After, 1)]));
     }
 }

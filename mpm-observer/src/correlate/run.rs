@@ -87,7 +87,7 @@ impl RunAnalysis {
     /// there was none.
     #[must_use]
     pub fn load_ns(&self) -> (u64, u64) {
-        load_ns(&self.manifest, &self.client)
+        load_ns(&self.manifest, &self.client, &self.kernel, &self.samples)
     }
 
     /// Length of the load in seconds.
@@ -167,9 +167,22 @@ impl RunAnalysis {
     }
 }
 
-fn load_ns(manifest: &Manifest, client: &[ClientRow]) -> (u64, u64) {
+fn load_ns(
+    manifest: &Manifest,
+    client: &[ClientRow],
+    kernel: &[KernelRow],
+    samples: &[SampleRow],
+) -> (u64, u64) {
     if let Some(server) = manifest.live() {
-        return (server.attached_ns, server.ended_ns);
+        if server.ended_ns != 0 {
+            return (server.attached_ns, server.ended_ns);
+        }
+        // It was cut off: sampling begins when the probes are attached, and the rows tell how far
+        // it came.
+        let begin_ns = samples.first().map_or(manifest.began_ns, |row| row.t_ns);
+        let sampled_ns = samples.last().map_or(begin_ns, |row| row.t_ns);
+        let served_ns = kernel.iter().map(|row| row.end_ns).max();
+        return (begin_ns, served_ns.unwrap_or(begin_ns).max(sampled_ns));
     }
     if let Some(load) = &manifest.load {
         return (load.began_ns, load.ended_ns);
@@ -241,7 +254,13 @@ pub fn analyse(
         .collect();
     let joined = manifest.live().and_then(|live| live.client.as_ref());
     let clock_bound_ns = joined.map_or(0, |client| client.offset.bound_ns());
-    let join = join(&client, &kernel, &own_ports, clock_bound_ns);
+    let load = load_ns(&manifest, &client, &kernel, &samples);
+    // The lab is there from the begin to the end.
+    let recorded_ns = match joined {
+        Some(_) => load,
+        None => (0, u64::MAX),
+    };
+    let join = join(&client, &kernel, &own_ports, recorded_ns, clock_bound_ns);
 
     let mut latencies_ns: Vec<u64> = client
         .iter()
@@ -253,7 +272,6 @@ pub fn analyse(
     for row in client.iter().filter(|row| row.measured) {
         *outcomes.entry(row.outcome.clone()).or_default() += 1;
     }
-    let load = load_ns(&manifest, &client);
     let mut accept_waits_ns: Vec<u64> = join
         .pairs
         .iter()
@@ -373,6 +391,38 @@ fn summarise(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        recording::Origin,
+        report::made_up::{
+            analysed,
+            rows::{BEGIN_NS, Figures, of_live_server, rows},
+        },
+        scenario::Mpm,
+    };
+
+    #[test]
+    fn a_recording_that_was_cut_off_is_as_long_as_its_rows_tell() {
+        let mut rows = of_live_server(rows(Mpm::Event, 1, &Figures::default()));
+        let whole = analysed(rows.clone());
+        assert_eq!(whole.load_ns(), (BEGIN_NS, BEGIN_NS + 2_000_000_000));
+        let Origin::Live(live) = &mut rows.manifest.origin else {
+            panic!("it is of a live server");
+        };
+        (live.attached_ns, live.ended_ns) = (0, 0);
+        // Sampled from 50 ms before the load to 50 ms after it.
+        let cut_off = analysed(rows.clone());
+        let begin_ns = BEGIN_NS - 50_000_000;
+        assert_eq!(cut_off.load_ns(), (begin_ns, BEGIN_NS + 2_050_000_000));
+        // The last samples may not have been written, and the requests were.
+        rows.samples.truncate(1);
+        rows.kernel[3].end_ns = BEGIN_NS + 1_900_000_000;
+        let cut_off = analysed(rows.clone());
+        assert_eq!(cut_off.load_ns(), (begin_ns, BEGIN_NS + 1_900_000_000));
+        rows.samples.clear();
+        rows.kernel.clear();
+        let began_ns = rows.manifest.began_ns;
+        assert_eq!(analysed(rows).load_ns(), (began_ns, began_ns));
+    }
 
     #[test]
     fn a_short_load_takes_the_looks_around_it() {

@@ -13,18 +13,24 @@ pub struct ServerSide {
     /// Requests that a task had begun to read and that were not answered when their connection,
     /// or the recording, ended.
     pub unanswered: u64,
-    /// Answered ones that a loss touched, or that had begun before the recording; they are in no
-    /// figure below.
+    /// Answered ones that a loss touched, or that had begun before the recording; their times are
+    /// not known.
     pub touched: u64,
+    /// … of these, those that had begun before the recording.
+    pub begun_before: u64,
     /// Connections whose first request is among them.
     pub connections: u64,
+    /// Connections that stood before the recording began and had a request since.
+    pub stood: u64,
     /// Bytes sent.
     pub bytes_out: u64,
     /// From the arrival of each request to its last send, ns; ascending once finished.
     pub times_ns: Vec<u64>,
-    /// Waits of connections in the accept queue, ns; ascending once finished.
+    /// Waits in the accept queue of all connections that were accepted, answered or not, ns;
+    /// ascending once finished.
     pub accept_waits_ns: Vec<u64>,
-    /// Waits for a CPU of each request, ns; ascending once finished.
+    /// Waits for a CPU of each request, before it was read and while it was served, ns; ascending
+    /// once finished.
     pub run_queue_waits_ns: Vec<u64>,
     /// Sum of each phase, ns, in the order of [`Phase::ALL`].
     pub by_phase_ns: Vec<u64>,
@@ -55,6 +61,13 @@ impl ServerSide {
         self.bytes_out += row.bytes_out;
         // Of connections that stood before the recording began no begin was seen.
         self.connections += u64::from(row.ordinal == 0 && row.established_ns != 0);
+        let stood = row.established_ns == 0;
+        self.stood += u64::from(row.ordinal == 0 && stood && row.pickup_ns != 0);
+        // Those that waited longest are those that nobody waited for: their clients had gone.
+        if row.ordinal == 0 && row.queued_ns != 0 && row.accepted_ns != 0 {
+            self.accept_waits_ns
+                .push(row.accepted_ns.saturating_sub(row.queued_ns));
+        }
         if row.pickup_ns == 0 || row.last_send_ns == 0 {
             self.unanswered += u64::from(row.pickup_ns != 0);
             return;
@@ -62,17 +75,15 @@ impl ServerSide {
         self.answered += 1;
         if !row.is_whole() {
             self.touched += 1;
+            self.begun_before += u64::from(stood && !row.after_loss);
             return;
         }
         let phases = server_phases(row);
         self.times_ns.push(phases.wall_ns);
         self.add_phases(&phases);
-        if row.ordinal == 0 && row.accepted_ns != 0 {
-            self.accept_waits_ns
-                .push(row.accepted_ns.saturating_sub(row.queued_ns));
-        }
+        let run_queue = [Phase::WorkerRunQueue, Phase::Woken, Phase::Preempted];
         self.run_queue_waits_ns
-            .push(row.woken_wait_ns + row.preempted_ns);
+            .push(run_queue.map(|phase| phases.get(phase)).iter().sum());
         self.voluntary += u64::from(row.voluntary);
         self.involuntary += u64::from(row.involuntary);
         self.faults_minor += u64::from(row.faults_minor);
@@ -169,6 +180,66 @@ mod tests {
         assert_eq!((side.voluntary, side.bytes_out), (4, 21));
         assert_eq!(side.connections, 2);
         assert_eq!(side.time_ns(0.99), Some(200));
+    }
+
+    #[test]
+    fn a_connection_that_was_not_answered_waited_in_the_accept_queue_too() {
+        let given_up = KernelRow {
+            last_send_ns: 0,
+            accepted_ns: 8_000,
+            ..request(500, 90)
+        };
+        let never_read = KernelRow {
+            pickup_ns: 0,
+            ..given_up.clone()
+        };
+        let never_accepted = KernelRow {
+            accepted_ns: 0,
+            ..never_read.clone()
+        };
+        let side = ServerSide::of(&[request(100, 200), given_up, never_read, never_accepted]);
+        assert_eq!(side.accept_waits_ns, [40, 7510, 7510]);
+        assert_eq!((side.answered, side.unanswered), (1, 1));
+        assert_eq!(side.times_ns, [200]);
+    }
+
+    #[test]
+    fn a_connection_that_stood_is_counted_apart_and_its_begun_request_has_no_time() {
+        let stood = |ordinal, pickup_ns| KernelRow {
+            established_ns: 0,
+            queued_ns: 0,
+            accepted_ns: 0,
+            ordinal,
+            pickup_ns,
+            no_arrival: ordinal == 0,
+            ..request(100, 200)
+        };
+        // The last one ended without a further request.
+        let side = ServerSide::of(&[stood(0, 150), stood(1, 150), request(500, 90), stood(0, 0)]);
+        assert_eq!((side.connections, side.stood), (1, 1));
+        assert_eq!((side.answered, side.touched, side.begun_before), (3, 1, 1));
+        assert_eq!(side.accept_waits_ns, [40]);
+        let lost = KernelRow {
+            after_loss: true,
+            ..stood(3, 150)
+        };
+        let side = ServerSide::of(&[lost]);
+        assert_eq!((side.touched, side.begun_before), (1, 0));
+    }
+
+    #[test]
+    fn waiting_for_a_cpu_before_the_read_is_waiting_in_the_run_queue() {
+        // Woken 60 after the arrival, it runs 30 later, and reads.
+        let row = KernelRow {
+            worker_free_ns: 1_000,
+            worker_woken_ns: 1_060,
+            worker_running_ns: 1_090,
+            pickup_ns: 1_100,
+            woken_wait_ns: 5,
+            preempted_ns: 2,
+            ..request(1_000, 400)
+        };
+        assert_eq!(ServerSide::of(&[row]).run_queue_waits_ns, [37]);
     }
 
     #[test]

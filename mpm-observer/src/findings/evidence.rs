@@ -247,6 +247,15 @@ pub(super) fn is_failed(row: &ClientRow) -> bool {
     !row.is_ok() && !["aborted", "stale_keep_alive"].contains(&row.outcome.as_str())
 }
 
+/// Whether a live server was stopped while it was recorded: httpd's first process ends with status
+/// 0 only if it was told to end. The lab stops its httpd itself, and later.
+pub(crate) fn was_stopped(run: &RunAnalysis) -> bool {
+    let mut ends = run.ends.iter();
+    let orderly = |row: &TaskRow| !row.alive && row.exit_signal == 0 && row.exit_status == 0;
+    run.manifest.live().is_some()
+        && ends.any(|row| !row.is_thread && is_parent(row) && orderly(row))
+}
+
 /// What came of a run's start. A cold start that was refused nothing is whole, however many
 /// children it had no need of.
 #[must_use]
@@ -270,7 +279,7 @@ pub fn start_result(run: &RunAnalysis) -> StartResult {
     // Its sockets close some time before the process is gone; only then is a client refused.
     let mut client = run.client.iter();
     let refused = client.any(|row| row.measured && row.outcome == "refused");
-    if ended_by_itself || refused {
+    if (ended_by_itself || refused) && !was_stopped(run) {
         return StartResult::Ended;
     }
     // How many slots a live server should have is not known.

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{
     Evidence, Finding, RunEvidence,
+    evidence::was_stopped,
     observation::{Claimed, Observation, Seen},
     rules::{RULES, Rule},
 };
@@ -31,6 +32,9 @@ pub enum FindingsError {
         /// Scenarios that have runs.
         known: Vec<String>,
     },
+    /// A scenario was asked for, and the recording is of a live server.
+    #[error("there is no scenario {0:?}: this is the recording of a live server; leave it out")]
+    NoScenario(String),
 }
 
 /// What was found of one MPM in one scenario.
@@ -65,15 +69,17 @@ pub struct Explained {
 }
 
 /// Explains the runs of an experiment, of one scenario if one is named, or the recording of a
-/// live server. One run after the other
-/// is read, so that the rows of only one are in memory.
+/// live server. One run after the other is read, so that the rows of only one are in memory.
 ///
 /// # Errors
-/// When the directory is no experiment, or has no run of the scenario. A run that cannot be read
-/// is left out and named.
+/// When the directory is no experiment, or has no run of the scenario, as that of a live server
+/// never has. A run that cannot be read is left out and named.
 pub fn explain(dir: &Path, scenario: Option<&str>) -> Result<Explained, FindingsError> {
     if is_of_one_server(dir) {
-        return explain_server(dir);
+        return match scenario {
+            Some(wanted) => Err(FindingsError::NoScenario(wanted.to_owned())),
+            None => explain_server(dir),
+        };
     }
     let experiment = Experiment::read(dir)?;
     let mut left_out = Vec::new();
@@ -158,7 +164,11 @@ fn explain_server(dir: &Path) -> Result<Explained, FindingsError> {
     let run_dir = RunDir::at(dir);
     let run = load_run(&run_dir)?;
     let pid = run.manifest.live().map_or(0, |live| live.pid);
-    let title = format!("httpd, {} (pid {pid})", run.manifest.mpm);
+    let stopped = match was_stopped(&run) {
+        true => ", which was stopped while it was recorded",
+        false => "",
+    };
+    let title = format!("httpd, {} (pid {pid}){stopped}", run.manifest.mpm);
     let look = look(&RunEvidence::read(&run_dir, "recording", &run));
     Ok(Explained {
         groups: group(&title, &[look]).into_iter().collect(),
@@ -301,4 +311,24 @@ fn blind(looks: &[Look], wanted: impl Fn(&str) -> bool) -> Vec<String> {
         ),
     });
     told.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::made_up::rows::{Figures, of_live_server, rows};
+
+    #[test]
+    fn a_live_server_has_no_scenario_to_be_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let live = of_live_server(rows(Mpm::Event, 1, &Figures::default()));
+        let run_dir = RunDir::at(dir.path());
+        run_dir.write_manifest(&live.manifest).unwrap();
+        let error = explain(dir.path(), Some("high-load")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no scenario \"high-load\": this is the recording of a live server; leave it \
+             out"
+        );
+    }
 }

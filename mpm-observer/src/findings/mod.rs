@@ -19,6 +19,7 @@ pub(crate) mod words;
 
 pub use change::Change;
 pub use error_log_lines::TimedLine;
+pub(crate) use evidence::was_stopped;
 pub use evidence::{RunEvidence, StartResult, start_result};
 pub use expected::Compared;
 pub use experiment::{Explained, FindingsError, Group, Look, explain, group, look};

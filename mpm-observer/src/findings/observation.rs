@@ -279,7 +279,10 @@ impl Seen<'_> {
             .filter(|start| *start == StartResult::Ended)
             .count();
         if ended > 0 {
-            told.push(format!("httpd came up and then ended{}", of_starts(ended)));
+            told.push(match self.plan {
+                Some(_) => format!("httpd came up and then ended{}", of_starts(ended)),
+                None => "httpd ended while it was recorded".into(),
+            });
         }
         for ended_first in [false, true] {
             let mut slots: Vec<u32> = starts()

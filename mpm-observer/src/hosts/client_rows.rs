@@ -17,7 +17,7 @@ use crate::recording::ClientRow;
 /// Parquet, which is told by how a file begins.
 ///
 /// # Errors
-/// When a file is neither, or is of another version.
+/// When a file is neither, is of another version, or there is no row.
 pub fn read_client_rows(path: &Path) -> Result<Vec<ClientRow>, JoinError> {
     let failed = |why: String| JoinError::Client {
         path: path.to_owned(),
@@ -49,6 +49,9 @@ pub fn read_client_rows(path: &Path) -> Result<Vec<ClientRow>, JoinError> {
             false => read_binary(&file),
         };
         rows.extend(read.map_err(of_file)?);
+    }
+    if rows.is_empty() {
+        return Err(failed("no request is in it".into()));
     }
     Ok(rows)
 }
@@ -198,6 +201,12 @@ mod tests {
         let error = read_client_rows(dir.path()).unwrap_err().to_string();
         assert!(
             error.contains("rows.bin") && error.contains("version 7"),
+            "{error}"
+        );
+        fs::write(&file, []).unwrap();
+        let error = read_client_rows(&file).unwrap_err();
+        assert!(
+            matches!(&error, JoinError::Client { why, .. } if why == "no request is in it"),
             "{error}"
         );
         let missing = dir.path().join("missing");

@@ -53,9 +53,34 @@ pub fn choose(target: &Target) -> Result<Option<Server>, LiveError> {
     Ok(fitting.pop())
 }
 
+/// The error where none runs that fits: what was asked for, and what runs instead.
+#[must_use]
+pub fn none_fits(target: &Target) -> LiveError {
+    let running = || {
+        let found = servers().unwrap_or_default();
+        found.iter().map(Server::to_string).collect()
+    };
+    let wanted = match target {
+        Target::Only => return LiveError::NoServer,
+        Target::Pid(pid) => {
+            return LiveError::NoProcess {
+                pid: *pid,
+                running: running(),
+            };
+        }
+        Target::Unit(name) => format!("in the unit {name}"),
+        Target::Cgroup(path) => format!("in the control group {}", path.display()),
+        Target::Container(id) => format!("in a container whose id begins with {id}"),
+    };
+    LiveError::NoneFits {
+        wanted,
+        running: running(),
+    }
+}
+
 fn of_process(pid: u32) -> Result<Option<Server>, LiveError> {
     let server = Server::of(pid);
-    if server.is_none() && Path::new(&format!("/proc/{pid}/exe")).exists() {
+    if server.is_none() && Path::new(&format!("/proc/{pid}")).exists() {
         return Err(LiveError::NotHttpd { pid });
     }
     Ok(server)

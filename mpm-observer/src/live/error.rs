@@ -4,7 +4,11 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::{collect::CollectError, kernel::KernelError, recording::RecordingError};
+use crate::{
+    collect::CollectError,
+    kernel::{KernelError, Ports},
+    recording::RecordingError,
+};
 
 /// Each message says what to do about it.
 #[derive(Debug, Error)]
@@ -12,6 +16,22 @@ pub enum LiveError {
     /// No httpd runs here.
     #[error("no httpd runs on this machine; start one, or name its first process with --pid")]
     NoServer,
+    /// A process was named that is not there.
+    #[error("no httpd runs as process {pid}, which is not there{}", others(.running))]
+    NoProcess {
+        /// Its number.
+        pid: u32,
+        /// The httpds that run, as in [`LiveError::Several`].
+        running: Vec<String>,
+    },
+    /// Of the httpds that run, none is where it was asked for.
+    #[error("no httpd runs {wanted}{}", others(.running))]
+    NoneFits {
+        /// Where.
+        wanted: String,
+        /// The httpds that run, as in [`LiveError::Several`].
+        running: Vec<String>,
+    },
     /// More than one runs, or fits.
     #[error(
         "several httpds run; name one with --pid, --unit, --cgroup or --container: {}",
@@ -43,6 +63,16 @@ pub enum LiveError {
         /// Its first process.
         pid: u32,
     },
+    /// The server listens, but at none of the ports that were asked for.
+    #[error("httpd (pid {pid}) does not listen on {}, but on {}", .asked.in_words(), .own.in_words())]
+    NotListening {
+        /// Its first process.
+        pid: u32,
+        /// What was asked for.
+        asked: Ports,
+        /// Where it listens.
+        own: Ports,
+    },
     /// The probes failed.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -59,6 +89,14 @@ pub enum LiveError {
     },
 }
 
+/// The httpds that could be named instead.
+fn others(running: &[String]) -> String {
+    match running {
+        [] => ", nor elsewhere on this machine".into(),
+        running => format!("; those that run: {}", running.join("; ")),
+    }
+}
+
 impl LiveError {
     /// Whether it is that something is missing on this machine.
     #[must_use]
@@ -66,6 +104,9 @@ impl LiveError {
         matches!(
             self,
             Self::NoServer
+                | Self::NoProcess { .. }
+                | Self::NoneFits { .. }
+                | Self::NotListening { .. }
                 | Self::Several { .. }
                 | Self::NotHttpd { .. }
                 | Self::PidNamespace
@@ -86,5 +127,41 @@ impl From<CollectError> for LiveError {
                 source,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_there_is_told_with_those_who_are() {
+        let running = vec!["pid 2789, event, port 80".to_owned()];
+        let pid = 999_999;
+        let told = LiveError::NoProcess {
+            pid,
+            running: running.clone(),
+        };
+        assert_eq!(
+            told.to_string(),
+            "no httpd runs as process 999999, which is not there; those that run: pid 2789, event, port 80"
+        );
+        let wanted = "in the unit apache2".to_owned();
+        let told = LiveError::NoneFits {
+            wanted: wanted.clone(),
+            running,
+        };
+        assert_eq!(
+            told.to_string(),
+            "no httpd runs in the unit apache2; those that run: pid 2789, event, port 80"
+        );
+        let told = LiveError::NoneFits {
+            wanted,
+            running: Vec::new(),
+        };
+        assert_eq!(
+            told.to_string(),
+            "no httpd runs in the unit apache2, nor elsewhere on this machine"
+        );
     }
 }

@@ -115,7 +115,11 @@ impl Patience {
     /// Returns an error that waiting does not cure; says others, each once.
     fn bear(&mut self, error: LiveError) -> Result<(), LiveError> {
         let is_borne = match error {
-            LiveError::NoServer | LiveError::NoPort { .. } => true,
+            LiveError::NoServer
+            | LiveError::NoProcess { .. }
+            | LiveError::NoneFits { .. }
+            | LiveError::NotListening { .. }
+            | LiveError::NoPort { .. } => true,
             // A process that has just begun may be none yet.
             LiveError::Several { .. } | LiveError::NotHttpd { .. } => {
                 self.several += 1;

@@ -76,6 +76,8 @@ pub struct ConnectionsLook {
     pub parked: u32,
     /// … that are answered and idle, and hold a slot.
     pub holding: u32,
+    /// … that are answered, and whose slot has something left to do: to write the log, or to close.
+    pub finishing: u32,
     /// Since when the first one waits whose bytes nobody has read; 0 for none.
     pub unread_since_ns: u64,
 }
@@ -140,6 +142,22 @@ impl Look {
     #[must_use]
     pub fn queue(&self) -> Option<QueueLook> {
         self.queues.iter().copied().reduce(QueueLook::plus)
+    }
+
+    /// The accept queue that is full to the largest part, as far as limits are known; `None` while
+    /// nothing listens.
+    #[must_use]
+    pub fn fullest_queue(&self) -> Option<QueueLook> {
+        let used = |queue: &QueueLook| queue.used().unwrap_or(0.0);
+        let fuller = |one: QueueLook, other: QueueLook| {
+            let order = used(&other).total_cmp(&used(&one));
+            // Of equal ones the first.
+            match order.then(other.length.cmp(&one.length)).is_gt() {
+                true => other,
+                false => one,
+            }
+        };
+        self.queues.iter().copied().reduce(fuller)
     }
 
     /// A look from the tables of the programs alone; what does not come from there is left empty.
@@ -319,6 +337,11 @@ fn client_of(connection: &ConnState) -> SocketAddr {
     canonical(address, connection.request.remote_port)
 }
 
+/// Whether a part of the answer waits for the client to read.
+fn has_more_to_send(connection: &ConnState, slot: SlotState) -> bool {
+    slot == SlotState::Sending || connection.full != 0
+}
+
 /// `holders`: the states of the busy slots by the clients whose connections they hold.
 fn connections_look(
     connections: &[ConnState],
@@ -347,9 +370,12 @@ fn connections_look(
             None if connection.is_answered() || (stood && !connection.is_picked_up()) => {
                 look.parked += 1;
             }
-            Some(_) => look.serving += 1,
-            None if connection.is_picked_up() => look.serving += 1,
-            None => {}
+            Some(state) if has_more_to_send(connection, *state) => look.serving += 1,
+            Some(_) if connection.is_answered() => look.finishing += 1,
+            Some(_) if stood => look.serving += 1,
+            _ if connection.is_picked_up() => look.serving += 1,
+            // Nothing of a request has come.
+            _ => {}
         }
     }
     look

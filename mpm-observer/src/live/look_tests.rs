@@ -339,3 +339,65 @@ fn what_a_task_did_after_it_was_looked_at_does_not_count() {
     let task = slot(&look, 21);
     assert_eq!((task.slot, task.client), (Some(SlotState::Idle), None));
 }
+
+/// One connection that a worker of its own holds, which does something.
+fn held(connection: ConnState, change: impl FnOnce(&mut TaskState)) -> ConnectionsLook {
+    let mut tasks = child();
+    tasks[3].record.totals.requests = 1;
+    change(&mut tasks[3]);
+    Look::new(NOW_NS, &server(Mpm::Worker), &tasks, &[connection]).connections
+}
+
+#[test]
+fn only_what_is_not_answered_or_not_read_yet_is_served() {
+    let runs = |task: &mut TaskState| task.off_cpu = OffCpu::Running as u32;
+    let polls = |task: &mut TaskState| task.blocked_in = BlockedIn::Poll as u32;
+    let read = picked_up(4001, 21);
+    let mut partly = answered(4001, 21);
+    partly.full = 1;
+    for (connection, is_served) in [(read, true), (partly, true), (answered(4001, 21), false)] {
+        let look = held(connection, runs);
+        assert_eq!(look.serving, u32::from(is_served));
+        assert_eq!(look.finishing, u32::from(!is_served));
+        assert_eq!((look.open, look.holding, look.parked), (1, 0, 0));
+    }
+    // It waits for the client to read.
+    assert_eq!(held(partly, polls).serving, 1);
+    // Accepted, and nothing has come yet.
+    let look = held(connection(4001, 21), polls);
+    let expected = ConnectionsLook {
+        open: 1,
+        ..ConnectionsLook::default()
+    };
+    assert_eq!(look, expected);
+}
+
+#[test]
+fn of_several_accept_queues_the_one_nearest_to_its_limit_is_the_fullest() {
+    let queue = |port, length, limit| QueueLook {
+        port,
+        length,
+        limit,
+    };
+    let fullest = |queues: &[QueueLook]| {
+        let look = Look {
+            queues: queues.to_vec(),
+            ..Look::default()
+        };
+        look.fullest_queue()
+    };
+    let long = queue(443, 11, 511);
+    let full = queue(8080, 11, 10);
+    assert_eq!(fullest(&[queue(80, 0, 10), long, full]), Some(full));
+    assert_eq!(fullest(&[full, long]), Some(full));
+    // Without limits the longest, and of equal ones the first.
+    assert_eq!(
+        fullest(&[queue(80, 1, 0), queue(81, 2, 0)]),
+        Some(queue(81, 2, 0))
+    );
+    assert_eq!(
+        fullest(&[queue(80, 0, 10), queue(81, 0, 10)]),
+        Some(queue(80, 0, 10))
+    );
+    assert_eq!(fullest(&[]), None);
+}

@@ -27,7 +27,7 @@ mod slot;
 
 pub use attach::attach;
 pub(crate) use choose::require_initial_pid_namespace;
-pub use choose::{Target, choose};
+pub use choose::{Target, choose, none_fits};
 pub use doing::{Doing, Wait};
 pub use error::LiveError;
 pub(crate) use feed::look_at;

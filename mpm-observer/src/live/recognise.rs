@@ -19,6 +19,15 @@ use crate::{httpd::descendants, scenario::Mpm};
 /// known. Nothing of its is run.
 #[must_use]
 pub fn mpm_of(pid: u32) -> Option<Mpm> {
+    mpm_within(pid).or_else(|| mpm_by_behaviour(pid))
+}
+
+/// Whether a module or a program of it is one, whatever its processes do.
+pub(super) fn has_mpm(pid: u32) -> bool {
+    mpm_within(pid).is_some()
+}
+
+fn mpm_within(pid: u32) -> Option<Mpm> {
     // While it restarts gracefully, the first process has its modules unmapped for a moment.
     let below = descendants(pid).unwrap_or_default();
     let processes = [pid].into_iter().chain(below).filter_map(process_of);
@@ -27,7 +36,6 @@ pub fn mpm_of(pid: u32) -> Option<Mpm> {
         .filter(|process| is_same_program(process, pid))
         .find_map(|process| mapped_mpm(&process))
         .or_else(|| compiled_in(Path::new(&format!("/proc/{pid}/exe"))))
-        .or_else(|| mpm_by_behaviour(pid))
 }
 
 pub(super) fn process_of(pid: u32) -> Option<Process> {

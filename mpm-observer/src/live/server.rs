@@ -15,7 +15,7 @@ use procfs::{
 
 use super::{
     place::Place,
-    recognise::{mpm_of, process_of},
+    recognise::{has_mpm, mpm_of, process_of},
 };
 use crate::{
     httpd::ProcessId,
@@ -52,7 +52,11 @@ impl Server {
         {
             first = parent;
         }
-        Self::with_first(&first, binary)
+        let server = Self::with_first(&first, binary)?;
+        // A shell with a subshell behaves like prefork too.
+        let shows_it =
+            is_httpd(&server.binary) || !server.listens.is_empty() || has_mpm(server.process.pid);
+        shows_it.then_some(server)
     }
 
     /// `None` if the process ends meanwhile, or is no httpd.

@@ -24,8 +24,9 @@ pub enum SlotState {
     Sending,
     /// Holds a connection whose last request is answered, and waits for the next.
     KeepAlive,
-    /// Serves a request and is blocked in something else, such as a backend or a child program, or
-    /// waits for the client to close a connection that it has closed itself.
+    /// Waits for the client to close a connection that it has closed itself.
+    Closing,
+    /// Serves a request and is blocked in something else, such as a backend or a child program.
     Other,
     /// Has no connection.
     Idle,
@@ -46,7 +47,7 @@ pub enum Partner {
 
 impl SlotState {
     /// All states, those of a request under way first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OnCpu,
         Self::RunQueue,
         Self::Lock,
@@ -54,6 +55,7 @@ impl SlotState {
         Self::ReadingClient,
         Self::Sending,
         Self::KeepAlive,
+        Self::Closing,
         Self::Other,
         Self::Idle,
     ];
@@ -69,6 +71,7 @@ impl SlotState {
             Self::ReadingClient => "reading_client",
             Self::Sending => "sending",
             Self::KeepAlive => "keep_alive",
+            Self::Closing => "closing",
             Self::Other => "other",
             Self::Idle => "idle",
         }
@@ -104,7 +107,8 @@ impl SlotState {
                 _ => Self::Sending,
             },
             Wait::One(_) => match (partner, progress) {
-                (Partner::Another | Partner::ClosingClient, _) => Self::Other,
+                (Partner::Another, _) => Self::Other,
+                (Partner::ClosingClient, _) => Self::Closing,
                 // A client whose connection is older than the watch.
                 (Partner::Client, Progress::None) | (_, Progress::Stood) => Self::stood(mpm),
                 (_, Progress::None | Progress::New | Progress::Read) => Self::ReadingClient,

@@ -200,7 +200,8 @@ fn a_connection_older_than_the_watch_is_known_by_its_socket() {
 fn a_connection_that_the_server_has_closed_still_holds_its_slot() {
     for mpm in Mpm::ALL {
         let closing = state(READ, None, Partner::ClosingClient, mpm);
-        assert_eq!(closing, SlotState::Other);
+        assert_eq!(closing, SlotState::Closing);
+        assert!(closing.is_busy());
     }
 }
 

@@ -45,6 +45,11 @@ static HOLDING: Family = Family::gauge(
     "Connections answered and idle, each of which holds a slot",
     LOOKS,
 );
+static FINISHING: Family = Family::gauge(
+    "httpd_connections_finishing",
+    "Connections answered whose slot has something left to do, such as to write the log or to close",
+    LOOKS,
+);
 static OLDEST: Family = Family::gauge(
     "httpd_connections_unread_oldest_seconds",
     "How long the first of the unread connections waits; 0: none waits",
@@ -98,6 +103,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &UNACCEPTED,
     &PARKED,
     &HOLDING,
+    &FINISHING,
     &OLDEST,
     &ESTABLISHED,
     &LENGTH,
@@ -169,6 +175,7 @@ impl Connections {
         to.number(&UNACCEPTED, self.now.unaccepted);
         to.number(&PARKED, self.now.parked);
         to.number(&HOLDING, self.now.holding);
+        to.number(&FINISHING, self.now.finishing);
         to.number(&OLDEST, seconds(self.oldest_ns));
         to.count(&ESTABLISHED, self.established.total());
         for queue in &self.queues {

@@ -17,7 +17,7 @@ static SLOTS: Family = Family::gauge(
 )
 .labels(&[label(
     "state",
-    "on_cpu, run_queue, lock, disk, reading_client, sending, keep_alive, other, idle",
+    "on_cpu, run_queue, lock, disk, reading_client, sending, keep_alive, closing, other, idle",
 )]);
 static SLOT_SECONDS: Family = Family::counter(
     "httpd_slot_seconds_total",

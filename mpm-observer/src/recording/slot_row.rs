@@ -23,6 +23,10 @@ pub struct SlotRow {
     pub sending: u32,
     /// … that hold an idle connection.
     pub keep_alive: u32,
+    /// … that wait for a client to close what the server has closed. Older recordings count these
+    /// to `other`.
+    #[serde(default)]
+    pub closing: u32,
     /// … that serve and are blocked in something else.
     pub other: u32,
     /// … without a connection.
@@ -50,6 +54,25 @@ impl SlotRow {
             + self.reading_client
             + self.sending
             + self.keep_alive
+            + self.closing
             + self.other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_from_before_a_state_is_read_without_it() {
+        let row = SlotRow {
+            sending: 2,
+            other: 3,
+            ..SlotRow::default()
+        };
+        let mut before = serde_json::to_value(&row).unwrap();
+        before.as_object_mut().unwrap().remove("closing");
+        assert_eq!(serde_json::from_value::<SlotRow>(before).unwrap(), row);
+        assert_eq!(row.busy(), 5);
     }
 }

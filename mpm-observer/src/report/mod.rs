@@ -13,7 +13,7 @@ mod figures;
 mod findings_list;
 mod html;
 mod json;
-mod live;
+pub(crate) mod live;
 #[cfg(test)]
 pub(crate) mod made_up;
 mod markdown;

@@ -79,6 +79,7 @@ fn mostly(looks: &[&SlotsSeen]) -> &'static str {
         (KEPT, sum(&[SlotState::KeepAlive])),
         (HALF_HEAD, sum(&[SlotState::ReadingClient])),
         (SLOW_READER, sum(&[SlotState::Sending])),
+        ("waited for a client to close", sum(&[SlotState::Closing])),
         ("waited for a CPU", sum(&[SlotState::RunQueue])),
         ("waited for a lock", sum(&[SlotState::Lock])),
         ("waited for a disk", sum(&[SlotState::Disk])),

@@ -76,6 +76,18 @@ fn slots_that_are_taken_are_told_with_what_takes_them_and_who_waits() {
 }
 
 #[test]
+fn slots_that_wait_for_clients_to_close_wait_for_no_backend() {
+    let mut minute = Minute::default();
+    let slots = [2, 3, 4].map(|pid| busy(pid, SlotState::Closing, 5));
+    let mut look = look(SECOND_NS, slots.into());
+    look.connections.unread = 1;
+    minute.look(&look);
+    let text = &findings(&minute, 2 * SECOND_NS, 0)[0].text;
+    assert!(text.contains("waited for a client to close"), "{text}");
+    assert!(!text.contains("backend"), "{text}");
+}
+
+#[test]
 fn a_refused_call_is_told_with_its_limit_and_its_task() {
     let mut minute = Minute::default();
     minute.look(&look(SECOND_NS, vec![task(7)]));

@@ -4,15 +4,15 @@ use super::{
     findings::findings,
     minute::{Minute, by_state},
     picture::{
-        ConnectionsPart, EachPart, ObserverPart, PhasePart, Picture, QueuePart, RequestsPart,
-        ServerPart, SlotsPart, TaskPart, VERSION, WindowPart,
+        ConnectionsPart, EachPart, ObserverPart, PhasePart, Picture, PortPart, QueuePart,
+        RequestsPart, ServerPart, SlotsPart, TaskPart, VERSION, WindowPart,
     },
     window::{Sum, Window},
     words::blocked_in,
     work::Tally,
 };
 use crate::{
-    kernel::Record,
+    kernel::{Ports, Record},
     live::{Look, Server, SlotState, TaskLook},
 };
 use mpm_observer_common::BlockedIn;
@@ -21,6 +21,8 @@ use mpm_observer_common::BlockedIn;
 pub struct Model {
     /// `None`: the window does not slide.
     window_ns: Option<u64>,
+    /// The ports that are asked for; none: all of a server's.
+    ports: Ports,
     server: Option<Server>,
     ended_ns: Option<u64>,
     window: Window,
@@ -35,6 +37,7 @@ impl Model {
     pub fn new(window_ns: Option<u64>) -> Self {
         Self {
             window_ns,
+            ports: Ports::default(),
             server: None,
             ended_ns: None,
             window: Window::new(0, window_ns),
@@ -42,6 +45,13 @@ impl Model {
             minute: Minute::default(),
             look: Look::default(),
         }
+    }
+
+    /// Only these ports of a server are watched; none: all.
+    #[must_use]
+    pub fn at_ports(mut self, ports: Ports) -> Self {
+        self.ports = ports;
+        self
     }
 
     /// A server is watched from `now_ns` on. What failed in the last minute of the one before is
@@ -57,7 +67,9 @@ impl Model {
     /// The server has ended.
     pub fn end(&mut self, now_ns: u64) {
         self.ended_ns = Some(now_ns);
-        self.look.tasks.clear();
+        self.window.end();
+        // Of what it did last, nothing holds any more.
+        self.look = Look::default();
     }
 
     /// Whether a server was watched and has ended.
@@ -72,7 +84,7 @@ impl Model {
             Record::Request(request) => self.window.request(now_ns, request),
             Record::Task(task) => {
                 let work = self.tally.ended(task);
-                self.window.work(now_ns, &work);
+                self.window.ended(&work);
                 self.minute.ended(task);
             }
             Record::Failure(failure) => self.minute.failure(failure),
@@ -83,8 +95,7 @@ impl Model {
     /// The server was looked at.
     pub fn look(&mut self, look: &Look) {
         let work = self.tally.look(look.at_ns, &look.tasks);
-        self.window.work(look.at_ns, &work);
-        self.window.look(look, &by_state(look));
+        self.window.look(look, &by_state(look), &work);
         self.minute.look(look);
         self.look = look.clone();
     }
@@ -95,7 +106,8 @@ impl Model {
         let sum = self.window.sum(now_ns);
         let length_ns = now_ns.saturating_sub(sum.from_ns);
         let look = &self.look;
-        let queue = look.queue();
+        let queue = look.fullest_queue();
+        let limit = |limit: u32| Some(limit).filter(|limit| *limit > 0);
         Picture {
             version: VERSION,
             server: self.server.as_ref().map(|server| ServerPart {
@@ -103,6 +115,10 @@ impl Model {
                 mpm: server.mpm,
                 binary: server.binary.clone(),
                 listens: server.listens.clone(),
+                watched_ports: match self.ports.is_empty() {
+                    true => server.ports().iter().collect(),
+                    false => self.ports.iter().collect(),
+                },
                 ended_for_ns: self
                     .ended_ns
                     .map(|ended_ns| now_ns.saturating_sub(ended_ns)),
@@ -110,18 +126,29 @@ impl Model {
             window: WindowPart {
                 from_monotonic_ns: sum.from_ns,
                 length_ns,
+                covered_ns: sum.covered_ns,
                 looks: sum.looks.count,
             },
             slots: slots(look, &sum),
             accept_queue: QueuePart {
+                port: queue.map(|queue| queue.port),
                 length: queue.map(|queue| queue.length),
-                limit: queue.map(|queue| queue.limit).filter(|limit| *limit > 0),
+                limit: queue.and_then(|queue| limit(queue.limit)),
+                queues: look
+                    .queues
+                    .iter()
+                    .map(|queue| PortPart {
+                        port: queue.port,
+                        length: queue.length,
+                        limit: limit(queue.limit),
+                    })
+                    .collect(),
                 longest: sum.looks.longest_queue,
                 wait: sum.requests.queue_wait.spread(sum.requests.queued),
                 overflows_of_namespace: sum.came.overflows,
             },
             connections: ConnectionsPart::of(&look.connections, look.at_ns, sum.came.established),
-            requests: requests(&sum, length_ns),
+            requests: requests(&sum),
             tasks: look
                 .tasks
                 .iter()
@@ -130,7 +157,7 @@ impl Model {
             findings: findings(&self.minute, now_ns, sum.came.lost),
             observer: ObserverPart {
                 cpu_ns: sum.came.observer_cpu_ns,
-                cpu_share: share(sum.came.observer_cpu_ns, length_ns),
+                cpu_share: share(sum.came.observer_cpu_ns, sum.covered_ns),
                 programs_ns: Some(sum.came.programs_ns).filter(|ns| *ns > 0),
                 records: sum.came.records,
                 lost: sum.came.lost,
@@ -188,14 +215,14 @@ fn slots(look: &Look, sum: &Sum) -> SlotsPart {
     }
 }
 
-fn requests(sum: &Sum, length_ns: u64) -> RequestsPart {
+fn requests(sum: &Sum) -> RequestsPart {
     let requests = &sum.requests;
     let all_ns = requests.latency.sum_ns();
-    let picked_up = sum.work.requests;
+    let picked_up = sum.came.work.requests;
     let each = |total: u64| total as f64 / picked_up as f64;
     RequestsPart {
         picked_up,
-        picked_up_per_s: share(picked_up, length_ns) * 1e9,
+        picked_up_per_s: share(picked_up, sum.covered_ns) * 1e9,
         answered: requests.answered,
         unanswered: requests.unanswered,
         not_whole: requests.touched,
@@ -212,11 +239,11 @@ fn requests(sum: &Sum, length_ns: u64) -> RequestsPart {
             })
             .collect(),
         each: (picked_up > 0).then(|| EachPart {
-            voluntary_switches: each(sum.work.voluntary),
-            involuntary_switches: each(sum.work.involuntary),
-            faults: each(sum.work.faults),
-            on_cpu_ns: each(sum.work.on_cpu_ns),
-            run_queue_ns: each(sum.work.run_queue_ns),
+            voluntary_switches: each(sum.came.work.voluntary),
+            involuntary_switches: each(sum.came.work.involuntary),
+            faults: each(sum.came.work.faults),
+            on_cpu_ns: each(sum.came.work.on_cpu_ns),
+            run_queue_ns: each(sum.came.work.run_queue_ns),
         }),
     }
 }
@@ -243,6 +270,7 @@ mod tests {
         for _ in 0..4 {
             model.record(&Record::Request(answered(500)), SECOND_NS);
         }
+        model.look(&look(SECOND_NS, vec![task(7), task(8)]));
         let mut serving = busy(7, SlotState::Sending, 2 * SECOND_NS);
         serving.record.totals.requests = 8;
         serving.record.totals.sched.voluntary = 4;
@@ -257,12 +285,14 @@ mod tests {
         assert_eq!(picture.window.length_ns, 4 * SECOND_NS);
         assert_eq!((picture.slots.total, picture.slots.busy), (2, 1));
         assert_eq!(picture.slots.now(SlotState::Sending), 1);
-        assert!((picture.slots.mean_busy() - 1.0).abs() < 1e-9);
+        assert!((picture.slots.mean_busy() - 0.5).abs() < 1e-9);
         assert_eq!(picture.accept_queue.length, Some(3));
         assert_eq!(picture.accept_queue.longest, 3);
         assert_eq!(picture.requests.answered, 4);
         assert_eq!(picture.requests.picked_up, 8);
-        assert!((picture.requests.picked_up_per_s - 2.0).abs() < 1e-9);
+        // In the two seconds between the looks.
+        assert_eq!(picture.window.covered_ns, 2 * SECOND_NS);
+        assert!((picture.requests.picked_up_per_s - 4.0).abs() < 1e-9);
         let each = picture.requests.each.unwrap();
         assert!((each.voluntary_switches - 0.5).abs() < 1e-9);
         let shares: f64 = picture
@@ -281,13 +311,22 @@ mod tests {
     #[test]
     fn a_server_that_ended_has_no_tasks_and_the_next_one_begins_anew() {
         let mut model = watched();
-        model.look(&look(2 * SECOND_NS, vec![task(7)]));
+        let mut seen = look(2 * SECOND_NS, vec![task(7)]);
+        seen.queues = vec![QueueLook {
+            port: 80,
+            length: 0,
+            limit: 511,
+        }];
+        seen.connections.open = 3;
+        model.look(&seen);
         model.record(&Record::Request(answered(500)), 2 * SECOND_NS);
         model.end(3 * SECOND_NS);
         let picture = model.picture(5 * SECOND_NS);
         let ended_for_ns = picture.server.unwrap().ended_for_ns;
         assert_eq!(ended_for_ns, Some(2 * SECOND_NS));
         assert!(picture.tasks.is_empty() && model.has_ended());
+        assert_eq!((picture.slots.total, picture.connections.open), (0, 0));
+        assert_eq!(picture.accept_queue.length, None, "nobody listens");
         model.begin(&server(), 9 * SECOND_NS);
         let picture = model.picture(10 * SECOND_NS);
         assert_eq!(picture.requests.answered, 0);

@@ -23,6 +23,7 @@ pub fn lines(picture: &Picture) -> String {
         look: &look,
         sort: Sort::Wait,
         with_idle: false,
+        follows: true,
         help: false,
         keys: None,
     };

@@ -53,6 +53,8 @@ pub struct ServerPart {
     pub binary: PathBuf,
     /// Where it listens.
     pub listens: Vec<SocketAddr>,
+    /// The ports at which it is watched.
+    pub watched_ports: Vec<u16>,
     /// For how long it has ended; `None`: it runs.
     pub ended_for_ns: Option<u64>,
 }
@@ -64,7 +66,10 @@ pub struct WindowPart {
     pub from_monotonic_ns: u64,
     /// Its length.
     pub length_ns: u64,
-    /// Looks at the server in it.
+    /// The time of what is known from looks alone, such as the requests picked up, and of its rates:
+    /// from a look to the last one. 0 before the second look.
+    pub covered_ns: u64,
+    /// Looks at the server in it, or 1 where it is shorter than the time between two.
     pub looks: u64,
 }
 
@@ -99,20 +104,35 @@ impl SlotsPart {
     }
 }
 
-/// The accept queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// The accept queues: each port has one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueuePart {
-    /// Connections in it at the moment; `None`: nobody listens.
+    /// The port of the one that is fullest at the moment; `None`: nobody listens.
+    pub port: Option<u16>,
+    /// Connections in that one.
     pub length: Option<u32>,
     /// How many it takes; `None`: not known.
     pub limit: Option<u32>,
-    /// The most at a look of the window.
+    /// All of them, by port.
+    pub queues: Vec<PortPart>,
+    /// The most in one of them at a look of the window.
     pub longest: u32,
-    /// How long connections were in it that were accepted and whose first request ended in the
+    /// How long connections were in one that were accepted and whose first request ended in the
     /// window.
     pub wait: Spread,
     /// Listeners' overflows in the window, all sockets of the server's network namespace.
     pub overflows_of_namespace: u64,
+}
+
+/// The accept queue of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PortPart {
+    /// The port.
+    pub port: u16,
+    /// Connections in it.
+    pub length: u32,
+    /// How many it takes; `None`: not known.
+    pub limit: Option<u32>,
 }
 
 /// Connections.
@@ -132,6 +152,8 @@ pub struct ConnectionsPart {
     pub parked: u32,
     /// … that are answered and hold a slot.
     pub holding: u32,
+    /// … that are answered, and whose slot writes the log or closes.
+    pub finishing: u32,
     /// Established in the window.
     pub established: u64,
 }
@@ -149,6 +171,7 @@ impl ConnectionsPart {
             unaccepted: look.unaccepted,
             parked: look.parked,
             holding: look.holding,
+            finishing: look.finishing,
             established,
         }
     }
@@ -157,9 +180,9 @@ impl ConnectionsPart {
 /// Requests of the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RequestsPart {
-    /// That a task began to read: up to the last look of the window.
+    /// That a task began to read in [`WindowPart::covered_ns`].
     pub picked_up: u64,
-    /// The same in a second.
+    /// The same in a second of that time.
     pub picked_up_per_s: f64,
     /// Whose end the kernel told, answered. A request ends with the next one of its connection, or
     /// with the connection.

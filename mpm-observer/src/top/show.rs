@@ -108,17 +108,27 @@ pub fn is_possible() -> bool {
 }
 
 /// Draws on the terminal, a new picture each `interval`, until the user ends it or `stop` is set,
-/// and sets it then.
+/// and sets it then. `follows`: after the server's end another one is waited for.
 ///
 /// # Errors
 /// When the terminal cannot be taken or drawn on.
-pub fn show(shared: &Shared, interval: Duration, stop: &AtomicBool) -> io::Result<()> {
-    let shown = on_screen(shared, interval, stop);
+pub fn show(
+    shared: &Shared,
+    interval: Duration,
+    follows: bool,
+    stop: &AtomicBool,
+) -> io::Result<()> {
+    let shown = on_screen(shared, interval, follows, stop);
     stop.store(true, Ordering::SeqCst);
     shown
 }
 
-fn on_screen(shared: &Shared, interval: Duration, stop: &AtomicBool) -> io::Result<()> {
+fn on_screen(
+    shared: &Shared,
+    interval: Duration,
+    follows: bool,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut screen = Screen::enter(Stream::Out)?;
     let look = Look::of_environment();
     let (mut paused, mut help, mut with_idle) = (false, false, false);
@@ -146,6 +156,7 @@ fn on_screen(shared: &Shared, interval: Duration, stop: &AtomicBool) -> io::Resu
                 look: &look,
                 sort,
                 with_idle,
+                follows,
                 help,
                 keys: Some(keys),
             };

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A window slides in so many steps.
-const PANES: u64 = 10;
+const PANES: u64 = 20;
 
 /// Requests whose time is not known.
 const NOT_WHOLE: u32 = RequestFlags::AFTER_LOSS | RequestFlags::NO_ARRIVAL | RequestFlags::IN_PART;
@@ -121,7 +121,7 @@ pub(super) struct Looks {
     pub count: u64,
     /// Slots, by state, summed up over the looks.
     pub by_state: [u64; SlotState::ALL.len()],
-    /// The longest accept queue.
+    /// The longest accept queue of a port.
     pub longest_queue: u32,
 }
 
@@ -144,9 +144,13 @@ impl Looks {
     }
 }
 
-/// What is counted beside tasks and requests, as it stands at a moment.
+/// What is counted without a gap, as it stands at a look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
+    /// When that was.
+    pub at_ns: u64,
+    /// What the tasks have done.
+    pub work: Work,
     /// Connections established.
     pub established: u64,
     /// Listeners' overflows, of all sockets of the server's network namespace.
@@ -164,8 +168,10 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn of(look: &Look) -> Self {
+    fn of(look: &Look, work: Work) -> Self {
         Self {
+            at_ns: look.at_ns,
+            work,
             established: look.counters.conns_established,
             overflows: look.listen.map_or(0, |listen| listen.overflows),
             records: look.counters.requests_sent(),
@@ -176,9 +182,11 @@ impl Standing {
         }
     }
 
-    /// What came in since `earlier`.
-    pub(super) const fn since(&self, earlier: &Self) -> Self {
+    /// What came in since `earlier`; the time is that of this one.
+    const fn since(&self, earlier: &Self) -> Self {
         Self {
+            at_ns: self.at_ns,
+            work: self.work.since(&earlier.work),
             established: self.established.saturating_sub(earlier.established),
             overflows: self.overflows.saturating_sub(earlier.overflows),
             records: self.records.saturating_sub(earlier.records),
@@ -194,20 +202,27 @@ impl Standing {
 struct Pane {
     from_ns: u64,
     requests: Requests,
-    work: Work,
     looks: Looks,
-    /// At its begin.
+    /// As of the last look before it; of the first panes, as of the first look.
     standing: Standing,
 }
 
 /// The window.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
+    begin_ns: u64,
     panes: VecDeque<Pane>,
     /// `None`: it does not slide.
     pane_ns: Option<u64>,
-    /// As of the last look.
+    /// As of the last look, and of the one before.
     now: Option<Standing>,
+    before: Option<Standing>,
+    /// What the last look showed.
+    seen: Looks,
+    /// Work of tasks that have ended since the last look. It belongs to the time up to the next one.
+    ended: Work,
+    /// Nothing comes any more.
+    is_over: bool,
 }
 
 /// All that is in a window.
@@ -217,24 +232,29 @@ pub(super) struct Sum {
     pub from_ns: u64,
     /// The requests.
     pub requests: Requests,
-    /// The tasks' work.
-    pub work: Work,
-    /// The looks.
+    /// The looks; where the window is shorter than the time between two, the last one.
     pub looks: Looks,
-    /// What came in of all else.
+    /// What came in of all else, the tasks' work too.
     pub came: Standing,
+    /// In what time that came in: from a look to the last one, and at least between the last two.
+    pub covered_ns: u64,
 }
 
 impl Window {
     /// One that begins at `now_ns` and slides once it is `length_ns` long; `None`: never.
     pub(super) fn new(now_ns: u64, length_ns: Option<u64>) -> Self {
         Self {
+            begin_ns: now_ns,
             panes: VecDeque::from([Pane {
                 from_ns: now_ns,
                 ..Pane::default()
             }]),
             pane_ns: length_ns.map(|length_ns| (length_ns / PANES).max(1)),
             now: None,
+            before: None,
+            seen: Looks::default(),
+            ended: Work::default(),
+            is_over: false,
         }
     }
 
@@ -252,11 +272,21 @@ impl Window {
             standing: self.now.unwrap_or_default(),
             ..Pane::default()
         });
-        let oldest_ns = now_ns.saturating_sub(PANES * pane_ns);
-        let is_old = |pane: &Pane| pane.from_ns + pane_ns <= oldest_ns;
+        let from_ns = self.from_ns(now_ns);
+        let is_old = |pane: &Pane| pane.from_ns < from_ns;
         while self.panes.front().is_some_and(is_old) {
             self.panes.pop_front();
         }
+    }
+
+    /// Where the window begins: with the first pane that is in it as a whole.
+    fn from_ns(&self, now_ns: u64) -> u64 {
+        let Some(pane_ns) = self.pane_ns else {
+            return self.begin_ns;
+        };
+        let oldest_ns = now_ns.saturating_sub(PANES * pane_ns);
+        let passed = oldest_ns.saturating_sub(self.begin_ns).div_ceil(pane_ns);
+        self.begin_ns + passed * pane_ns
     }
 
     fn newest(&mut self, now_ns: u64) -> &mut Pane {
@@ -273,157 +303,92 @@ impl Window {
         self.newest(now_ns).requests.count(request);
     }
 
-    /// Tasks did something.
-    pub(super) fn work(&mut self, now_ns: u64, work: &Work) {
-        self.newest(now_ns).work.add(work);
+    /// A task has ended, and did this since the last look.
+    pub(super) const fn ended(&mut self, work: &Work) {
+        self.ended.add(work);
     }
 
-    /// The server was looked at; `by_state` are its slots.
-    pub(super) fn look(&mut self, look: &Look, by_state: &[u32; SlotState::ALL.len()]) {
-        self.newest(look.at_ns).looks.merge(&Looks {
+    /// The server was looked at; `by_state` are its slots, `work` is what the tasks that live did
+    /// since the last look.
+    pub(super) fn look(
+        &mut self,
+        look: &Look,
+        by_state: &[u32; SlotState::ALL.len()],
+        work: &Work,
+    ) {
+        self.seen = Looks {
             count: 1,
             by_state: by_state.map(u64::from),
-            longest_queue: look.queue().map_or(0, |queue| queue.length),
-        });
-        let now = Standing::of(look);
+            longest_queue: look
+                .queues
+                .iter()
+                .map(|queue| queue.length)
+                .max()
+                .unwrap_or(0),
+        };
+        let seen = self.seen;
+        self.newest(look.at_ns).looks.merge(&seen);
+        let mut done = self.now.unwrap_or_default().work;
+        done.add(work);
+        done.add(&std::mem::take(&mut self.ended));
+        let now = Standing::of(look, done);
         if self.now.is_none() {
-            // These did not begin with the watch.
+            // The others began with the watch. When the work began that was done before the first
+            // look is not known to the millisecond, so that it is in no rate.
             let begin = Standing {
-                overflows: now.overflows,
-                observer_cpu_ns: now.observer_cpu_ns,
-                programs_ns: now.programs_ns,
-                ..Standing::default()
+                established: 0,
+                records: 0,
+                lost: 0,
+                skipped: 0,
+                ..now
             };
             for pane in &mut self.panes {
                 pane.standing = begin;
             }
         }
+        self.before = self.now;
         self.now = Some(now);
+    }
+
+    /// There will be no further look.
+    pub(super) const fn end(&mut self) {
+        self.is_over = true;
     }
 
     /// Everything in it together.
     pub(super) fn sum(&mut self, now_ns: u64) -> Sum {
         self.slide(now_ns);
-        let mut sum = Sum::default();
+        let mut sum = Sum {
+            from_ns: self.from_ns(now_ns),
+            ..Sum::default()
+        };
         for pane in &self.panes {
             sum.requests.merge(&pane.requests);
-            sum.work.add(&pane.work);
             sum.looks.merge(&pane.looks);
         }
-        if let Some(first) = self.panes.front() {
-            sum.from_ns = first.from_ns;
-            sum.came = self.now.unwrap_or_default().since(&first.standing);
+        let (Some(first), Some(now)) = (self.panes.front(), self.now) else {
+            return sum;
+        };
+        let mut first = first.standing;
+        if !self.is_over {
+            if sum.looks.count == 0 {
+                sum.looks = self.seen;
+            }
+            if first.at_ns == now.at_ns {
+                first = self.before.unwrap_or(first);
+            }
         }
+        sum.came = now.since(&first);
+        if self.pane_ns.is_none() {
+            // It is read once, after the last look, and no other look follows.
+            sum.came.work.add(&self.ended);
+        }
+        let until_ns = if self.is_over { now_ns } else { now.at_ns };
+        sum.covered_ns = until_ns.saturating_sub(first.at_ns);
         sum
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::top::made_up::{answered, look};
-
-    const SECOND_NS: u64 = 1_000_000_000;
-
-    #[test]
-    fn a_window_holds_the_last_seconds_and_no_more() {
-        let mut window = Window::new(0, Some(10 * SECOND_NS));
-        for second in 0..100 {
-            window.request(second * SECOND_NS, &answered(second + 1));
-        }
-        let sum = window.sum(99 * SECOND_NS + 1);
-        assert_eq!(sum.from_ns, 89 * SECOND_NS);
-        assert_eq!(sum.requests.answered, 11);
-        assert_eq!(sum.requests.latency.spread(11).max_ns, 100);
-        // Nobody asks anything more.
-        let sum = window.sum(200 * SECOND_NS);
-        assert_eq!(sum.requests.answered, 0);
-    }
-
-    #[test]
-    fn memory_is_bounded_whatever_the_rate_and_the_time() {
-        let mut window = Window::new(0, Some(10 * SECOND_NS));
-        for number in 0..200_000 {
-            window.request(number * SECOND_NS / 100, &answered(number % 5_000 + 1));
-        }
-        assert!(window.panes.len() <= PANES as usize + 2);
-    }
-
-    #[test]
-    fn a_window_that_does_not_slide_holds_everything() {
-        let mut window = Window::new(0, None);
-        for second in 0..100 {
-            window.request(second * SECOND_NS, &answered(7));
-        }
-        let sum = window.sum(200 * SECOND_NS);
-        assert_eq!((sum.from_ns, sum.requests.answered), (0, 100));
-    }
-
-    #[test]
-    fn requests_without_an_answer_or_touched_by_a_loss_have_no_durations() {
-        let mut window = Window::new(0, None);
-        let unanswered = RequestRecord {
-            sends: 0,
-            last_send_ns: 0,
-            ..answered(9)
-        };
-        let touched = RequestRecord {
-            flags: RequestFlags::AFTER_LOSS,
-            ..answered(9)
-        };
-        for request in [answered(9), unanswered, touched] {
-            window.request(1, &request);
-        }
-        let requests = window.sum(2).requests;
-        assert_eq!((requests.answered, requests.unanswered), (2, 1));
-        assert_eq!((requests.touched, requests.measured()), (1, 1));
-        assert_eq!(requests.latency.count(), 1);
-    }
-
-    #[test]
-    fn the_wait_in_the_accept_queue_is_that_of_first_requests() {
-        let mut window = Window::new(0, None);
-        let first = RequestRecord {
-            queued_ns: 100,
-            accepted_ns: 400,
-            ..answered(9)
-        };
-        let later = RequestRecord {
-            ordinal: 1,
-            ..first
-        };
-        window.request(1, &first);
-        window.request(1, &later);
-        let requests = window.sum(2).requests;
-        assert_eq!(requests.queued, 1);
-        assert_eq!(requests.queue_wait.spread(1).max_ns, 300);
-    }
-
-    #[test]
-    fn phases_sum_to_the_servers_part() {
-        let mut window = Window::new(0, None);
-        window.request(1, &answered(500));
-        let requests = window.sum(2).requests;
-        let sum_ns: u64 = requests.phases().map(|(_, sum_ns, _)| sum_ns).sum();
-        assert_eq!((sum_ns, requests.latency.sum_ns()), (500, 500));
-    }
-
-    #[test]
-    fn what_stands_is_counted_from_the_begin_of_the_window() {
-        let mut window = Window::new(0, Some(10 * SECOND_NS));
-        let slots = [0; SlotState::ALL.len()];
-        for second in 1..=30 {
-            let mut look = look(second * SECOND_NS, Vec::new());
-            look.counters.conns_established = 3 * second;
-            look.effort.cpu_ns = second * 1_000;
-            window.look(&look, &slots);
-        }
-        let sum = window.sum(30 * SECOND_NS);
-        let seconds = (30 * SECOND_NS - sum.from_ns) / SECOND_NS;
-        assert!((10..=11).contains(&seconds), "{seconds}");
-        let looks = seconds + 1;
-        assert_eq!(sum.looks.count, looks);
-        assert_eq!(sum.came.established, 3 * looks);
-        assert_eq!(sum.came.observer_cpu_ns, looks * 1_000);
-    }
-}
+#[path = "window_tests.rs"]
+mod tests;

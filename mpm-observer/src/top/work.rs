@@ -51,7 +51,7 @@ impl Work {
     }
 
     /// What came in since `earlier`.
-    const fn since(&self, earlier: &Self) -> Self {
+    pub(super) const fn since(&self, earlier: &Self) -> Self {
         Self {
             requests: self.requests.saturating_sub(earlier.requests),
             accepts: self.accepts.saturating_sub(earlier.accepts),

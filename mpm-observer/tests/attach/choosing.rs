@@ -2,10 +2,11 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     net::TcpStream,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +15,11 @@ use mpm_observer::{
     httpd::descendants,
     live::{self, LiveError, Target},
     scenario::Mpm,
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
 };
 
 use super::common::{
@@ -81,6 +87,33 @@ fn a_process_that_is_no_httpds_is_refused_and_none_is_none() {
     );
     assert_eq!(pid_of(&Target::Pid(u32::MAX / 2)), None);
     assert_eq!(pid_of(&Target::Unit("no-such-unit".into())), None);
+}
+
+#[test]
+fn a_shell_with_a_subshell_is_no_httpd() {
+    if !have("root", nix::unistd::geteuid().is_root()) {
+        return;
+    }
+    let mut shell = Command::new("sh")
+        .args(["-c", "(echo ready; sleep 600; :) & wait"])
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut said = BufReader::new(shell.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    // One thread in each process, as in prefork.
+    let behaves = live::mpm_by_behaviour(shell.id());
+    let refused = live::choose(&Target::Pid(shell.id()));
+    let group = Pid::from_raw(shell.id().cast_signed());
+    killpg(group, Signal::SIGKILL).unwrap();
+    shell.wait().unwrap();
+    assert_eq!(behaves, Some(Mpm::Prefork));
+    assert!(
+        matches!(refused, Err(LiveError::NotHttpd { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]

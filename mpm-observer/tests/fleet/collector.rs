@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::{
     collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{KeyValue, any_value::Value},
@@ -143,6 +144,15 @@ fn serve(stream: &TcpStream, answers: Answers, received: &Mutex<Received>) {
     };
     let mut body = vec![0; header("content-length").unwrap().parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
+    match header("content-encoding") {
+        None => {}
+        // As Rotel sends.
+        Some("gzip") => {
+            let packed = std::mem::take(&mut body);
+            GzDecoder::new(&*packed).read_to_end(&mut body).unwrap();
+        }
+        other => panic!("{other:?}"),
+    }
     assert_eq!(header("content-type"), Some("application/x-protobuf"));
     assert!(header("host").is_some());
     let status = match answers {

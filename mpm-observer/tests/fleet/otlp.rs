@@ -12,7 +12,7 @@ use mpm_observer::{
     httpd::RuntimeDir,
     kernel::{Options, Record},
     live::{self, Consumer, Ended, Look, Server},
-    otlp::{Otlp, OtlpOptions, Rate},
+    otlp::{Otlp, OtlpOptions, Rate, SpanCounts},
     scenario::Mpm,
 };
 use opentelemetry_proto::tonic::{
@@ -26,7 +26,7 @@ use crate::common::{
     watched::{exchange, kernel},
 };
 
-fn options(endpoint: &str, share: f64) -> OtlpOptions {
+pub(super) fn options(endpoint: &str, share: f64) -> OtlpOptions {
     OtlpOptions {
         endpoint: endpoint.to_owned(),
         sample: Rate::Share(share),
@@ -37,7 +37,7 @@ fn options(endpoint: &str, share: f64) -> OtlpOptions {
 }
 
 /// Requests over connections of two, all closed at the end.
-fn load(addr: SocketAddr, requests: usize) {
+pub(super) fn load(addr: SocketAddr, requests: usize) {
     for _ in 0..requests / 2 {
         let mut stream = TcpStream::connect(addr).unwrap();
         exchange(&mut stream, "/alive.txt", false);
@@ -46,16 +46,16 @@ fn load(addr: SocketAddr, requests: usize) {
 }
 
 /// What a watched httpd did, and what became of its requests' spans.
-struct Exported {
+pub(super) struct Exported {
     /// Exported, dropped, failed.
-    counts: [u64; 3],
+    pub(super) counts: [u64; 3],
     /// The process of each task.
     tasks: HashMap<i64, i64>,
     port: i64,
     /// Requests that the feed handed over.
-    requests: u64,
+    pub(super) requests: u64,
     /// What was lost on the way to it.
-    lost: u64,
+    pub(super) lost: u64,
 }
 
 /// Passes everything on, and counts what came.
@@ -83,7 +83,16 @@ impl Consumer for Counting {
 }
 
 /// Puts requests on an httpd that is watched for a collector; `None` if that cannot be done here.
-fn export(mpm: Mpm, options: &OtlpOptions, requests: usize) -> Option<Exported> {
+pub(super) fn export(mpm: Mpm, options: &OtlpOptions, requests: usize) -> Option<Exported> {
+    export_under(mpm, options, |addr, _| load(addr, requests))
+}
+
+/// The same with a load that sees what became of the spans so far.
+pub(super) fn export_under(
+    mpm: Mpm,
+    options: &OtlpOptions,
+    load: impl FnOnce(SocketAddr, &SpanCounts),
+) -> Option<Exported> {
     let kernel = kernel()?;
     let place = Place::new()?;
     let runtime = RuntimeDir::create_in(&place.base()).unwrap();
@@ -104,7 +113,7 @@ fn export(mpm: Mpm, options: &OtlpOptions, requests: usize) -> Option<Exported> 
             let stop = AtomicBool::new(false);
             live::feed(watch, &server, port, &mut counting, &stop).unwrap()
         });
-        load(httpd.addr(), requests);
+        load(httpd.addr(), &counts);
         let tasks = httpd.tasks().unwrap();
         assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
         // The feed ends with the server, when all its records have come.

@@ -81,6 +81,17 @@ fn an_ordinary_user_is_told_that_root_is_needed() {
 }
 
 #[test]
+fn a_process_that_is_not_there_is_not_waited_for() {
+    if !root() {
+        return;
+    }
+    let output = serve(&["--listen", "127.0.0.1:0", "--pid", "99999999"]);
+    let (code, error) = refused(&output);
+    assert_eq!(code, Some(5));
+    assert!(error.contains("99999999"), "{error}");
+}
+
+#[test]
 fn without_a_server_it_waits_and_a_signal_ends_it_cleanly() {
     if !root() {
         return;

@@ -229,6 +229,7 @@ fn a_server_that_ends_leaves_its_counts_and_no_state() {
     serving.wait_until("all requests are counted", |scrape| {
         scrape.of_series(ANSWERED) == 20.0
     });
+    let pid = httpd.pid();
     httpd.stop(GRACE).unwrap();
     let gone = serving.wait_until("nothing is watched", |scrape| {
         scrape.of_series("mpm_observer_server_watched") == 0.0
@@ -239,6 +240,7 @@ fn a_server_that_ends_leaves_its_counts_and_no_state() {
     assert_eq!(gone.get("httpd_open_files"), None);
     assert_eq!(gone.of_series("apache_up"), 0.0);
     assert_eq!(gone.of_series("mpm_observer_servers_watched_total"), 1.0);
+    serving.wait_for_line(&format!("httpd (pid {pid}) has ended"));
     let signal = nix::sys::signal::Signal::SIGTERM;
     assert_eq!(serving.end(signal), Some(0));
 }

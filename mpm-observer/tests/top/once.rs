@@ -1,8 +1,10 @@
 //! `top --once` as scripts use it.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     net::TcpStream,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     process::{Child, ChildStderr, Command, Stdio},
 };
 
@@ -18,7 +20,7 @@ use crate::{
     common::{
         NEVER, PROGRAM,
         debian::{DebianHttpd, Differently},
-        wait_until,
+        have, wait_until,
         watched::exchange,
     },
     watching::{SLOTS, Stand},
@@ -88,7 +90,7 @@ fn wait_until_closed(port: u16) {
     let open = ["01", "08"];
     let port = format!(":{port:04X}");
     wait_until("all connections are closed", || {
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let table = fs::read_to_string("/proc/net/tcp").unwrap();
         let mut fields = table.lines().map(|line| line.split_whitespace());
         !fields.any(|mut fields| {
             let is_ours = fields.nth(1).is_some_and(|local| local.ends_with(&port));
@@ -285,4 +287,65 @@ fn a_process_that_is_no_httpd_is_told() {
     assert!(said.contains(&own), "{said}");
     let (code, said) = run(&["--once", "--window", "never"]);
     assert_eq!(code, Some(2), "{said}");
+}
+
+#[test]
+fn a_process_that_is_not_there_is_told() {
+    if !have("root", nix::unistd::geteuid().is_root()) {
+        return;
+    }
+    // More than any kernel allows.
+    let (code, said) = run(&["--once", "--pid", "99999999"]);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(
+        said.contains("process 99999999, which is not there"),
+        "{said}"
+    );
+    let (code, said) = run(&["--once", "--unit", "mpm-observer-no-such-unit"]);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(
+        said.contains("in the unit mpm-observer-no-such-unit"),
+        "{said}"
+    );
+    let (code, said) = run(&["--once", "--container", ""]);
+    assert_eq!(code, Some(2), "{said}");
+}
+
+#[test]
+fn a_port_that_the_server_does_not_listen_on_is_told_at_once() {
+    let Some((stand, _)) = Stand::start(Mpm::Event, "") else {
+        return;
+    };
+    let pid = stand.httpd().pid().to_string();
+    let own = stand.httpd().addr().port();
+    let other = if own == 1 { 2 } else { 1 };
+    let (code, said) = run(&["--once", "--pid", &pid, "--port", &other.to_string()]);
+    assert_eq!(code, Some(5), "{said}");
+    let told = format!("does not listen on port {other}, but on port {own}");
+    assert!(said.contains(&told), "{said}");
+    stand.stop();
+}
+
+#[test]
+fn an_ordinary_user_is_told_that_root_is_needed() {
+    if !have("root", nix::unistd::geteuid().is_root()) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = dir.path().join("mpm-observer");
+    fs::copy(PROGRAM, &program).unwrap();
+    for target in [&["--pid", "1"][..], &[]] {
+        let output = Command::new(&program)
+            .args(["top", "--once"])
+            .args(target)
+            .current_dir("/")
+            .uid(65_534)
+            .gid(65_534)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("root is needed"), "{said}");
+    }
 }

@@ -264,9 +264,9 @@ fn a_slot_that_waits_for_a_client_to_close_is_busy() {
     let look = watching.wait_for("a slot that waits", |look| {
         slots(look)
             .iter()
-            .any(|task| task.slot == Some(SlotState::Other))
+            .any(|task| task.slot == Some(SlotState::Closing))
     });
-    assert_eq!(clients(&look, SlotState::Other).len(), 1);
+    assert_eq!(clients(&look, SlotState::Closing).len(), 1);
     stop.store(true, Ordering::Relaxed);
     client.join().unwrap();
     drop(watching);

@@ -301,7 +301,7 @@ fn ctrl_c_and_sigterm_leave_the_terminal_as_it_was() {
 }
 
 #[test]
-fn the_servers_end_is_told_and_the_next_one_waited_for() {
+fn the_end_of_a_server_that_was_named_by_its_process_is_told() {
     let Some((stand, _)) = Stand::start(Mpm::Prefork, "") else {
         return;
     };
@@ -309,6 +309,8 @@ fn the_servers_end_is_told_and_the_next_one_waited_for() {
     top.wait_for("of 10 busy");
     stand.stop();
     top.wait_for("has ended");
+    top.wait_for("names no other to wait for");
+    top.wait_for("nobody listens");
     top.press("q");
     let ended = top.end();
     assert_eq!(ended.code, Some(0), "{}", ended.said);

@@ -129,7 +129,7 @@ impl Stand {
         let counters = self.watched.finish(&mut seen);
         assert!(counters.balanced() && counters.lost() == 0, "{counters:?}");
         let kernel: Vec<KernelRow> = seen.requests.iter().map(KernelRow::from).collect();
-        let joined = join(rows, &kernel, &own_ports, 0);
+        let joined = join(rows, &kernel, &own_ports, (0, u64::MAX), 0);
         assert_eq!(joined.missing, [].into());
         let by_client: HashMap<usize, usize> = joined
             .pairs

@@ -4,11 +4,11 @@
 //! one line with how to get it. bpf-linker is built for this checkout wherever its LLVM is.
 
 mod debian;
-mod grafana;
 mod host;
 mod httpd;
 mod linker;
 mod programs;
+mod python;
 mod rustup;
 mod search;
 mod toolchain;
@@ -24,11 +24,11 @@ use debian::Apt;
 use host::{Family, Host};
 use toolchain::Toolchain;
 
-pub use grafana::ensure_grafana_types;
 pub use programs::{
     AB, NGINX, PROMETHEUS, Package, UNIT_TOOLS, ensure_httpd_configuration, ensure_oha,
     ensure_programs, ensure_unpacked, path_with_tools,
 };
+pub use python::{GRAFANA_TYPES, ROTEL, ensure_python_package};
 
 /// How much is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::{CLIENT, FAILURES, LOG, Rule, sentence};
 use crate::{
     findings::{
-        evidence::{RunEvidence, StartResult},
+        evidence::{RunEvidence, StartResult, was_stopped},
         observation::{Claimed, Observation},
         words::{by_frequency, call_example, errno_name},
     },
@@ -33,8 +33,12 @@ pub(super) const REQUESTS: Rule = Rule {
     observe: observe_requests,
     tell: |seen| {
         let followed = seen.consequences().join("; ");
+        let why = match seen.has_word("stopped") {
+            true => "httpd was stopped in that time",
+            false => "No failure that would explain it was recorded in the kernel",
+        };
         format!(
-            "{followed}{}. No failure that would explain it was recorded in the kernel.",
+            "{followed}{}. {why}.",
             // The part about the start says in how many runs.
             if seen.all.iter().any(|one| one.start.is_some()) {
                 String::new()
@@ -119,6 +123,9 @@ fn observe_requests(run: &RunEvidence<'_>, claimed: &Claimed) -> Option<Observat
     {
         let begin: String = failure.chars().take(EXAMPLE).collect();
         seen.rests_on(super::MANIFEST, 1, begin);
+    }
+    if was_stopped(run.run) {
+        seen.word("stopped", "yes");
     }
     seen.missing.extend(run.blind_spots());
     Some(seen)

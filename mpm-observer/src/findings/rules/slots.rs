@@ -223,8 +223,8 @@ fn tell(seen: &Seen<'_>) -> String {
         (Some(slots), Some(limit)) if slots >= f64::from(limit) => {
             " (MaxRequestWorkers)".to_owned()
         }
-        (_, Some(limit)) => format!(" there were (MaxRequestWorkers {limit})"),
-        (_, None) => " there were".to_owned(),
+        (_, Some(limit)) => format!(" that existed (MaxRequestWorkers {limit})"),
+        (_, None) => " that existed".to_owned(),
     };
     let slots = seen.plural("slots", "slot");
     let by = seen.word("by");

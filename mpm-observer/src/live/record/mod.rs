@@ -274,6 +274,7 @@ fn slot_row(look: &Look) -> SlotRow {
             SlotState::ReadingClient => &mut row.reading_client,
             SlotState::Sending => &mut row.sending,
             SlotState::KeepAlive => &mut row.keep_alive,
+            SlotState::Closing => &mut row.closing,
             SlotState::Other => &mut row.other,
             SlotState::Idle => &mut row.idle,
         };

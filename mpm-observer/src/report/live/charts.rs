@@ -110,7 +110,14 @@ fn times(run: &RunAnalysis, figures: &LiveFigures) -> Percentiles {
     if figures.offset.is_some() {
         lines.push(("latency at the client", &run.latencies_ns));
     }
-    let series = lines.into_iter().enumerate().map(|(index, (name, times))| {
+    // The place in the list gives the colour, whatever is left out.
+    let lines = lines.into_iter().enumerate();
+    let (lines, zero): (Vec<_>, Vec<_>) = lines.partition(|(_, (_, times))| !is_all_zero(times));
+    let zero = zero
+        .into_iter()
+        .map(|(_, (name, _))| format!(" No {name} time in any request."));
+    let zero: String = zero.collect();
+    let series = lines.into_iter().map(|(index, (name, times))| {
         let points = quantiles(times.len()).into_iter().filter_map(|q| {
             // A scale of powers has no place for zero.
             let value = quantile(times, q).filter(|value| *value > 0)?;
@@ -131,15 +138,22 @@ fn times(run: &RunAnalysis, figures: &LiveFigures) -> Percentiles {
             run,
             figures,
             "Times by percentile",
-            "Server's part: from the arrival of a request's bytes to its last send. Accept queue: \
-             per connection. Run queue: waits of the serving tasks for a CPU, per request. The \
-             fastest tenth is not shown.",
+            &format!(
+                "Server's part: from the arrival of a request's bytes to its last send. Accept \
+                 queue: per connection, answered or not. Run queue: waits for a CPU per request, \
+                 before its read and while it was served. The fastest tenth is not shown.{zero}"
+            ),
         ),
         x_title: "percentile".into(),
         y_title: "time".into(),
         unit: Unit::Nanoseconds,
         series: series.collect(),
     }
+}
+
+/// Whether there are times and none took any: a scale of powers cannot show that.
+fn is_all_zero(times: &[u64]) -> bool {
+    !times.is_empty() && times.iter().all(|time_ns| *time_ns == 0)
 }
 
 /// Bins over the recording, fewer for few requests …
@@ -226,12 +240,13 @@ type State = (&'static str, fn(&SlotRow) -> u32);
 
 /// States of busy slots, those that are alike together: more lines are not told apart. The idle
 /// ones would press the others flat; the line of all slots tells how many they are.
-const STATES: [State; 5] = [
+const STATES: [State; 6] = [
     ("on CPU or run queue", |row| row.on_cpu + row.run_queue),
     ("lock, disk, other", |row| row.lock + row.disk + row.other),
     ("reading from a client", |row| row.reading_client),
     ("sending to a client", |row| row.sending),
     ("keep-alive", |row| row.keep_alive),
+    ("closing", |row| row.closing),
 ];
 
 fn slots(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
@@ -252,7 +267,7 @@ fn slots(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
         limits: figures.slots.map_or_else(Vec::new, |slots| {
             vec![LimitLine {
                 value: f64::from(slots),
-                label: "slots there were".into(),
+                label: "slots that existed".into(),
             }]
         }),
     };
@@ -380,5 +395,40 @@ fn series<R>(
         name: name.into(),
         style: SeriesStyle::new(index),
         points: points.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        report::made_up::{
+            analysed,
+            rows::{Figures, of_live_server, rows},
+        },
+        scenario::Mpm,
+    };
+
+    #[test]
+    fn times_that_are_all_zero_are_not_said_to_be_missing() {
+        let mut rows = of_live_server(rows(Mpm::Prefork, 1, &Figures::default()));
+        let drawn = |rows: &crate::report::made_up::rows::Rows| {
+            let run = analysed(rows.clone());
+            let chart = times(&run, &LiveFigures::of(&run));
+            let names: Vec<String> = chart.series.iter().map(|line| line.name.clone()).collect();
+            (names, chart.frame.footnote)
+        };
+        let (names, footnote) = drawn(&rows);
+        assert_eq!(names, ["server's part", "accept queue", "run queue"]);
+        assert!(!footnote.contains("No run queue"), "{footnote}");
+        for row in &mut rows.kernel {
+            (row.woken_wait_ns, row.preempted_ns) = (0, 0);
+        }
+        let (names, footnote) = drawn(&rows);
+        assert_eq!(names, ["server's part", "accept queue"]);
+        assert!(
+            footnote.contains("No run queue time in any request."),
+            "{footnote}"
+        );
     }
 }

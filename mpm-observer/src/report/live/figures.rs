@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::page::LivePage;
+use super::{page::LivePage, words};
 use crate::{
     correlate::{Phase, Phases, RunAnalysis, ServerSide},
     findings::{self, RunEvidence},
@@ -120,8 +120,10 @@ impl LiveFigures {
             "requests": {
                 "answered": side.answered,
                 "unanswered": side.unanswered,
-                "touched_by_a_loss": side.touched,
+                "touched_by_a_loss": side.touched - side.begun_before,
+                "begun_before": side.begun_before,
                 "connections": side.connections,
+                "connections_that_stood": side.stood,
                 "bytes_out": side.bytes_out,
                 "per_second": self.per_second(),
             },
@@ -185,8 +187,18 @@ pub(super) fn findings_of(
     findings::group(title, &[look])
 }
 
-/// Requests and how long the server's part took, in one line.
-pub(super) fn summary(figures: &LiveFigures) -> String {
+/// Requests, how long the server's part took, and what went wrong, in one line.
+pub(super) fn summary(figures: &LiveFigures, group: Option<&findings::Group>) -> String {
+    let wrong =
+        words::went_wrong(group).map_or_else(String::new, |rules| format!("; went wrong: {rules}"));
+    let unanswered = words::not_answered(&figures.side);
+    let length = plots::Unit::Seconds.format(figures.seconds);
+    if figures.side.answered == 0 {
+        return format!(
+            "nothing was served on {} in {length}{unanswered}{wrong}",
+            figures.watched.in_words()
+        );
+    }
     let time = |q| match figures.side.time_ns(q) {
         Some(time_ns) => plots::Unit::Nanoseconds.format(time_ns as f64),
         None => "unknown".into(),
@@ -202,11 +214,70 @@ pub(super) fn summary(figures: &LiveFigures) -> String {
             )
         });
     format!(
-        "{} answered in {}, {} per second; the server's part took {} (median), {} (p99){waited}",
+        "{} answered in {length}, {} per second{unanswered}; the server's part took {} (median), \
+         {} (p99){waited}{wrong}",
         crate::wording::plural(figures.side.answered, "request"),
-        plots::Unit::Seconds.format(figures.seconds),
         whole(figures.per_second().round() as u64),
         time(0.5),
         time(0.99),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        recording::FailureKind,
+        report::made_up::{
+            analysed,
+            rows::{Figures, of_live_server, rows},
+        },
+        scenario::Mpm,
+    };
+
+    #[test]
+    fn the_head_tells_what_was_not_answered_and_what_went_wrong() {
+        let mut made_up = of_live_server(rows(Mpm::Event, 1, &Figures::default()));
+        let head = |run: &RunAnalysis| {
+            let figures = LiveFigures::of(run);
+            let dir = tempfile::tempdir().unwrap();
+            let group = findings_of(&RunDir::at(dir.path()), run, &figures.title);
+            summary(&figures, group.as_ref())
+        };
+        // The made-up samples have overflows of another server's queue.
+        let clean = head(&analysed(made_up.clone()));
+        assert!(
+            !clean.contains("not answered") && !clean.contains("went wrong"),
+            "{clean}"
+        );
+        for row in &mut made_up.kernel[..3] {
+            row.last_send_ns = 0;
+        }
+        let mut run = analysed(made_up);
+        run.failures.push(crate::recording::FailureRow {
+            kind: FailureKind::AcceptQueueFull,
+            t_ns: run.load_ns().0,
+            ..Default::default()
+        });
+        let failed = head(&run);
+        assert!(
+            failed.starts_with("96 requests answered in 2 s, 48 per second; 3 not answered; "),
+            "{failed}"
+        );
+        assert!(
+            failed.ends_with("; went wrong: accept queue full"),
+            "{failed}"
+        );
+    }
+
+    #[test]
+    fn of_a_time_without_an_answer_no_times_are_told() {
+        let mut made_up = of_live_server(rows(Mpm::Event, 1, &Figures::default()));
+        made_up.kernel.clear();
+        let figures = LiveFigures::of(&analysed(made_up));
+        assert_eq!(
+            summary(&figures, None),
+            "nothing was served on port 8080 in 2 s"
+        );
+    }
 }

@@ -4,6 +4,7 @@ mod charts;
 mod figures;
 mod page;
 mod tables;
+pub(crate) mod words;
 
 use std::{fs, path::Path};
 

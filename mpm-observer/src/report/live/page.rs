@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::{
     figures::{LiveFigures, findings_of, summary},
     tables,
+    words::without_a_time,
 };
 use crate::{
     correlate::{Phase, RunAnalysis},
-    findings::Group,
+    findings::{Group, was_stopped},
     recording::{Ended, RunDir, Status},
     report::{findings_list::Told, page::Figure, tables::Table, text::plural},
 };
@@ -58,7 +59,7 @@ impl LivePage {
         let client = tables::client_table(run, figures);
         Self {
             title: figures.title.clone(),
-            summary: summary(figures),
+            summary: summary(figures, group.as_ref()),
             warnings: warnings(run, figures),
             findings: findings.map(Told::of).collect(),
             blind: group
@@ -97,14 +98,21 @@ fn warnings(run: &RunAnalysis, figures: &LiveFigures) -> Vec<String> {
         .live()
         .is_some_and(|live| live.ended == Ended::ServerGone)
     {
-        warnings.push("httpd ended while it was recorded.".into());
+        let ended = match was_stopped(run) {
+            true => "httpd was stopped while it was recorded.",
+            false => "httpd ended while it was recorded.",
+        };
+        warnings.push(ended.into());
     }
     let lost = manifest.counters.lost();
     if lost > 0 {
         warnings.push(format!(
-            "{} of the probes were lost; requests touched by that are in no time.",
+            "{} of the probes were lost.",
             plural(lost, "record")
         ));
+    }
+    if let Some(untimed) = without_a_time(&figures.side) {
+        warnings.push(format!("{untimed}: counted, and in no time below."));
     }
     if figures.side.answered == 0 {
         warnings.push("Nothing was served in this time.".into());

@@ -2,10 +2,10 @@
 
 use plots::Unit;
 
-use super::figures::LiveFigures;
+use super::{figures::LiveFigures, words::without_a_time};
 use crate::{
-    correlate::{Missing, Phase, RunAnalysis},
-    recording::Ended,
+    correlate::{KernelOnly, Missing, Phase, RunAnalysis},
+    recording::{Ended, Status},
     report::{
         tables::{Cell, Row, Table},
         text::{percent, plural, whole},
@@ -65,15 +65,22 @@ pub(super) fn key_figures(run: &RunAnalysis, figures: &LiveFigures) -> Table {
         rows.push(row(
             "not answered",
             "a task had begun to read, and nothing was sent before the connection or the recording \
-             ended",
+             ended; httpd's own dummy connections may be among them",
             whole(side.unanswered),
         ));
     }
     rows.extend([
         row(
             "connections",
-            "whose first request is among them",
-            whole(side.connections),
+            "whose first request is among them, and those that stood before and had one since",
+            match side.stood {
+                0 => whole(side.connections),
+                stood => format!(
+                    "{} and {} that stood",
+                    whole(side.connections),
+                    whole(stood)
+                ),
+            },
         ),
         row(
             "server's part, median",
@@ -86,13 +93,14 @@ pub(super) fn key_figures(run: &RunAnalysis, figures: &LiveFigures) -> Table {
         row("… longest", "", time(&side.times_ns, 1.0)),
         row(
             "accept queue, median",
-            "from a connection's being put into the accept queue to accept",
+            "from a connection's being put into the accept queue to accept, whether it was then \
+             answered or not",
             time(&side.accept_waits_ns, 0.5),
         ),
         row("… p99", "", time(&side.accept_waits_ns, 0.99)),
         row(
             "run queue, median",
-            "waits of the serving tasks for a CPU, per request",
+            "waits for a CPU per request, of the task that was to read it and of those that served",
             time(&side.run_queue_waits_ns, 0.5),
         ),
         row("… p99", "", time(&side.run_queue_waits_ns, 0.99)),
@@ -152,11 +160,8 @@ pub(super) fn key_figures(run: &RunAnalysis, figures: &LiveFigures) -> Table {
         ),
     ]);
     let mut table = table("Key figures", "", rows);
-    if side.touched > 0 {
-        table.notes.push(format!(
-            "{} left out of all times: a loss touched them, or they began before the recording.",
-            plural(side.touched, "request")
-        ));
+    if let Some(untimed) = without_a_time(side) {
+        table.notes.push(format!("{untimed}."));
     }
     table
 }
@@ -233,29 +238,27 @@ pub(super) fn client_table(run: &RunAnalysis, figures: &LiveFigures) -> Option<T
         ),
         row("… p99", "", time(&run.latencies_ns, 0.99)),
     ];
-    for (cause, text) in [
-        (Missing::Connection, "no connection of the server's fits"),
-        (
-            Missing::Request,
-            "the connection is there, the request is not",
-        ),
-        (
-            Missing::Incomplete,
-            "the server's row names no pick-up or no answer",
-        ),
-    ] {
+    for cause in Missing::ALL {
         if let Some(count) = run.join.missing.get(&cause) {
             rows.push(row(
                 "not joined",
-                text,
-                format!("{}: {text}", whole(*count)),
+                "",
+                format!("{} {}", whole(*count), cause.words()),
             ));
         }
+    }
+    if let Some(stood) = run.join.kernel_only.get(&KernelOnly::Stood) {
+        rows.push(row(
+            "of this client, not joined",
+            "on connections that stood before the recording began: which of the client's requests \
+             they are is not known",
+            whole(*stood),
+        ));
     }
     rows.push(row(
         "requests of others",
         "that the server served and this client did not send",
-        whole(run.join.kernel_only.values().sum()),
+        whole(run.join.strangers()),
     ));
     let mut table = table("The client's side", "", rows);
     table.notes.push(format!(
@@ -325,10 +328,11 @@ pub(super) fn facts(run: &RunAnalysis) -> Vec<(String, String)> {
     let asked = Unit::Seconds.format(live.asked.as_secs_f64());
     add(
         "Recorded",
-        match live.ended {
-            Ended::Duration => length,
-            Ended::Interrupted => format!("{length} of {asked}, ended by the user"),
-            Ended::ServerGone => format!("{length} of {asked}: then httpd had ended"),
+        match (&manifest.status, live.ended) {
+            (Status::Running | Status::Failed(_), _) => format!("{length} of {asked}, cut off"),
+            (_, Ended::Duration) => length,
+            (_, Ended::Interrupted) => format!("{length} of {asked}, ended by the user"),
+            (_, Ended::ServerGone) => format!("{length} of {asked}: then httpd had ended"),
         },
     );
     add("Host", live.host.clone());
@@ -364,4 +368,60 @@ pub(super) fn facts(run: &RunAnalysis) -> Vec<(String, String)> {
         Unit::Nanoseconds.format(manifest.observer_cpu_ns as f64),
     );
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        correlate::KernelOnly,
+        recording::{ClockOffset, OffsetAt},
+        report::made_up::{
+            analysed,
+            rows::{Figures, of_live_server, rows},
+        },
+        scenario::Mpm,
+    };
+
+    fn value(table: &Table, label: &str) -> String {
+        let mut rows = table.rows.iter();
+        let row = rows.find(|row| row.label == label);
+        row.map_or_else(String::new, |row| row.cells[0].text.clone())
+    }
+
+    #[test]
+    fn connections_that_stood_are_told_beside_the_new_ones() {
+        let mut made_up = of_live_server(rows(Mpm::Event, 1, &Figures::default()));
+        for row in &mut made_up.kernel[..10] {
+            row.established_ns = 0;
+            row.no_arrival = true;
+        }
+        let run = analysed(made_up);
+        let table = key_figures(&run, &LiveFigures::of(&run));
+        assert_eq!(value(&table, "connections"), "89 and 10 that stood");
+        assert_eq!(
+            table.notes,
+            ["10 requests without a time (begun before the recording)."]
+        );
+    }
+
+    #[test]
+    fn the_clients_own_requests_are_not_told_as_those_of_others() {
+        let run = of_live_server(rows(Mpm::Event, 1, &Figures::default()));
+        let mut run = analysed(run);
+        run.join.missing = [(Missing::Before, 1_010)].into();
+        run.join.kernel_only = [(KernelOnly::Stood, 311)].into();
+        let mut figures = LiveFigures::of(&run);
+        figures.offset = Some(ClockOffset {
+            at: vec![OffsetAt::default()],
+            ..ClockOffset::default()
+        });
+        let table = client_table(&run, &figures).expect("a client");
+        assert_eq!(value(&table, "requests of others"), "0");
+        assert_eq!(value(&table, "of this client, not joined"), "311");
+        assert_eq!(
+            value(&table, "not joined"),
+            "1,010 on connections begun before the recording"
+        );
+    }
 }

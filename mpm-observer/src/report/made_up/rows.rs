@@ -8,8 +8,8 @@ use loadgen::Outcome;
 use super::observer::{
     kernel::Counters,
     recording::{
-        ClientRow, FORMAT, FailureRow, KernelRow, LoadOutcome, Machine, Manifest, MemoryRow,
-        Moment, Origin, SampleRow, StartOutcome, Status, StatusRow, TaskRow,
+        ClientRow, FORMAT, FailureRow, KernelRow, LiveServer, LoadOutcome, Machine, Manifest,
+        MemoryRow, Moment, Origin, SampleRow, StartOutcome, Status, StatusRow, TaskRow,
     },
     scenario::{Mpm, Size, builtin},
 };
@@ -145,6 +145,21 @@ pub fn rows_not_started(mpm: Mpm, repetition: u32) -> Rows {
         status: Vec::new(),
         failures: Vec::new(),
     }
+}
+
+/// The same run as the recording of a live server, whose clients are not known.
+pub fn of_live_server(mut rows: Rows) -> Rows {
+    let ended_ns = rows.manifest.load.take().map_or(0, |load| load.ended_ns);
+    rows.manifest.origin = Origin::Live(Box::new(LiveServer {
+        pid: 10,
+        ports: vec![8080],
+        attached_ns: BEGIN_NS,
+        ended_ns,
+        ..LiveServer::default()
+    }));
+    rows.client.clear();
+    rows.status.clear();
+    rows
 }
 
 pub fn manifest(mpm: Mpm, repetition: u32, status: Status) -> Manifest {

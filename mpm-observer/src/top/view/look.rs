@@ -77,7 +77,7 @@ impl Look {
             SlotState::Lock | SlotState::Disk => self.coloured(Color::Red),
             SlotState::ReadingClient | SlotState::Sending => self.coloured(Color::Cyan),
             SlotState::KeepAlive => self.coloured(Color::Blue),
-            SlotState::Other => self.coloured(Color::Magenta),
+            SlotState::Closing | SlotState::Other => self.coloured(Color::Magenta),
             SlotState::Idle => self.quiet(),
         }
     }
@@ -93,16 +93,17 @@ impl Look {
     }
 }
 
-/// The sign of a state; those that mod_status has too are its own.
+/// The sign of a state: that of mod_status where it has the state, and otherwise none of its own.
 pub(super) const fn sign(state: SlotState) -> &'static str {
     match state {
         SlotState::OnCpu => "*",
         SlotState::RunQueue => "q",
-        SlotState::Lock => "L",
-        SlotState::Disk => "D",
+        SlotState::Lock => "k",
+        SlotState::Disk => "d",
         SlotState::ReadingClient => "R",
         SlotState::Sending => "W",
         SlotState::KeepAlive => "K",
+        SlotState::Closing => "C",
         SlotState::Other => "o",
         SlotState::Idle => "_",
     }
@@ -118,6 +119,7 @@ pub(super) const fn words(state: SlotState) -> &'static str {
         SlotState::ReadingClient => "reading client",
         SlotState::Sending => "sending",
         SlotState::KeepAlive => "keep-alive",
+        SlotState::Closing => "closing",
         SlotState::Other => "other",
         SlotState::Idle => "idle",
     }
@@ -147,6 +149,11 @@ mod tests {
         signs.sort_unstable();
         signs.dedup();
         assert_eq!(signs.len(), SlotState::ALL.len());
+        // Those of mod_status with another meaning: starting, DNS, logging, graceful, cleaning up,
+        // and no process.
+        for taken in ["S", "D", "L", "G", "I", "."] {
+            assert!(!signs.contains(&taken), "{taken}");
+        }
         for state in SlotState::ALL {
             assert_eq!(look.state(state).fg, None);
         }

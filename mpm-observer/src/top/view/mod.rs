@@ -3,6 +3,7 @@
 //! 80 columns and 24 lines hold a line or two of everything; where there is more room, tables get
 //! longer and wider; a smaller screen gets a short form.
 
+mod fit;
 mod look;
 mod slots;
 mod tables;
@@ -15,6 +16,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
+use fit::Part;
 pub use look::{Look, Signs};
 pub use tables::Sort;
 
@@ -22,7 +24,7 @@ use super::{
     Finding, Picture,
     words::{figure, percent},
 };
-use crate::wording::whole;
+use crate::{kernel::Ports, wording::whole};
 
 /// A smaller screen gets the short form.
 const FULL_COLUMNS: u16 = 78;
@@ -39,10 +41,10 @@ const HELP: [&str; 20] = [
     "A slot is a task that can serve one connection at a time: a child of prefork,",
     "a worker thread of worker and event. The bar has a sign for each:",
     "  * on CPU          runs                   q run queue  waits for a CPU",
-    "  L lock            waits for a lock       D disk       waits for a file, a page",
+    "  k lock            waits for a lock       d disk       waits for a file, a page",
     "  R reading client  for the request        W sending    until the client reads",
-    "  K keep-alive      answered, and held     o other      a backend, a program",
-    "  _ idle            has no connection",
+    "  K keep-alive      answered, and held     C closing    until the client closes",
+    "  o other           a backend, a program   _ idle       has no connection",
     "",
     "The server's part of a request is the time from its arrival to its last send;",
     "phases sum to it, and their percentiles count requests without a phase as 0.",
@@ -64,6 +66,8 @@ pub struct View<'a> {
     pub sort: Sort,
     /// Whether idle tasks are listed too.
     pub with_idle: bool,
+    /// Whether another server is waited for after the end of this one.
+    pub follows: bool,
     /// Whether the keys are explained instead.
     pub help: bool,
     /// What the last line says; nothing: there is no such line.
@@ -111,7 +115,7 @@ impl View<'_> {
             ..area
         };
         if foot > 0 {
-            page.line(self.observer());
+            page.line(self.observer(area.width));
         }
         if let (2, Some(keys)) = (foot, self.keys) {
             page.line(self.key_line(keys));
@@ -123,11 +127,11 @@ impl View<'_> {
         for line in slots::lines(&self.picture.slots, self.look, width) {
             page.line(line);
         }
-        page.line(self.queue());
+        page.line(self.queue(width));
         if is_full {
-            page.line(self.connections());
+            page.line(self.connections(width));
         }
-        page.line(self.requests(is_full));
+        page.line(self.requests(is_full, width));
         let findings = self.findings(width);
         let phases = tables::phases(&self.picture.requests, self.look, is_full, width);
         let tasks = tables::tasks(self, width);
@@ -162,20 +166,20 @@ impl View<'_> {
     }
 
     fn title(&self, width: u16) -> Line<'static> {
-        let left = match &self.picture.server {
-            None => "mpm-observer top".to_owned(),
-            Some(server) => {
-                let mut ports: Vec<u16> = server.listens.iter().map(|at| at.port()).collect();
-                ports.dedup();
-                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-                format!(
-                    "mpm-observer top  {} MPM, pid {}, port {}",
-                    server.mpm,
-                    server.pid,
-                    ports.join(", ")
-                )
-            }
-        };
+        let mut parts = vec![Part::new(0, "mpm-observer top", "top")];
+        if let Some(server) = &self.picture.server {
+            let ports = Ports::from(server.watched_ports.as_slice());
+            parts.extend([
+                Part::new(
+                    3,
+                    format!("  {} MPM", server.mpm),
+                    format!("  {}", server.mpm),
+                ),
+                Part::fixed(1, format!(", pid {}", server.pid)),
+                Part::fixed(2, format!(", {}", ports.in_words())),
+            ]);
+        }
+        let left = fit::parts(parts, usize::from(width));
         let right = format!("window {}", seconds(self.picture.window.length_ns));
         let gap = usize::from(width).checked_sub(left.chars().count() + right.chars().count());
         match gap {
@@ -189,14 +193,15 @@ impl View<'_> {
     fn ended(&self) -> Option<Line<'static>> {
         let server = self.picture.server.as_ref()?;
         let ago = seconds(server.ended_for_ns?);
-        let text = format!(
-            "httpd (pid {}) has ended {ago} ago; waiting for the next one",
-            server.pid
-        );
+        let next = match self.follows {
+            true => "waiting for the next one",
+            false => "--pid names no other to wait for",
+        };
+        let text = format!("httpd (pid {}) has ended {ago} ago; {next}", server.pid);
         Some(Line::from(Span::styled(text, self.look.alarm())))
     }
 
-    fn queue(&self) -> Line<'static> {
+    fn queue(&self, width: u16) -> Line<'static> {
         let queue = &self.picture.accept_queue;
         let length = match (queue.length, queue.limit) {
             (None, _) => "nobody listens".bold(),
@@ -209,64 +214,83 @@ impl View<'_> {
                 }
             }
         };
-        let mut rest = format!(", most {}", whole(queue.longest.into()));
-        let (p50, p99) = (duration(queue.wait.p50_ns), duration(queue.wait.p99_ns));
-        match (queue.wait.count, queue.overflows_of_namespace) {
-            (0, 0) => {}
-            (0, overflows) => rest += &format!("; {} overflows, all sockets", whole(overflows)),
-            (_, 0) => rest += &format!("; waited p50 {p50}, p99 {p99}"),
-            // There is no room for all three.
-            (_, overflows) => {
-                rest += &format!(
-                    "; waited p99 {p99}; {} overflows, all sockets",
-                    whole(overflows)
-                );
-            }
+        let mut parts = Vec::new();
+        if let (Some(port), 2..) = (queue.port, queue.queues.len()) {
+            parts.push(Part::new(
+                0,
+                format!(" at port {port}"),
+                format!(" at {port}"),
+            ));
         }
-        Line::from(vec!["accept queue  ".into(), length, rest.into()])
+        parts.push(Part::fixed(
+            3,
+            format!(", most {}", whole(queue.longest.into())),
+        ));
+        if queue.wait.count > 0 {
+            let (p50, p99) = (duration(queue.wait.p50_ns), duration(queue.wait.p99_ns));
+            parts.push(Part::new(
+                2,
+                format!("; waited p50 {p50}, p99 {p99}"),
+                format!("; waited p99 {p99}"),
+            ));
+        }
+        if queue.overflows_of_namespace > 0 {
+            let overflows = whole(queue.overflows_of_namespace);
+            parts.push(Part::new(
+                1,
+                format!("; {overflows} overflows, all sockets"),
+                format!("; {overflows} overflows"),
+            ));
+        }
+        labelled("accept queue", length, parts, width)
     }
 
-    fn connections(&self) -> Line<'static> {
+    fn connections(&self, width: u16) -> Line<'static> {
         let now = &self.picture.connections;
-        let mut text = format!(", {} served", whole(now.serving.into()));
-        for (count, words) in [
-            (now.holding, "kept in a slot"),
-            (now.parked, "parked without one"),
+        let mut parts = vec![Part::fixed(
+            0,
+            format!(", {} served", whole(now.serving.into())),
+        )];
+        for (rank, count, long, short) in [
+            (2, now.holding, "kept in a slot", "kept"),
+            (3, now.parked, "parked without one", "parked"),
+            (4, now.finishing, "closing or logging", "ending"),
         ] {
             if count > 0 {
-                text += &format!(", {} {words}", whole(count.into()));
+                let count = whole(count.into());
+                let [long, short] = [long, short].map(|words| format!(", {count} {words}"));
+                parts.push(Part::new(rank, long, short));
             }
         }
         if now.unread > 0 {
-            text += &format!(
-                ", {} not read for {}",
-                whole(now.unread.into()),
-                duration(now.unread_for_ns)
-            );
+            let (count, for_ns) = (whole(now.unread.into()), duration(now.unread_for_ns));
+            parts.push(Part::new(
+                1,
+                format!(", {count} not read for {for_ns}"),
+                format!(", {count} unread {for_ns}"),
+            ));
         }
-        Line::from(vec![
-            "connections   ".into(),
-            format!("{} open", whole(now.open.into())).bold(),
-            text.into(),
-        ])
+        let open = format!("{} open", whole(now.open.into()));
+        labelled("connections", open.bold(), parts, width)
     }
 
-    fn requests(&self, is_full: bool) -> Line<'static> {
+    fn requests(&self, is_full: bool, width: u16) -> Line<'static> {
         let requests = &self.picture.requests;
         let rate = format!("{}/s", figure(requests.picked_up_per_s));
-        let mut text = String::new();
+        let mut parts = Vec::new();
         if let Some(each) = &requests.each {
-            text = format!(
-                "; each {} switches, {} faults, {} CPU",
-                figure(each.voluntary_switches + each.involuntary_switches),
-                figure(each.faults),
-                duration(each.on_cpu_ns as u64),
-            );
+            let switches = figure(each.voluntary_switches + each.involuntary_switches);
+            parts.extend([
+                Part::fixed(2, format!("; each {switches} switches")),
+                Part::fixed(4, format!(", {} faults", figure(each.faults))),
+                Part::fixed(3, format!(", {} CPU", duration(each.on_cpu_ns as u64))),
+            ]);
         }
         if requests.unanswered > 0 && is_full {
-            text += &format!("; {} unanswered", whole(requests.unanswered));
+            let count = whole(requests.unanswered);
+            parts.push(Part::fixed(1, format!("; {count} unanswered")));
         }
-        Line::from(vec!["requests      ".into(), rate.bold(), text.into()])
+        labelled("requests", rate.bold(), parts, width)
     }
 
     fn findings(&self, width: u16) -> Vec<Line<'static>> {
@@ -284,20 +308,40 @@ impl View<'_> {
         self.picture.findings.iter().flat_map(wrap).collect()
     }
 
-    fn observer(&self) -> Line<'static> {
+    fn observer(&self, width: u16) -> Line<'static> {
         let observer = &self.picture.observer;
-        let mut text = format!("observer: {} of a CPU", percent(observer.cpu_share));
+        let cpu = percent(observer.cpu_share);
+        let mut parts = vec![Part::new(
+            1,
+            format!("observer: {cpu} of a CPU"),
+            format!("observer: {cpu}"),
+        )];
         if let Some(programs_ns) = observer.programs_ns {
-            let length_ns = self.picture.window.length_ns.max(1);
-            let share = programs_ns as f64 / length_ns as f64;
-            text += &format!(" and {} in its programs", percent(share));
+            let covered_ns = self.picture.window.covered_ns.max(1);
+            let share = percent(programs_ns as f64 / covered_ns as f64);
+            parts.push(Part::new(
+                2,
+                format!(" and {share} in its programs"),
+                format!(" and {share}"),
+            ));
         }
-        text += &format!("; {} requests told, ", whole(observer.records));
-        let lost = match observer.lost {
-            0 => Span::styled("nothing lost", self.look.quiet()),
-            lost => Span::styled(format!("{} lost", whole(lost)), self.look.alarm()),
+        parts.push(Part::fixed(
+            3,
+            format!("; {} requests told", whole(observer.records)),
+        ));
+        let (lost, style) = match observer.lost {
+            0 => ("nothing lost".to_owned(), self.look.quiet()),
+            lost => (format!("{} lost", whole(lost)), self.look.alarm()),
         };
-        Line::from(vec![Span::styled(text, self.look.quiet()), lost])
+        let room = usize::from(width).saturating_sub(lost.chars().count() + 2);
+        let mut text = fit::parts(parts, room);
+        if !text.is_empty() {
+            text += ", ";
+        }
+        Line::from(vec![
+            Span::styled(text, self.look.quiet()),
+            Span::styled(lost, style),
+        ])
     }
 
     fn key_line(&self, keys: Keys) -> Line<'static> {
@@ -327,9 +371,17 @@ fn seconds(ns: u64) -> String {
     format!("{} s", (ns + 500_000_000) / 1_000_000_000)
 }
 
-/// A head of a table.
-fn head(text: String, look: &Look) -> Line<'static> {
-    Line::styled(text, look.quiet())
+/// A line of one figure and what belongs to it.
+fn labelled(
+    label: &'static str,
+    figure: Span<'static>,
+    parts: Vec<Part>,
+    width: u16,
+) -> Line<'static> {
+    let label = format!("{label:<14}");
+    let used = label.len() + figure.content.chars().count();
+    let rest = fit::parts(parts, usize::from(width).saturating_sub(used));
+    Line::from(vec![label.into(), figure, rest.into()])
 }
 
 #[cfg(test)]

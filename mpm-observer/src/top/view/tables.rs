@@ -6,7 +6,8 @@ use loadgen::terminal::duration;
 use ratatui::text::{Line, Span};
 
 use super::{
-    View, head,
+    View,
+    fit::columns,
     look::{Look, words},
 };
 use crate::{
@@ -21,8 +22,8 @@ use crate::{
 /// By what the tasks are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sort {
-    /// Those that wait with a request first, then those that run, then those in keep-alive; among
-    /// each the longest first.
+    /// Those that wait with a request first, then those that run, then those in keep-alive or that
+    /// close; among each the longest first.
     #[default]
     Wait,
     /// The longest request first.
@@ -61,7 +62,7 @@ impl Sort {
                 let last = match task.state {
                     SlotState::Idle => 3,
                     // It waits, but nobody waits for it.
-                    SlotState::KeepAlive => 2,
+                    SlotState::KeepAlive | SlotState::Closing => 2,
                     SlotState::OnCpu => 1,
                     _ => 0,
                 };
@@ -90,53 +91,65 @@ pub(super) fn phases(
     is_full: bool,
     width: u16,
 ) -> Vec<Line<'static>> {
-    let names: String = ["p50", "p99", "p99.9", "longest"]
-        .iter()
-        .map(|name| format!("{name:>FIGURE$}"))
-        .collect();
-    let title = format!("{:<PHASE$}{names}  share", "server's part");
-    let mut lines = vec![head(title, look)];
+    let names = ["p50", "p99", "p99.9", "longest"].map(|name| format!("{name:>FIGURE$}"));
+    let head = [format!("{:<PHASE$}", "server's part")].into_iter();
+    let head = head.chain(names).chain(["  share".to_owned()]);
+    let head = head.map(|text| Span::styled(text, look.quiet()));
+    let mut lines = vec![columns(head.collect(), width)];
     let all = "from arrival to sent";
     if requests.latency.count == 0 {
         lines.push(Line::from("no request has ended in the window"));
         return lines;
     }
-    lines.push(row(all, &requests.latency, String::new()));
+    lines.push(row(
+        all,
+        &requests.latency,
+        [String::new(), String::new()],
+        width,
+    ));
     let mut phases: Vec<_> = requests.phases.iter().collect();
     phases.sort_by(|one, other| other.share.total_cmp(&one.share));
     for phase in phases {
         let bar = match is_full {
-            true => look.bar(phase.share, BARS[usize::from(width >= WIDE)]),
+            true => format!(
+                " {}",
+                look.bar(phase.share, BARS[usize::from(width >= WIDE)])
+            ),
             false => String::new(),
         };
-        let share = format!("{:>6} {bar}", percent(phase.share));
-        lines.push(row(&format!("  {}", phase.phase), &phase.spread, share));
+        let share = [format!(" {:>6}", percent(phase.share)), bar];
+        let name = format!("  {}", phase.phase);
+        lines.push(row(&name, &phase.spread, share, width));
     }
     lines
 }
 
-fn row(name: &str, spread: &Spread, share: String) -> Line<'static> {
-    let figures: String = [spread.p50_ns, spread.p99_ns, spread.p999_ns, spread.max_ns]
-        .iter()
-        .map(|ns| format!("{:>FIGURE$}", duration(*ns)))
-        .collect();
-    Line::from(format!("{name:<PHASE$}{figures} {share}"))
+fn row(name: &str, spread: &Spread, share: [String; 2], width: u16) -> Line<'static> {
+    let figures = [spread.p50_ns, spread.p99_ns, spread.p999_ns, spread.max_ns];
+    let figures = figures.map(|ns| format!("{:>FIGURE$}", duration(ns)));
+    let name = [format!("{name:<PHASE$}")].into_iter();
+    let all = name.chain(figures).chain(share).map(Span::from);
+    columns(all.collect(), width)
 }
 
 /// The tasks in the order that was asked for; the head is the first line.
 pub(super) fn tasks(view: &View<'_>, width: u16) -> Vec<Line<'static>> {
     let picture = view.picture;
     let wide = width >= WIDE;
-    let further = if wide {
-        "  process blocked in    requests"
-    } else {
-        ""
-    };
-    let title = format!(
-        "{:>8}  {:<14} {:>9}  {:<24} {:>9} {:>6}{further}",
-        "task", "does", "for", "client", "request", "CPU"
-    );
-    let mut lines = vec![head(title, view.look)];
+    let mut head = vec![
+        format!("{:>8}  {:<14}", "task", "does"),
+        format!(" {:>9}", "for"),
+        format!("  {:<24}", "client"),
+        format!(" {:>9}", "request"),
+        format!(" {:>6}", "CPU"),
+    ];
+    if wide {
+        head.push("  process blocked in    requests".into());
+    }
+    let head = head
+        .into_iter()
+        .map(|text| Span::styled(text, view.look.quiet()));
+    let mut lines = vec![columns(head.collect(), width)];
     let mut tasks: Vec<&TaskPart> = picture
         .tasks
         .iter()
@@ -149,28 +162,22 @@ pub(super) fn tasks(view: &View<'_>, width: u16) -> Vec<Line<'static>> {
     for task in tasks {
         let client = task.client.map_or("-".into(), |client| client.to_string());
         let request = task.request_for_ns.map_or("-".into(), duration);
-        let further = match wide {
-            true => format!(
-                " {:>8} {:<12} {:>8}",
-                task.pid,
-                task.blocked_in.unwrap_or("-"),
-                task.requests
-            ),
-            false => String::new(),
-        };
-        lines.push(Line::from(vec![
+        let mut row = vec![
             format!("{:>8}  ", task.tid).into(),
             Span::styled(
                 format!("{:<14}", words(task.state)),
                 view.look.state(task.state),
             ),
-            format!(
-                " {:>9}  {client:<24} {request:>9} {:>6}{further}",
-                duration(task.since_ns),
-                percent(f64::from(task.cpu_share)),
-            )
-            .into(),
-        ]));
+            format!(" {:>9}", duration(task.since_ns)).into(),
+            format!("  {client:<24}").into(),
+            format!(" {request:>9}").into(),
+            format!(" {:>6}", percent(f64::from(task.cpu_share))).into(),
+        ];
+        if wide {
+            let blocked_in = task.blocked_in.unwrap_or("-");
+            row.push(format!(" {:>8} {blocked_in:<12} {:>8}", task.pid, task.requests).into());
+        }
+        lines.push(columns(row, width));
     }
     lines
 }

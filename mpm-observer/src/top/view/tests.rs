@@ -1,9 +1,11 @@
+use std::collections::HashSet;
+
 use ratatui::{Terminal, backend::TestBackend, style::Color};
 
 use super::*;
 use crate::{
-    live::SlotState,
-    top::{Model, made_up::whole_model},
+    live::{QueueLook, SlotState},
+    top::{Model, made_up::whole_model, picture::ConnectionsPart},
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -19,6 +21,7 @@ fn view(picture: &Picture) -> View<'_> {
         look: &PLAIN,
         sort: Sort::Wait,
         with_idle: false,
+        follows: true,
         help: false,
         keys: Some(Keys::Running),
     }
@@ -108,6 +111,80 @@ fn a_small_screen_has_the_short_form() {
 }
 
 #[test]
+fn a_figure_is_shown_as_a_whole_or_not_at_all() {
+    let mut picture = picture();
+    picture.connections = ConnectionsPart {
+        open: 182,
+        serving: 121,
+        parked: 2,
+        unread: 59,
+        unread_for_ns: 10_000_000,
+        ..ConnectionsPart::default()
+    };
+    let connections = |picture: &Picture, width| {
+        let lines = drawn(&view(picture), width, 24);
+        line(&lines, "connections").to_owned()
+    };
+    assert_eq!(
+        connections(&picture, 81),
+        "connections   182 open, 121 served, 2 parked without one, 59 not read for 10.0 ms"
+    );
+    assert_eq!(
+        connections(&picture, 80),
+        "connections   182 open, 121 served, 2 parked, 59 unread 10.0 ms"
+    );
+    picture.connections.finishing = 1_234;
+    picture.connections.holding = 1_000;
+    assert_eq!(
+        connections(&picture, 78),
+        "connections   182 open, 121 served, 1,000 kept, 2 parked, 59 unread 10.0 ms"
+    );
+
+    picture.accept_queue.overflows_of_namespace = 1_234_567;
+    let server = picture.server.as_mut().unwrap();
+    server.watched_ports = vec![18_777, 18_778, 18_779];
+    picture.requests.unanswered = 12;
+    picture.observer.programs_ns = Some(1_000_000);
+    // What the widest screen shows is on each smaller one in the same words, or not at all.
+    let words = |width| -> Vec<String> {
+        let lines = drawn(&view(&picture), width, 24).join("\n");
+        let no_bar = lines.replace(['█', '·', '*', '[', ']'], " ");
+        no_bar.split_whitespace().map(str::to_owned).collect()
+    };
+    let all: HashSet<String> = words(109).into_iter().collect();
+    let figures = |word: &String| word.chars().any(|letter| letter.is_ascii_digit());
+    for width in 20..109 {
+        for word in words(width).into_iter().filter(figures) {
+            assert!(all.contains(&word), "{word:?} at {width}");
+        }
+    }
+}
+
+#[test]
+fn of_several_accept_queues_the_fullest_is_shown_with_its_port() {
+    let mut model = whole_model();
+    let mut look = crate::top::made_up::look(10 * SECOND_NS + 1, Vec::new());
+    look.queues = [(18_777, 11), (18_778, 0)]
+        .map(|(port, length)| QueueLook {
+            port,
+            length,
+            limit: 10,
+        })
+        .into();
+    model.look(&look);
+    let picture = model.picture(10 * SECOND_NS + 2);
+    let queue = &picture.accept_queue;
+    assert_eq!((queue.length, queue.limit), (Some(11), Some(10)));
+    assert_eq!((queue.longest, queue.queues.len()), (11, 2));
+    let lines = drawn(&view(&picture), 80, 24);
+    let shown = line(&lines, "accept queue");
+    assert!(
+        shown.contains("11 of 10 at port 18777, most 11;"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn no_size_is_too_small_to_draw_on() {
     let picture = picture();
     for (width, height) in [(1, 1), (10, 3), (20, 9), (200, 2), (5, 60), (300, 100)] {
@@ -130,6 +207,14 @@ fn a_server_that_ended_is_told() {
     let told = "httpd (pid 4242) has ended 3 s ago; waiting for the next one";
     assert_eq!(lines[1], told);
     assert!(line(&lines, "slots").contains("0 of 0 busy"));
+    assert!(line(&lines, "accept queue").contains("nobody listens"));
+    let alone = View {
+        follows: false,
+        ..view(&picture)
+    };
+    let lines = drawn(&alone, 80, 24);
+    let told = "httpd (pid 4242) has ended 3 s ago; --pid names no other to wait for";
+    assert_eq!(lines[1], told);
 }
 
 #[test]

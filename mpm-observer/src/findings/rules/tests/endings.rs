@@ -6,6 +6,7 @@ use super::{BEGIN_NS, MadeUp, SECOND, STOP_NS, clean_rows, contains, failed, pre
 use crate::{
     findings::Change,
     recording::{CgroupCounts, FailureKind, FailureRow, Purpose, TaskRow},
+    report::made_up::rows::of_live_server,
     scenario::Mpm,
 };
 
@@ -302,4 +303,39 @@ fn a_crash_after_the_order_to_stop_is_of_its_own_kind_and_weighs_little() {
         ],
     );
     assert!(finding.weight < 0.01);
+}
+
+/// A live httpd whose parent ended with this status, and one client that found nobody.
+fn live_that_ended(status: u8, refused: bool) -> MadeUp {
+    let mut rows = of_live_server(clean_rows(Mpm::Prefork));
+    if refused {
+        rows.client.push(failed(50_000, 2, Outcome::Refused, 0));
+    }
+    let mut made_up = MadeUp::of(rows);
+    made_up.run.ends = prefork(2);
+    for row in &mut made_up.run.ends {
+        row.exited_ns = BEGIN_NS + 2 * SECOND;
+        row.exit_status = if row.is_first { status } else { 0 };
+    }
+    made_up
+}
+
+#[test]
+fn a_live_server_that_was_stopped_did_not_fail() {
+    assert_eq!(live_that_ended(0, false).found(), [] as [&str; 0]);
+    assert_eq!(
+        live_that_ended(0, true).finding("unexplained").sentence,
+        "prefork: 1 of the 1 request failed: connection refused. httpd was stopped in that time."
+    );
+}
+
+#[test]
+fn a_live_server_that_ended_with_an_error_did() {
+    contains(
+        &live_that_ended(1, false).finding("unexplained").sentence,
+        &[
+            "httpd ended while it was recorded",
+            "No failure that would explain it",
+        ],
+    );
 }

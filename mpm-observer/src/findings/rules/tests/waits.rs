@@ -6,6 +6,7 @@ use super::{BEGIN_NS, Figures, MadeUp, SECOND, clean_rows, contains, failed, pre
 use crate::{
     findings::Change,
     recording::{ClientRow, FailureKind, FailureRow, HeldOutcome, KernelRow, TaskRow},
+    report::made_up::rows::of_live_server,
     scenario::{Held, HeldKind, Mpm, Start},
 };
 
@@ -180,6 +181,18 @@ fn connections_that_wait_for_slots_in_keep_alive_are_told_so() {
             ]
         );
     }
+}
+
+#[test]
+fn of_a_live_server_all_slots_that_existed_are_told() {
+    let mut made_up = waiting(Mpm::Prefork, kept);
+    let live = of_live_server(clean_rows(Mpm::Prefork));
+    made_up.run.manifest = live.manifest;
+    made_up.run.client.clear();
+    contains(
+        &made_up.finding("slots-taken").sentence,
+        &["before a task read from them, because all 10 slots that existed sat in keep-alive"],
+    );
 }
 
 #[test]
