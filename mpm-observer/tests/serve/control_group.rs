@@ -53,12 +53,12 @@ impl Hierarchy {
         usable.filter(|_| has)
     }
 
-    /// What mounts it anew over itself.
+    /// What mounts it anew in its place.
     fn remount(&self) -> String {
         let mount = self.mount.display();
         match self.version {
-            1 => format!("mount -t cgroup -o pids none {mount}"),
-            _ => format!("mount -t cgroup2 none {mount}"),
+            1 => format!("umount -l {mount} && mount -t cgroup -o pids none {mount}"),
+            _ => format!("umount -l {mount} && mount -t cgroup2 none {mount}"),
         }
     }
 }
