@@ -35,7 +35,8 @@ use crate::{
 pub(super) struct RecordArguments {
     #[command(flatten)]
     target: TargetArguments,
-    /// How long; Ctrl-C ends it earlier and keeps what was recorded
+    /// How long, such as 500ms, 30s or 5m, a number alone in seconds; Ctrl-C ends it earlier and
+    /// keeps what was recorded
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_span)]
     duration: Duration,
     /// Keep all events of so long a time from the begin on: a timeline and a Perfetto trace in

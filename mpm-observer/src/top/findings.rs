@@ -36,7 +36,8 @@ pub struct Finding {
 /// What went wrong in the minute before `now_ns`; the worst first. `lost`: what the observer lost in
 /// its window.
 pub(super) fn findings(minute: &Minute, now_ns: u64, lost: u64) -> Vec<Finding> {
-    let mut found: Vec<Finding> = slots_taken(minute, now_ns).into_iter().collect();
+    let slots = [no_slots(minute, now_ns), slots_taken(minute, now_ns)];
+    let mut found: Vec<Finding> = slots.into_iter().flatten().collect();
     let mut groups: Vec<&Group> = minute.groups(now_ns).collect();
     groups.sort_by_key(|group| (rank(&group.kind), std::cmp::Reverse(group.count(now_ns))));
     found.extend(groups.into_iter().map(|group| of_group(group, now_ns)));
@@ -93,32 +94,65 @@ fn mostly(looks: &[&SlotsSeen]) -> &'static str {
     most.map_or(WORK, |(words, _)| words)
 }
 
+/// How often, and who waited.
+struct Waited {
+    looks: String,
+    most: String,
+    longest: String,
+}
+
+impl Waited {
+    fn at(looks: &[&SlotsSeen], minute: &Minute) -> Self {
+        let most = looks.iter().map(|seen| seen.waiting).max().unwrap_or(0);
+        let longest = looks.iter().map(|seen| seen.longest_wait_ns).max();
+        Self {
+            looks: format!(
+                "{} of the {} of the last minute",
+                looks.len(),
+                plural(minute.looks().len() as u64, "look")
+            ),
+            most: plural(u64::from(most), "connection"),
+            longest: match longest.unwrap_or(0) {
+                0 => String::new(),
+                longest_ns => format!(", the first of them for {}", duration(longest_ns)),
+            },
+        }
+    }
+}
+
+fn no_slots(minute: &Minute, now_ns: u64) -> Option<Finding> {
+    let without = minute.looks().iter().filter(|seen| seen.is_without());
+    let without: Vec<&SlotsSeen> = without.collect();
+    let last = without.last()?;
+    let waited = Waited::at(&without, minute);
+    Some(Finding {
+        rule: "no-slots",
+        text: format!(
+            "there was no slot at all while up to {} waited{}: httpd restarts, or has lost its \
+             children",
+            waited.most, waited.longest
+        ),
+        evidence: waited.looks,
+        count: without.len() as u64,
+        last_ago_ns: now_ns.saturating_sub(last.at_ns),
+    })
+}
+
 fn slots_taken(minute: &Minute, now_ns: u64) -> Option<Finding> {
-    let exhausted: Vec<&SlotsSeen> = minute
-        .looks()
-        .iter()
-        .filter(|seen| seen.is_exhausted())
-        .collect();
+    let exhausted = minute.looks().iter().filter(|seen| seen.is_exhausted());
+    let exhausted: Vec<&SlotsSeen> = exhausted.collect();
     let last = exhausted.last()?;
-    let most = exhausted.iter().map(|seen| seen.waiting).max()?;
-    let longest_ns = exhausted.iter().map(|seen| seen.longest_wait_ns).max()?;
-    let waited = match longest_ns {
-        0 => String::new(),
-        longest_ns => format!(", the first of them for {}", duration(longest_ns)),
-    };
+    let waited = Waited::at(&exhausted, minute);
     Some(Finding {
         rule: "slots-taken",
         text: format!(
-            "all {} were taken, most of which {}, while up to {} waited{waited}",
+            "all {} were taken, most of which {}, while up to {} waited{}",
             plural(u64::from(last.slots()), "slot"),
             mostly(&exhausted),
-            plural(u64::from(most), "connection"),
+            waited.most,
+            waited.longest
         ),
-        evidence: format!(
-            "{} of the {} of the last minute",
-            exhausted.len(),
-            plural(minute.looks().len() as u64, "look")
-        ),
+        evidence: waited.looks,
         count: exhausted.len() as u64,
         last_ago_ns: now_ns.saturating_sub(last.at_ns),
     })

@@ -76,6 +76,30 @@ fn slots_that_are_taken_are_told_with_what_takes_them_and_who_waits() {
 }
 
 #[test]
+fn a_moment_without_any_slot_is_told_if_somebody_waits() {
+    let mut minute = Minute::default();
+    for (second, unread) in [(1, 0), (2, 10), (3, 10)] {
+        let mut look = look(second * SECOND_NS, Vec::new());
+        look.connections.unread = unread;
+        look.connections.unread_since_ns = u64::from(unread) * SECOND_NS / 10;
+        minute.look(&look);
+    }
+    let found = findings(&minute, 4 * SECOND_NS, 0);
+    assert_eq!(
+        found,
+        [Finding {
+            rule: "no-slots",
+            text: "there was no slot at all while up to 10 connections waited, the first of them \
+                   for 2.00 s: httpd restarts, or has lost its children"
+                .into(),
+            evidence: "2 of the 3 looks of the last minute".into(),
+            count: 2,
+            last_ago_ns: SECOND_NS,
+        }]
+    );
+}
+
+#[test]
 fn slots_that_wait_for_clients_to_close_wait_for_no_backend() {
     let mut minute = Minute::default();
     let slots = [2, 3, 4].map(|pid| busy(pid, SlotState::Closing, 5));

@@ -154,6 +154,12 @@ impl SlotsSeen {
         self.by_state.iter().sum()
     }
 
+    /// Whether there was no slot at all while somebody waited for one, as in the middle of a graceful
+    /// restart.
+    pub(super) fn is_without(&self) -> bool {
+        self.slots() == 0 && self.waiting > 0
+    }
+
     /// Whether all slots were taken while somebody waited for one.
     pub(super) fn is_exhausted(&self) -> bool {
         let idle = SlotState::ALL.iter().zip(self.by_state);

@@ -169,7 +169,10 @@ fn slots_are_exhausted_when_all_are_taken_and_somebody_waits() {
     assert_eq!(exhausted.longest_wait_ns, SECOND_NS - 400);
     assert!(!seen(vec![held(1), held(2)], 0).is_exhausted());
     assert!(!seen(vec![held(1), task(2)], 1).is_exhausted());
-    assert!(!seen(vec![], 1).is_exhausted());
+    let without = seen(vec![], 1);
+    assert!(without.is_without() && !without.is_exhausted());
+    assert!(!seen(vec![], 0).is_without());
+    assert!(!exhausted.is_without());
 }
 
 #[test]

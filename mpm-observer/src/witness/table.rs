@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Shown, Testimony, Witness, incident::Measure};
+use super::{Incident, Shown, Testimony, Witness, incident::Measure};
 
 /// A line of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +27,12 @@ pub fn rows(witness: &Witness) -> Vec<WitnessRow> {
 fn row(of: &Testimony) -> WitnessRow {
     let truth = &of.truth;
     let length_s = truth.until_ns.saturating_sub(truth.from_ns) as f64 / 1e9;
+    let within = match of.incident {
+        // Its amount is a length.
+        Incident::ClientsWait => String::new(),
+        _ if length_s < 0.05 => " at once".into(),
+        _ => format!(" within {} s", decimal(length_s, 1)),
+    };
     let most = match of.incident.is_level() {
         true => "at most ",
         false => "",
@@ -44,10 +50,9 @@ fn row(of: &Testimony) -> WitnessRow {
     WitnessRow {
         run: format!("{}, {}", of.scenario, of.mpm),
         truth: format!(
-            "{}: {most}{} within {} s",
+            "{}: {most}{}{within}",
             of.incident.title(),
             of.incident.measure().in_words(truth.amount),
-            decimal(length_s, 1)
         ),
         mod_status: by_mod_status,
         kernel: in_words(of.kernel, of.incident.measure()),
@@ -81,10 +86,7 @@ fn in_words(shown: Shown, measure: Measure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        scenario::Mpm,
-        witness::{Incident, Truth},
-    };
+    use crate::{scenario::Mpm, witness::Truth};
 
     fn testimony(incident: Incident, mod_status: Option<Shown>) -> Testimony {
         Testimony {
@@ -128,6 +130,10 @@ mod tests {
             largest: Some(7.0),
         };
         let row = only(testimony(Incident::ClientsWait, Some(missed)));
+        assert_eq!(
+            row.truth,
+            "clients wait for a slot: at most 120.0 s of waiting"
+        );
         assert!(
             row.mod_status
                 .starts_with("did not show it (at most 7 busy workers); silent for 75 %")
@@ -139,6 +145,14 @@ mod tests {
         assert_eq!(only(silent).mod_status, "was silent");
         let row = only(testimony(Incident::IdleHoldSlots, Some(Shown::default())));
         assert!(row.mod_status.starts_with("did not show it: no value"));
+    }
+
+    #[test]
+    fn what_lasts_no_time_happens_at_once() {
+        let mut brief = testimony(Incident::ChildrenDied, None);
+        brief.truth.until_ns = brief.truth.from_ns;
+        brief.truth.amount = 3.0;
+        assert_eq!(only(brief).truth, "children die: 3 children at once");
     }
 
     #[test]

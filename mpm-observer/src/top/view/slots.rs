@@ -17,7 +17,10 @@ const LABEL: &str = "slots         ";
 /// The bar and its legend.
 pub(super) fn lines(slots: &SlotsPart, look: &Look, width: u16) -> Vec<Line<'static>> {
     let width = usize::from(width);
-    let text = format!("{} of {} busy", slots.busy, slots.total);
+    let text = match slots.total {
+        0 => "none".to_owned(),
+        total => format!("{} of {total} busy", slots.busy),
+    };
     let mean = format!(" ({} on average) ", figure(slots.mean_busy()));
     let taken = slots.total > 0 && slots.busy == slots.total;
     let before = LABEL.len() + text.len() + mean.len();
