@@ -28,7 +28,12 @@ pub struct Serving {
 impl Serving {
     /// One on a free port.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
+        Self::start_by(Command::new(PROGRAM), arguments)
+    }
+
+    /// One whose arguments are the last ones of a command, which becomes the program.
+    pub fn start_by(mut command: Command, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdin(Stdio::null())
