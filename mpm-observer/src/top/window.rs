@@ -271,7 +271,7 @@ impl Window {
                 ..Pane::default()
             });
         }
-        let from_ns = self.from_ns(now_ns);
+        let from_ns = self.begins_at_ns(now_ns);
         let is_old = |pane: &Pane| pane.from_ns < from_ns;
         while self.panes.front().is_some_and(is_old) {
             self.panes.pop_front();
@@ -279,7 +279,7 @@ impl Window {
     }
 
     /// Where the window begins: with the first pane that is in it as a whole.
-    fn from_ns(&self, now_ns: u64) -> u64 {
+    fn begins_at_ns(&self, now_ns: u64) -> u64 {
         let Some(pane_ns) = self.pane_ns else {
             return self.begin_ns;
         };
@@ -363,7 +363,7 @@ impl Window {
     pub(super) fn sum(&mut self, now_ns: u64) -> Sum {
         self.slide(now_ns);
         let mut sum = Sum {
-            from_ns: self.from_ns(now_ns),
+            from_ns: self.begins_at_ns(now_ns),
             ..Sum::default()
         };
         for pane in &self.panes {
