@@ -292,6 +292,34 @@ fn what_cannot_be_recorded_is_said_in_one_line_with_a_code_of_its_own() {
 }
 
 #[test]
+fn a_recording_that_cannot_begin_leaves_nothing_behind() {
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let record = |out: &Path| {
+        // Enough to look at httpd, too few for the programs and their maps.
+        let recorded = Command::new("prlimit")
+            .args(["--nofile=24", PROGRAM, "record", "--pid"])
+            .arg(httpd.pid().to_string())
+            .arg("--out")
+            .arg(out)
+            .output()
+            .unwrap();
+        let stderr = text(&recorded.stderr);
+        assert_eq!(recorded.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains("Too many open files"), "{stderr}");
+        // It had begun.
+        assert!(stderr.contains("recording "), "{stderr}");
+    };
+    let new = dir.path().join("new");
+    record(&new);
+    assert!(!new.exists());
+    record(dir.path());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_full_disk_ends_the_recording_and_what_was_written_is_readable() {
     let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
         return;

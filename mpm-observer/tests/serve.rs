@@ -7,6 +7,8 @@ mod client;
 #[path = "serve/command.rs"]
 mod command;
 mod common;
+#[path = "serve/control_group.rs"]
+mod control_group;
 #[path = "serve/hostile.rs"]
 mod hostile;
 #[path = "serve/live.rs"]

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nix::{sys::utsname::uname, unistd::geteuid};
+use nix::unistd::geteuid;
 
 use super::exit::{CommandResult, Exit};
 use crate::{
     httpd::{Installation, user},
-    kernel::{Hook, Kernel, KernelTypes, PROBES, Program, Tier, Watch},
+    kernel::{Hook, Kernel, KernelTypes, PROBES, Program, Release, Tier, Watch, needed},
+    live::require_initial_pid_namespace,
     resources::{memory_cgroup_version, tasks_cgroup_version},
     scenario::Mpm,
 };
@@ -43,11 +44,8 @@ impl Findings {
 pub(super) fn run(arguments: &DoctorArguments) -> CommandResult {
     let mut findings = Findings::default();
     let root = geteuid().is_root();
-    let release = uname().map_or_else(
-        |_| "unknown".to_owned(),
-        |name| name.release().to_string_lossy().into_owned(),
-    );
-    Findings::note("kernel", &release);
+    let release = Release::running();
+    Findings::note("kernel", &kernel_line(release.as_ref()));
     findings.line(
         root,
         "root",
@@ -57,6 +55,10 @@ pub(super) fn run(arguments: &DoctorArguments) -> CommandResult {
             "needed for the eBPF programs and for `lab`: run with sudo"
         },
     );
+    match require_initial_pid_namespace() {
+        Ok(()) => findings.line(true, "pid namespace", "the initial one"),
+        Err(error) => findings.line(false, "pid namespace", &error.to_string()),
+    }
     let types = KernelTypes::of_running_kernel();
     match &types {
         Ok(types) => match types.offsets() {
@@ -76,7 +78,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> CommandResult {
         Findings::note(name, &found);
     }
     httpd_lines(&mut findings, arguments.httpd.as_deref());
-    probe_lines(&mut findings, &release, types.as_ref().ok(), root);
+    probe_lines(&mut findings, types.as_ref().ok(), root);
     Ok(if findings.missing == 0 {
         Exit::Done
     } else {
@@ -107,7 +109,17 @@ fn httpd_lines(findings: &mut Findings, named: Option<&Path>) {
     }
 }
 
-fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelTypes>, root: bool) {
+/// The release, and what is needed if it is older.
+fn kernel_line(release: Option<&Release>) -> String {
+    let (major, minor) = needed();
+    match release {
+        None => "unknown".to_owned(),
+        Some(release) if release.is_enough() => release.text.clone(),
+        Some(release) => format!("{}; {major}.{minor} or later is needed", release.text),
+    }
+}
+
+fn probe_lines(findings: &mut Findings, types: Option<&KernelTypes>, root: bool) {
     println!("\nprobes (hook, since kernel, tier, time of a call):");
     for probe in PROBES {
         println!("  {:9} {}", probe.name, probe.gives);
@@ -139,7 +151,7 @@ fn probe_lines(findings: &mut Findings, release: &str, types: Option<&KernelType
         }
     }
     if !root {
-        println!("\nwhether the programs load on {release} can be told as root only");
+        println!("\nwhether the programs load on this kernel can be told as root only");
         return;
     }
     println!();
@@ -159,4 +171,22 @@ fn has_hook(program: &Program, types: Option<&KernelTypes>) -> Option<bool> {
         Hook::TpBtf(name) => types.has_tracepoint(name),
         Hook::Iter(name) => types.has_iterator(name),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_kernel_is_told_with_what_is_needed() {
+        let line = |text: &str, version| {
+            let text = text.to_owned();
+            kernel_line(Some(&Release { text, version }))
+        };
+        assert_eq!(line("6.18.44", (6, 18)), "6.18.44");
+        assert_eq!(
+            line("6.1.0-25-amd64", (6, 1)),
+            "6.1.0-25-amd64; 6.3 or later is needed"
+        );
+    }
 }

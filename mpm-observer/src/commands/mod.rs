@@ -1,5 +1,19 @@
 //! The command line: one file per subcommand.
 
+// Instead of the standard library's of these names, in all files below.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::commands::print::out(format_args!($($text)*)) };
+}
+macro_rules! println {
+    () => { print!("\n") };
+    ($($text:tt)*) => { print!("{}\n", format_args!($($text)*)) };
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => {
+        $crate::commands::print::err(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+
 mod bench;
 mod dashboards;
 mod doctor;
@@ -11,6 +25,7 @@ mod limit;
 mod log;
 mod otlp;
 mod place;
+mod print;
 mod record;
 mod report;
 mod serve;

@@ -83,6 +83,7 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         Some(dir) => dir.clone(),
         None => new_directory(Path::new("recordings"), &stamp()),
     };
+    let is_new = !path.exists();
     fs::create_dir_all(&path)
         .map_err(|error| (Exit::Failed, format!("{}: {error}", path.display())))?;
     let dir = RunDir::at(&path);
@@ -100,8 +101,13 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         Unit::Seconds.format(order.duration.as_secs_f64()),
         path.display()
     );
-    let manifest = with_progress(&kernel, &server, &order, &dir, &interrupt)
-        .map_err(|error| of_live(&error))?;
+    let manifest = with_progress(&kernel, &server, &order, &dir, &interrupt).map_err(|error| {
+        if is_new {
+            // Only if nothing was recorded: it does not take one that is not empty.
+            let _ = fs::remove_dir(&path);
+        }
+        of_live(&error)
+    })?;
     tell(&manifest, &path)
 }
 

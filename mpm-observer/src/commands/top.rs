@@ -1,7 +1,6 @@
 //! `mpm-observer top`
 
 use std::{
-    io::Write,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -201,14 +200,13 @@ fn once(
     Ok(true)
 }
 
-fn print(picture: &Picture, as_json: bool) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+fn print(picture: &Picture, as_json: bool) -> serde_json::Result<()> {
     if as_json {
-        serde_json::to_writer_pretty(&mut out, picture)?;
-        writeln!(out)
+        println!("{}", serde_json::to_string_pretty(picture)?);
     } else {
-        write!(out, "{}", lines(picture))
+        print!("{}", lines(picture));
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -150,6 +150,8 @@ pub fn join(
         });
         match connection {
             Some((_, true)) => *result.kernel_only.entry(KernelOnly::Held).or_default() += 1,
+            // Its end alone is no request.
+            Some(_) if stood && row.pickup_ns == 0 => {}
             Some(_) if stood => *result.kernel_only.entry(KernelOnly::Stood).or_default() += 1,
             Some((connect_ns, false)) => {
                 connections.insert((ends, connect_ns));
@@ -425,7 +427,12 @@ mod tests {
             last_send_ns: pickup_ns + 2,
             ..kernel(port, 0, 0)
         };
-        let kernels = [stood(1000, 122), stood(3000, 122), kernel(2000, 112, 0)];
+        let ended = KernelRow {
+            end_ns: 125,
+            ..stood(1000, 0)
+        };
+        let others = stood(3000, 122);
+        let kernels = [stood(1000, 122), ended, others, kernel(2000, 112, 0)];
         let result = join(&clients, &kernels, &HashSet::new(), (100, 900), 5);
         assert_eq!(result.pairs.len(), 1);
         assert_eq!(result.missing, BTreeMap::from([(Missing::Before, 2)]));

@@ -13,7 +13,7 @@ use nix::{
     sched::{CloneFlags, setns},
 };
 
-use super::{Hook, Kernel, KernelError, Watch, links, watch::with_causes};
+use super::{Hook, Kernel, KernelError, Watch, error::with_causes, links};
 
 const PROGRAM: &str = "iter_tcp";
 

@@ -16,6 +16,7 @@ use mpm_observer_common::{
 use super::{
     Counters, KernelError, KernelTypes, Missed, PROBES, Ports, ProgramRuns, Reaped, Record, Tier,
     counters::Received,
+    error::with_causes,
     links::{self, Linked},
     reap::Suspects,
     syscalls::{call_watches, syscall_kinds},
@@ -82,7 +83,8 @@ impl Kernel {
         }
         // The types are let go before the next reader takes memory for its own.
         let types = KernelTypes::of_running_kernel()?;
-        let (offsets, listen_overflow) = (types.offsets()?, types.listen_overflow());
+        let offsets = types.offsets().map_err(KernelError::or_too_old)?;
+        let listen_overflow = types.listen_overflow();
         drop(types);
         Ok(Self {
             offsets,
@@ -201,11 +203,12 @@ impl Watch {
                     }),
                     (Err(_), Tier::Optional) => self.absent.push(program.name),
                     (Err(error), Tier::Base | Tier::Trace | Tier::Live) => {
-                        return Err(KernelError::Attach {
+                        let refused = KernelError::Attach {
                             probe: probe.name,
                             hook: program.hook.to_string(),
                             reason: with_causes(&error),
-                        });
+                        };
+                        return Err(refused.or_too_old());
                     }
                 }
             }
@@ -410,22 +413,6 @@ impl Watch {
 fn take_map(ebpf: &mut Ebpf, name: &str) -> aya::maps::Map {
     ebpf.take_map(name)
         .unwrap_or_else(|| unreachable!("the object file defines the map {name}"))
-}
-
-/// An error and its causes in one line; of a verifier's log, the end.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    const TAIL: usize = 600;
-    let lines = text.replace('\n', " | ");
-    match lines.char_indices().rev().nth(TAIL) {
-        Some((start, _)) => format!("…{}", &lines[start..]),
-        None => lines,
-    }
 }
 
 /// Gives memory that was freed back to the system. Loading frees some 12 MB, which the thread

@@ -102,7 +102,7 @@ fn fits(server: &Server, target: &Target) -> bool {
 ///
 /// # Errors
 /// When this process lives in another one, where /proc has other numbers.
-pub(super) fn require_initial_pid_namespace() -> Result<(), LiveError> {
+pub(crate) fn require_initial_pid_namespace() -> Result<(), LiveError> {
     let own = fs::metadata("/proc/self/ns/pid").map_err(|source| LiveError::System {
         what: "/proc/self/ns/pid cannot be read",
         source,

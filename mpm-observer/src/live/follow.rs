@@ -15,6 +15,9 @@ const WAIT_INTERVAL: Duration = Duration::from_secs(1);
 const RESTART_INTERVAL: Duration = Duration::from_millis(100);
 /// How long that is.
 const RESTART: Duration = Duration::from_secs(10);
+/// How long a server may listen nowhere before that is said: one that goes to the background, or
+/// reads a long configuration, does not listen yet.
+const NO_PORT_QUIET: Duration = Duration::from_secs(5);
 /// How often in a row several servers may fit at first: the program that checks a configuration is
 /// one for a moment, and so is the first process of one that goes to the background.
 const MOST_SEVERAL: u32 = 3;
@@ -89,6 +92,8 @@ struct Patience {
     watched: Option<Instant>,
     /// How often in a row several servers fitted.
     several: u32,
+    /// Since when there is one that listens nowhere.
+    no_port: Option<Instant>,
     /// What was said last.
     said: String,
 }
@@ -103,6 +108,7 @@ impl Patience {
     /// Nothing is wrong any more.
     fn forget(&mut self) {
         self.several = 0;
+        self.no_port = None;
         self.said.clear();
     }
 
@@ -124,6 +130,12 @@ impl Patience {
         };
         if !is_borne {
             return Err(error);
+        }
+        if matches!(error, LiveError::NoPort { .. }) {
+            let since = self.no_port.get_or_insert_with(Instant::now);
+            if since.elapsed() < NO_PORT_QUIET {
+                return Ok(());
+            }
         }
         let text = error.to_string();
         if text != self.said {
@@ -168,6 +180,26 @@ mod tests {
             assert!(patience.bear(LiveError::NoServer).is_ok());
         }
         assert_eq!(patience.interval(), WAIT_INTERVAL);
+    }
+
+    #[test]
+    fn a_server_that_does_not_listen_yet_is_warned_of_when_it_stays_so() {
+        let mut patience = Patience::default();
+        let mut bear = |since: Option<Duration>| {
+            if let Some(since) = since {
+                patience.no_port = Instant::now().checked_sub(since);
+            }
+            patience.bear(LiveError::NoPort { pid: 1 }).unwrap();
+            patience.said.clone()
+        };
+        assert_eq!(bear(None), "");
+        assert_eq!(bear(None), "");
+        let said = bear(Some(NO_PORT_QUIET));
+        assert!(said.contains("listens on no TCP port"), "{said}");
+        // The next one has its time again.
+        patience.forget();
+        patience.bear(LiveError::NoPort { pid: 2 }).unwrap();
+        assert_eq!(patience.said, "");
     }
 
     #[test]

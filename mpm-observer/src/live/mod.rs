@@ -26,6 +26,7 @@ mod server;
 mod slot;
 
 pub use attach::attach;
+pub(crate) use choose::require_initial_pid_namespace;
 pub use choose::{Target, choose, none_fits};
 pub use doing::{Doing, Wait};
 pub use error::LiveError;

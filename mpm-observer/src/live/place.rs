@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::Path};
 
+use crate::resources::group_below_mount;
+
 /// Where control groups are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
 /// An id of a container is that many hexadecimal digits.
@@ -12,7 +14,8 @@ const CONTAINER_ID: usize = 64;
 struct Cgroup {
     /// Its hierarchy's controllers; empty for the unified one (version 2).
     controllers: String,
-    /// Its path in the hierarchy.
+    /// Its path in the hierarchy, from this process's cgroup namespace, or from where the
+    /// hierarchy is mounted ([`Place::of`]).
     path: String,
 }
 
@@ -32,7 +35,24 @@ impl Place {
     /// # Errors
     /// When it has ended.
     pub fn of(pid: u32) -> io::Result<Self> {
-        fs::read_to_string(format!("/proc/{pid}/cgroup")).map(|text| Self::parse(&text))
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let mut place = Self::parse(&text);
+        place.come_down(|cgroup| {
+            let path = group_below_mount(&cgroup.controllers, &cgroup.path, pid)?;
+            Some(path.to_string_lossy().into_owned())
+        });
+        Ok(place)
+    }
+
+    /// A group outside of this process's cgroup namespace has a path that first leads up. Nobody
+    /// names it so: its path from the mount takes the place, or where none has it, what is known.
+    fn come_down(&mut self, below_mount: impl Fn(&Cgroup) -> Option<String>) {
+        for cgroup in &mut self.cgroups {
+            if cgroup.path.starts_with("/../") {
+                let known = || cgroup.path.trim_start_matches("/..").to_owned();
+                cgroup.path = below_mount(cgroup).unwrap_or_else(known);
+            }
+        }
     }
 
     fn parse(text: &str) -> Self {
@@ -173,6 +193,27 @@ mod tests {
             assert!(split.is_in_cgroup(Path::new(path)), "{path}");
         }
         assert!(!split.is_in_cgroup(Path::new("/sys/fs/cgroup/systemd/web")));
+    }
+
+    #[test]
+    fn a_cgroup_outside_of_the_own_namespace_is_named_by_what_can_be_known() {
+        let text = "4:pids:/../../system.slice/apache2.service\n3:cpu:/../web\n0::/own\n";
+        let mut place = Place::parse(text);
+        place.come_down(|cgroup| {
+            assert_ne!(cgroup.path, "/own");
+            (cgroup.controllers == "cpu").then(|| "pods/web".to_owned())
+        });
+        for path in [
+            "system.slice/apache2.service",
+            "pids/system.slice",
+            "cpu/pods/web",
+            "/own",
+        ] {
+            assert!(place.is_in_cgroup(Path::new(path)), "{path}");
+        }
+        for path in ["cpu/web", "/system.slice/apache2.service/below"] {
+            assert!(!place.is_in_cgroup(Path::new(path)), "{path}");
+        }
     }
 
     #[test]

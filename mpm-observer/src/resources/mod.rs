@@ -12,6 +12,7 @@ mod own;
 mod processes;
 mod sampler;
 
+pub(crate) use cgroup::group_below_mount;
 pub use cgroup::{CgroupError, RunCgroup, memory_cgroup_version, tasks_cgroup_version};
 pub use limits::{LimitUse, LimitsLook, limits_look};
 pub use listener::{AcceptQueue, Listener};

@@ -263,15 +263,14 @@ impl Window {
         let Some(pane_ns) = self.pane_ns else { return };
         let newest_ns = self.panes.back().map_or(0, |pane| pane.from_ns);
         let passed = now_ns.saturating_sub(newest_ns) / pane_ns;
-        if passed == 0 {
-            return;
+        if passed > 0 {
+            self.panes.push_back(Pane {
+                // Panes without anything between are left out.
+                from_ns: newest_ns + passed * pane_ns,
+                standing: self.now.unwrap_or_default(),
+                ..Pane::default()
+            });
         }
-        self.panes.push_back(Pane {
-            // Panes without anything between are left out.
-            from_ns: newest_ns + passed * pane_ns,
-            standing: self.now.unwrap_or_default(),
-            ..Pane::default()
-        });
         let from_ns = self.from_ns(now_ns);
         let is_old = |pane: &Pane| pane.from_ns < from_ns;
         while self.panes.front().is_some_and(is_old) {

@@ -1,5 +1,7 @@
 //! The export of `mpm-observer serve`: what it says, and what OpenTelemetry's variables change.
 
+use std::process::Command;
+
 use mpm_observer::{httpd::RuntimeDir, scenario::Mpm};
 use nix::sys::signal::Signal;
 
@@ -8,7 +10,7 @@ use super::{
     otlp::load,
 };
 use crate::{
-    common::{GRACE, Place, have, small, wait_until},
+    common::{GRACE, PROGRAM, Place, have, small, wait_until},
     serving::Serving,
 };
 
@@ -58,24 +60,24 @@ fn spans_alone_can_be_sent_and_are_counted_in_the_metrics_for_prometheus() {
     let (httpd, _) = place.start(&runtime, &small(Mpm::Event, "warm", ""));
     let collector = Collector::start(Answers::Takes);
     let pid = httpd.pid().to_string();
-    let serving = Serving::start_in(
-        &[
-            ("OTEL_METRICS_EXPORTER", "none"),
-            ("OTEL_SERVICE_NAME", ""),
-            ("OTEL_RESOURCE_ATTRIBUTES", "peer.service.name=x"),
-        ],
-        &[
-            "--pid",
-            &pid,
-            "--no-status",
-            "--otlp",
-            &collector.endpoint,
-            "--otlp-interval",
-            "1",
-            "--otlp-sample",
-            "1",
-        ],
-    );
+    let mut command = Command::new(PROGRAM);
+    command.envs([
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_SERVICE_NAME", ""),
+        ("OTEL_RESOURCE_ATTRIBUTES", "peer.service.name=x"),
+    ]);
+    let arguments = [
+        "--pid",
+        &pid,
+        "--no-status",
+        "--otlp",
+        &collector.endpoint,
+        "--otlp-interval",
+        "1",
+        "--otlp-sample",
+        "1",
+    ];
+    let serving = Serving::start_by(command, &arguments);
     serving.wait_for_line("watching httpd");
     load(httpd.addr(), REQUESTS);
     let exported = "mpm_observer_spans_total{outcome=\"exported\"}";

@@ -146,12 +146,20 @@ struct SecurityContext {
     privileged: bool,
     allow_privilege_escalation: bool,
     capabilities: Capabilities,
+    app_armor_profile: Profile,
+    seccomp_profile: Profile,
 }
 
 #[derive(Deserialize)]
 struct Capabilities {
     add: Vec<String>,
     drop: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -190,6 +198,9 @@ fn the_daemon_set_asks_for_the_kept_capabilities_and_the_nodes_processes_alone()
     let added = security.capabilities.add.iter();
     let added: BTreeSet<String> = added.map(|name| format!("CAP_{name}")).collect();
     assert_eq!(added, kept());
+    // The default one of seccomp forbids bpf() without CAP_SYS_ADMIN.
+    assert_eq!(security.seccomp_profile.kind, "Unconfined");
+    assert_eq!(security.app_armor_profile.kind, "Unconfined");
     for mount in &container.volume_mounts {
         assert!(mount.read_only);
         let mut volumes = pod.volumes.iter();
@@ -205,6 +216,9 @@ fn the_image_has_everything_that_the_program_needs() {
     for name in kept() {
         let option = format!("--cap-add {}", name.trim_start_matches("CAP_"));
         assert!(file.contains(&option), "{option}");
+    }
+    for option in ["--pid host", "--cgroupns host", "seccomp=unconfined"] {
+        assert!(file.contains(option), "{option}");
     }
     // The libraries of libc6 and libgcc-s1, which the smallest image has.
     let linked = Command::new("ldd").arg(PROGRAM).output().unwrap();

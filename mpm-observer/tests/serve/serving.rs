@@ -28,15 +28,14 @@ pub struct Serving {
 impl Serving {
     /// One on a free port.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::start_in(&[], arguments)
+        Self::start_by(Command::new(PROGRAM), arguments)
     }
 
-    /// The same with these variables.
-    pub fn start_in(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
+    /// One whose arguments are the last ones of a command, which becomes the program.
+    pub fn start_by(mut command: Command, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

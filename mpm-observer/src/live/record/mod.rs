@@ -19,7 +19,7 @@ use self::about::About;
 use super::{LiveError, Look, Server, SlotState, attach};
 use crate::{
     collect::{Collector, TRACE_RING_BYTES},
-    kernel::{Counters, Kernel, Options, Ports},
+    kernel::{Counters, Kernel, Options, Ports, Watch},
     recording::{
         Ended, FORMAT, LiveServer, Manifest, Moment, Origin, RunDir, SlotRow, StartOutcome, Status,
         TableWriter,
@@ -43,13 +43,24 @@ pub struct RecordOrder {
     pub trace: Option<Duration>,
 }
 
+impl RecordOrder {
+    fn options(&self) -> Options {
+        let mut options = Options::for_port(self.ports);
+        if self.trace.is_some() {
+            options.tracing = true;
+            options.ring_bytes = TRACE_RING_BYTES;
+        }
+        options
+    }
+}
+
 /// Records `server` into `dir` until the time is over, `stop` is set, or the server ends; whatever
 /// it is, what was recorded stays and is complete in itself. `tell` is told about once a second
 /// how much time is left.
 ///
 /// # Errors
-/// When the probes cannot be attached, or the recording cannot be written; what was written until
-/// then stays readable.
+/// When the probes cannot be attached, which leaves nothing in `dir`, or the recording cannot be
+/// written; what was written until then stays readable.
 pub fn record(
     kernel: &Kernel,
     server: &Server,
@@ -60,16 +71,17 @@ pub fn record(
 ) -> Result<Manifest, LiveError> {
     let cpu_before_ns = observer_cpu_ns();
     let mut manifest = new_manifest(server, order);
+    let watch = attach(kernel, server, order.options())?;
+    let attached_ns = monotonic_ns();
     dir.write_manifest(&manifest)?;
     let recording = Recording {
-        kernel,
         server,
         order,
         dir,
         stop,
         tell,
     };
-    let made = recording.make(&mut manifest);
+    let made = recording.make(watch, attached_ns, &mut manifest);
     manifest.observer_cpu_ns = observer_cpu_ns().saturating_sub(cpu_before_ns);
     manifest.status = match &made {
         Ok(()) => Status::Complete,
@@ -139,7 +151,6 @@ fn observer_cpu_ns() -> u64 {
 }
 
 struct Recording<'a> {
-    kernel: &'a Kernel,
     server: &'a Server,
     order: &'a RecordOrder,
     dir: &'a RunDir,
@@ -148,14 +159,12 @@ struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    fn make(&self, manifest: &mut Manifest) -> Result<(), LiveError> {
-        let mut options = Options::for_port(self.order.ports);
-        if self.order.trace.is_some() {
-            options.tracing = true;
-            options.ring_bytes = TRACE_RING_BYTES;
-        }
-        let watch = attach(self.kernel, self.server, options)?;
-        let attached_ns = monotonic_ns();
+    fn make(
+        &self,
+        watch: Watch,
+        attached_ns: u64,
+        manifest: &mut Manifest,
+    ) -> Result<(), LiveError> {
         let trouble = Arc::new(AtomicBool::new(false));
         let collector = Collector::start(watch, self.dir.path(), Arc::clone(&trouble))?;
         if let Some(length) = self.order.trace {

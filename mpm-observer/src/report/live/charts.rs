@@ -267,7 +267,7 @@ fn slots(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
         limits: figures.slots.map_or_else(Vec::new, |slots| {
             vec![LimitLine {
                 value: f64::from(slots),
-                label: "slots that existed".into(),
+                label: "all slots".into(),
             }]
         }),
     };

@@ -1,13 +1,10 @@
 //! The control group that binds a process most, its own or one above.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use super::{
     hierarchy::{Controller, Hierarchy},
-    mounts,
+    mountinfo,
 };
 use crate::resources::LimitUse;
 
@@ -21,16 +18,20 @@ pub(in crate::resources) struct CgroupUse {
     pub(in crate::resources) memory: Option<LimitUse>,
 }
 
-/// Looks at the groups of a process.
+/// Looks at the groups of a process. What a cgroup namespace hides of them is not told: a group
+/// that can be seen is not taken for one that cannot.
 pub(in crate::resources) fn nearest_limit(pid: u32) -> CgroupUse {
-    let (mounts, groups) = (mounts(), fs::read_to_string(format!("/proc/{pid}/cgroup")));
-    let Ok(groups) = groups else {
+    let Ok(groups) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else {
         return CgroupUse::default();
     };
+    let mountinfo = mountinfo();
     let of = |controller| {
-        let hierarchy = Hierarchy::find(&mounts, controller)?;
-        let group = group_in(&groups, &hierarchy, controller)?;
-        nearest(&hierarchy, controller, &group)
+        let hierarchies = Hierarchy::with(&mountinfo, controller);
+        let (hierarchy, group) = hierarchies.iter().find_map(|hierarchy| {
+            let group = group_in(&groups, hierarchy, controller)?;
+            Some((hierarchy, hierarchy.below(group, pid)?))
+        })?;
+        nearest(hierarchy, controller, &group)
     };
     CgroupUse {
         tasks: of(Controller::Tasks),
@@ -38,8 +39,8 @@ pub(in crate::resources) fn nearest_limit(pid: u32) -> CgroupUse {
     }
 }
 
-/// The path of a process's group below the mount, from the text of `/proc/PID/cgroup`.
-fn group_in(groups: &str, hierarchy: &Hierarchy, controller: Controller) -> Option<PathBuf> {
+/// The path of a process's group, from the text of `/proc/PID/cgroup`.
+fn group_in<'a>(groups: &'a str, hierarchy: &Hierarchy, controller: Controller) -> Option<&'a str> {
     groups.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (controllers, path) = (fields.next()?, fields.next()?);
@@ -47,7 +48,7 @@ fn group_in(groups: &str, hierarchy: &Hierarchy, controller: Controller) -> Opti
             1 => controllers.split(',').any(|name| name == controller.name()),
             _ => controllers.is_empty(),
         };
-        is_it.then(|| PathBuf::from(path.trim_start_matches('/')))
+        is_it.then_some(path)
     })
 }
 
@@ -86,19 +87,21 @@ fn number(file: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hierarchy::mount_line;
     use super::*;
+
+    fn hierarchy(version: u8, mount: &Path) -> Hierarchy {
+        Hierarchy::all(&mount_line(version, "rw,pids,memory", "/", mount)).remove(0)
+    }
 
     #[test]
     fn the_group_is_that_of_the_controllers_hierarchy() {
         let groups = "5:pids:/a/b\n4:cpu,memory:/c\n0::/d/e\n";
-        let hierarchy = |version| Hierarchy {
-            mount: "/x".into(),
-            version,
-        };
+        let hierarchy = |version| hierarchy(version, Path::new("/x"));
         let group = |version, controller| group_in(groups, &hierarchy(version), controller);
-        assert_eq!(group(1, Controller::Tasks), Some("a/b".into()));
-        assert_eq!(group(1, Controller::Memory), Some("c".into()));
-        assert_eq!(group(2, Controller::Memory), Some("d/e".into()));
+        assert_eq!(group(1, Controller::Tasks), Some("/a/b"));
+        assert_eq!(group(1, Controller::Memory), Some("/c"));
+        assert_eq!(group(2, Controller::Memory), Some("/d/e"));
         assert_eq!(
             group_in("1:cpu:/x\n", &hierarchy(2), Controller::Tasks),
             None
@@ -116,10 +119,7 @@ mod tests {
         };
         write("a/b", "3\n", "max\n");
         write("a", "80\n", "max\n");
-        let hierarchy = Hierarchy {
-            mount: dir.path().to_owned(),
-            version: 2,
-        };
+        let hierarchy = hierarchy(2, dir.path());
         let look = || nearest(&hierarchy, Controller::Tasks, Path::new("a/b"));
         let own = LimitUse {
             used: 3,

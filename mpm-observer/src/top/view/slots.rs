@@ -21,7 +21,10 @@ pub(super) fn lines(slots: &SlotsPart, look: &Look, width: u16) -> Vec<Line<'sta
         0 => "none".to_owned(),
         total => format!("{} of {total} busy", slots.busy),
     };
-    let mean = format!(" ({} on average) ", figure(slots.mean_busy()));
+    let mut mean = format!(" ({} on average) ", figure(slots.mean_busy()));
+    if LABEL.len() + text.len() + mean.trim_end().len() > width {
+        mean.clear();
+    }
     let taken = slots.total > 0 && slots.busy == slots.total;
     let before = LABEL.len() + text.len() + mean.len();
     let mut spans = vec![
@@ -84,7 +87,10 @@ fn legend(slots: &SlotsPart, look: &Look, width: usize) -> Vec<Line<'static>> {
         if count == 0 {
             continue;
         }
-        let entry = format!("{} {} {count}", sign(state), words(state));
+        let mut entry = format!("{} {} {count}", sign(state), words(state));
+        if entry.chars().count() + 2 > width {
+            entry = format!("{} {count}", sign(state));
+        }
         let length = entry.chars().count();
         if used > 0 && used + 3 + length > width {
             lines.push(Line::from(std::mem::take(&mut spans)));
