@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{LiveError, Place, Server, servers};
+use super::{LiveError, Place, Server, recognise::process_of, servers};
 
 /// How a server is named.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,10 +80,17 @@ pub fn none_fits(target: &Target) -> LiveError {
 
 fn of_process(pid: u32) -> Result<Option<Server>, LiveError> {
     let server = Server::of(pid);
-    if server.is_none() && Path::new(&format!("/proc/{pid}")).exists() {
+    if server.is_none() && is_there(pid) {
         return Err(LiveError::NotHttpd { pid });
     }
     Ok(server)
+}
+
+/// Whether a process has not ended; one that has may keep its number until its parent asks.
+fn is_there(pid: u32) -> bool {
+    let path = format!("/proc/{pid}");
+    let state = process_of(pid).and_then(|process| Some(process.stat().ok()?.state));
+    Path::new(&path).exists() && !matches!(state, Some('Z' | 'X'))
 }
 
 fn fits(server: &Server, target: &Target) -> bool {
@@ -111,5 +118,50 @@ pub(crate) fn require_initial_pid_namespace() -> Result<(), LiveError> {
         Ok(())
     } else {
         Err(LiveError::PidNamespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        process::{Command, Stdio},
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_is_not_there_although_its_parent_has_not_asked() {
+        let mut child = Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        let running = of_process(pid);
+        drop(child.stdin.take());
+        let mut nothing = Vec::new();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_end(&mut nothing)
+            .unwrap();
+        // It has closed its output and may take a moment to end.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while is_there(pid) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let ended = of_process(pid);
+        let has_number = Path::new(&format!("/proc/{pid}")).exists();
+        child.wait().unwrap();
+        assert!(
+            matches!(running, Err(LiveError::NotHttpd { .. })),
+            "{running:?}"
+        );
+        assert!(matches!(ended, Ok(None)), "{ended:?}");
+        assert!(has_number);
     }
 }

@@ -299,6 +299,11 @@ impl Window {
 
     /// A request has ended.
     pub(super) fn request(&mut self, now_ns: u64, request: &RequestRecord) {
+        // Of a connection that came before the watch had begun the task that read may not have been
+        // known: it is not said that nobody read, or answered.
+        if request.pickup_ns == 0 && request.established_ns < self.begin_ns {
+            return;
+        }
         self.newest(now_ns).requests.count(request);
     }
 

@@ -59,6 +59,22 @@ fn requests_without_an_answer_or_touched_by_a_loss_have_no_durations() {
 }
 
 #[test]
+fn what_was_served_while_the_probes_were_attached_is_not_called_unanswered() {
+    let mut window = Window::new(SECOND_NS, None);
+    let unread = |established_ns| RequestRecord {
+        established_ns,
+        pickup_ns: 0,
+        sends: 0,
+        ..answered(9)
+    };
+    // One of a connection that stood has no such time.
+    for request in [unread(0), unread(SECOND_NS - 1), unread(SECOND_NS)] {
+        window.request(2 * SECOND_NS, &request);
+    }
+    assert_eq!(window.sum(2 * SECOND_NS).requests.unanswered, 1);
+}
+
+#[test]
 fn the_wait_in_the_accept_queue_is_that_of_first_requests() {
     let mut window = Window::new(0, None);
     let first = RequestRecord {

@@ -37,7 +37,7 @@ pub(super) fn lines(slots: &SlotsPart, look: &Look, width: u16) -> Vec<Line<'sta
     ];
     // One column stays free, so that the end of the bar is seen.
     let room = width.saturating_sub(before + 3);
-    if room >= 4 {
+    if room >= 4 && slots.total > 0 {
         spans.push("[".into());
         let counts = scaled(slots, room);
         spans.extend(
