@@ -3,6 +3,9 @@
 
 #[path = "fleet/calls.rs"]
 mod calls;
+#[allow(dead_code, reason = "the tests of `serve` use the rest")]
+#[path = "serve/client.rs"]
+mod client;
 #[path = "fleet/collector.rs"]
 mod collector;
 mod common;
@@ -12,12 +15,17 @@ mod follow;
 mod observer;
 #[path = "fleet/otlp.rs"]
 mod otlp;
+#[path = "fleet/otlp_command.rs"]
+mod otlp_command;
 #[path = "fleet/privileges.rs"]
 mod privileges;
 #[path = "fleet/programs.rs"]
 mod programs;
 #[path = "fleet/rotel.rs"]
 mod rotel;
+#[allow(dead_code, reason = "the tests of `serve` use the rest")]
+#[path = "serve/serving.rs"]
+mod serving;
 #[path = "fleet/soak.rs"]
 mod soak;
 #[path = "fleet/unit.rs"]

@@ -1,6 +1,6 @@
 //! The options of the export to a collector.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
@@ -34,11 +34,11 @@ pub(super) struct OtlpArguments {
 }
 
 impl OtlpArguments {
-    /// Starts the export; `None` if none is wanted.
+    /// Starts the export of an observer that listens there; `None` if none is wanted.
     ///
     /// # Errors
     /// When the address is none, or threads are refused.
-    pub(super) fn start(&self) -> Result<Option<Otlp>, OtlpError> {
+    pub(super) fn start(&self, listen: SocketAddr) -> Result<Option<Otlp>, OtlpError> {
         let Some(endpoint) = &self.otlp else {
             return Ok(None);
         };
@@ -50,6 +50,7 @@ impl OtlpArguments {
             slow: !self.otlp_no_slow,
             interval: Duration::from_secs_f64(interval_s),
             client_address: self.otlp_client_address,
+            listen: Some(listen),
         })
         .map(Some)
     }

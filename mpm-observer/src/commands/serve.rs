@@ -1,6 +1,6 @@
 //! `mpm-observer serve`
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use loadgen::Trust;
@@ -103,8 +103,11 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     }
     let otlp = arguments
         .otlp
-        .start()
+        .start(service.address())
         .map_err(|error| (Exit::Usage, error.to_string()))?;
+    if let Some(otlp) = &otlp {
+        service.spans(Arc::clone(otlp.counts()));
+    }
     eprintln!("serving {}", service.url());
     if let Some(warning) = service.warning() {
         eprintln!("warning: {warning}");

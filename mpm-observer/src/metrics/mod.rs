@@ -122,6 +122,11 @@ impl Metrics {
         self.observer.lab_run(run);
     }
 
+    /// What became of the spans that are exported, by outcome.
+    pub const fn spans(&mut self, by_outcome: [(&'static str, u64); 3]) {
+        self.observer.spans(by_outcome);
+    }
+
     /// Takes a look.
     pub fn look(&mut self, look: &Look) {
         self.slots.look(look);

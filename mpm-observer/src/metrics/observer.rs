@@ -129,6 +129,12 @@ static STATUS_SECONDS: Family = Family::gauge(
     "How long the last question to mod_status took",
     OWN,
 );
+static SPANS: Family = Family::counter(
+    "mpm_observer_spans_total",
+    "With --otlp: sampled requests by what became of their spans; dropped: the queue was full; failed: the collector could not be reached or refused them",
+    OWN,
+)
+.labels(&[label("outcome", "exported, dropped, failed")]);
 static CPU: Family = Family::counter(
     "process_cpu_seconds_total",
     "CPU time of the observer's process",
@@ -180,6 +186,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &REFUSED,
     &STATUS,
     &STATUS_SECONDS,
+    &SPANS,
     &CPU,
     &RESIDENT,
     &VIRTUAL,
@@ -219,6 +226,8 @@ pub(super) struct Observer {
     /// By program: runs and nanoseconds.
     runs: BTreeMap<String, [Counted; 2]>,
     kernel_bytes: u64,
+    /// By outcome, if an export runs.
+    spans: Option<[(&'static str, u64); 3]>,
 }
 
 impl Observer {
@@ -244,6 +253,10 @@ impl Observer {
 
     pub(super) fn lab_run(&mut self, run: Option<(&str, u32)>) {
         self.lab_run = run.map(|(scenario, repetition)| (scenario.to_owned(), repetition));
+    }
+
+    pub(super) const fn spans(&mut self, by_outcome: [(&'static str, u64); 3]) {
+        self.spans = Some(by_outcome);
     }
 
     pub(super) fn count(&mut self, record: &Record) {
@@ -339,6 +352,9 @@ impl Observer {
             to.labelled(&STATUS, [outcome.into()], as_f64(count));
         }
         to.optional(&STATUS_SECONDS, status.took_ns().map(seconds));
+        for (outcome, count) in self.spans.into_iter().flatten() {
+            to.labelled(&SPANS, [outcome.into()], as_f64(count));
+        }
         if let Some(own) = own {
             to.number(&CPU, own.cpu_s);
             to.count(&RESIDENT, own.resident_bytes);

@@ -9,6 +9,7 @@ use crate::{
     httpd::Role,
     kernel::ProgramRuns,
     live::{QueueLook, TaskLook},
+    otlp::SpanCounts,
     resources::{LimitUse, ListenCounters},
 };
 
@@ -100,6 +101,7 @@ fn everything() -> Exposition {
     let page = StatusPage::parse(page);
     metrics.status(StatusOutcome::Answered, page, 1);
     metrics.lab_run(Some(("overload", 1)));
+    metrics.spans(SpanCounts::default().named());
     let scrapes = ScrapeFigures {
         last_ns: Some(1),
         answers: [(200, 1)].into(),

@@ -1,12 +1,14 @@
 //! HTTP for the exporters: one connection for each request, every few seconds one.
 
-use std::{fmt, future::Future, io, pin::Pin, time::Duration};
+use std::{fmt, future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{client::conn::http1, header, http::uri::PathAndQuery};
 use hyper_util::rt::TokioIo;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response, ResponseBodyTooLarge};
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
+
+use super::answer::{Answer, LastAnswer};
 
 /// A collector answers with a few bytes.
 const MOST_ANSWER_BYTES: usize = 1 << 20;
@@ -16,6 +18,7 @@ const HTTP_PORT: u16 = 80;
 pub(super) struct Client {
     runtime: Runtime,
     timeout: Duration,
+    last: Arc<LastAnswer>,
 }
 
 impl fmt::Debug for Client {
@@ -27,12 +30,17 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// One whose requests take no longer than `timeout`, answer included.
-    pub(super) fn new(timeout: Duration) -> io::Result<Self> {
+    /// One whose requests take no longer than `timeout`, answer included. What each came to is
+    /// left in `last`.
+    pub(super) fn new(timeout: Duration, last: Arc<LastAnswer>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        Ok(Self { runtime, timeout })
+        Ok(Self {
+            runtime,
+            timeout,
+            last,
+        })
     }
 }
 
@@ -47,8 +55,13 @@ impl HttpClient for Client {
     {
         // Each exporter has a client and a thread of its own, which may block.
         Box::pin(async move {
-            self.runtime
-                .block_on(async { timeout(self.timeout, send(request)).await? })
+            let path = request.uri().path().to_owned();
+            let answered = self.runtime.block_on(async {
+                let answered = timeout(self.timeout, send(request)).await;
+                answered.unwrap_or_else(|_| Err("no answer in time".into()))
+            });
+            self.last.set(Answer::of(&path, &answered));
+            answered
         })
     }
 }

@@ -1,23 +1,25 @@
 //! From the feed to the exporters.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::Uri;
 use mpm_observer_common::RequestRecord;
-use opentelemetry::{InstrumentationScope, KeyValue, metrics::MeterProvider};
+use opentelemetry::{InstrumentationScope, metrics::MeterProvider};
 use opentelemetry_otlp::{
     MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
 };
 use opentelemetry_sdk::{
-    Resource,
     metrics::{PeriodicReader, SdkMeterProvider},
     trace::{IdGenerator, RandomIdGenerator, SpanExporter as _},
 };
 
 use super::{
     OtlpError, Rate, Sampler, SpanCounts,
+    answer::LastAnswer,
     client::Client,
     clock::WallClock,
+    environment::{Signals, resource},
+    metric_exporter::TellingExporter,
     metrics::{Metrics, is_measured},
     queue::Queue,
     span::{Around, Outcome, end_ns, spans_of},
@@ -49,6 +51,8 @@ pub struct OtlpOptions {
     pub interval: Duration,
     /// Whether the client's address is told.
     pub client_address: bool,
+    /// Where the observer listens, which tells it from others of its host.
+    pub listen: Option<SocketAddr>,
 }
 
 /// A consumer that sends to a collector.
@@ -56,7 +60,10 @@ pub struct OtlpOptions {
 pub struct Otlp {
     metrics: Metrics,
     provider: SdkMeterProvider,
-    queue: Queue,
+    /// What the collector said to the metrics last.
+    answer: Arc<LastAnswer>,
+    /// `None` if no spans are to be sent.
+    queue: Option<Queue>,
     sampler: Sampler,
     trace_state: Option<String>,
     scope: InstrumentationScope,
@@ -77,31 +84,29 @@ impl Otlp {
     /// When the address is none, or threads are refused.
     pub fn start(options: &OtlpOptions) -> Result<Self, OtlpError> {
         let endpoint = checked(&options.endpoint)?;
-        let resource = resource();
-        let metrics = MetricExporter::builder()
-            .with_http()
-            .with_http_client(Client::new(SEND_TIMEOUT)?)
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(format!("{endpoint}/v1/metrics"))
-            .with_timeout(SEND_TIMEOUT)
-            .build()?;
-        let provider = SdkMeterProvider::builder()
-            .with_resource(resource.clone())
-            .with_reader(
-                PeriodicReader::builder(metrics)
-                    .with_interval(options.interval)
-                    .build(),
-            )
-            .build();
-        let mut spans = SpanExporter::builder()
-            .with_http()
-            .with_http_client(Client::new(SEND_TIMEOUT)?)
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(format!("{endpoint}/v1/traces"))
-            .with_timeout(SEND_TIMEOUT)
-            .build()?;
-        spans.set_resource(&resource);
+        let signals = Signals::from_environment();
+        if !signals.metrics && !signals.spans {
+            log::warn!("nothing is sent: OTEL_METRICS_EXPORTER and OTEL_TRACES_EXPORTER say none");
+        }
+        let resource = resource(options.listen);
+        let answer = Arc::new(LastAnswer::default());
+        let mut provider = SdkMeterProvider::builder().with_resource(resource.clone());
+        if signals.metrics {
+            let exporter = metric_exporter(endpoint, &answer)?;
+            let reader = PeriodicReader::builder(exporter).with_interval(options.interval);
+            provider = provider.with_reader(reader.build());
+        }
+        let provider = provider.build();
         let counts = Arc::new(SpanCounts::default());
+        let queue = if signals.spans {
+            let answer = Arc::new(LastAnswer::default());
+            let mut exporter = span_exporter(endpoint, &answer)?;
+            exporter.set_resource(&resource);
+            let counts = Arc::clone(&counts);
+            Some(Queue::start(exporter, answer, options.interval, counts)?)
+        } else {
+            None
+        };
         let scope = InstrumentationScope::builder(SCOPE)
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
@@ -110,7 +115,8 @@ impl Otlp {
         Ok(Self {
             metrics: Metrics::new(&meter, Arc::clone(&counts)),
             provider,
-            queue: Queue::start(spans, options.interval, Arc::clone(&counts))?,
+            answer,
+            queue,
             trace_state: sampler.trace_state(),
             sampler,
             scope,
@@ -131,15 +137,19 @@ impl Otlp {
 
     /// Sends what is left, as far as the collector takes it within some seconds.
     pub fn finish(mut self) {
-        self.queue.finish(END_PATIENCE);
-        if let Err(error) = self.provider.shutdown_with_timeout(END_PATIENCE) {
-            log::warn!("the last metrics were not taken: {error}");
+        if let Some(queue) = &mut self.queue {
+            queue.finish(END_PATIENCE);
+        }
+        let ended = self.provider.shutdown_with_timeout(END_PATIENCE);
+        if let Some(complaint) = self.answer.get().complaint(&ended) {
+            log::warn!("the last metrics were not taken: {complaint}");
         }
     }
 
     fn request(&mut self, request: &RequestRecord) {
         let phases = server_phases(&KernelRow::without_addresses(request));
         self.metrics.request(request, &phases);
+        let Some(queue) = &self.queue else { return };
         // Of one without bytes there is nothing to tell.
         if request.arrival_ns == 0 || !is_measured(request) {
             return;
@@ -163,7 +173,7 @@ impl Otlp {
             clock: self.clock,
             scope: &self.scope,
         };
-        self.queue.push(spans_of(request, trace, &around));
+        queue.push(spans_of(request, trace, &around));
     }
 }
 
@@ -196,6 +206,28 @@ impl Consumer for Otlp {
     }
 }
 
+fn metric_exporter(endpoint: &str, answer: &Arc<LastAnswer>) -> Result<TellingExporter, OtlpError> {
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_http_client(Client::new(SEND_TIMEOUT, Arc::clone(answer))?)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{endpoint}/v1/metrics"))
+        .with_timeout(SEND_TIMEOUT)
+        .build()?;
+    Ok(TellingExporter::new(exporter, Arc::clone(answer)))
+}
+
+fn span_exporter(endpoint: &str, answer: &Arc<LastAnswer>) -> Result<SpanExporter, OtlpError> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Client::new(SEND_TIMEOUT, Arc::clone(answer))?)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{endpoint}/v1/traces"))
+        .with_timeout(SEND_TIMEOUT)
+        .build()?;
+    Ok(exporter)
+}
+
 /// The address without its path's end.
 fn checked(endpoint: &str) -> Result<&str, OtlpError> {
     let bad = || OtlpError::Endpoint(endpoint.to_owned());
@@ -204,28 +236,6 @@ fn checked(endpoint: &str) -> Result<&str, OtlpError> {
         return Err(bad());
     }
     Ok(endpoint.trim_end_matches('/'))
-}
-
-/// Who sends. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` take precedence.
-fn resource() -> Resource {
-    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
-    let named = Resource::builder().build();
-    let is_named = std::env::var_os("OTEL_SERVICE_NAME").is_some()
-        || std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|all| all.contains("service.name="));
-    let mut builder = Resource::builder_empty();
-    if let Ok(host) = host {
-        builder = builder.with_attribute(KeyValue::new("host.name", host));
-    }
-    // Later ones take precedence.
-    builder = builder.with_attributes(
-        named
-            .iter()
-            .map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
-    );
-    if !is_named {
-        builder = builder.with_service_name("httpd");
-    }
-    builder.build()
 }
 
 #[cfg(test)]

@@ -9,10 +9,13 @@
 //! metrics are sent by a thread of their own, and spans for which the queue has no room are
 //! dropped and counted.
 
+mod answer;
 mod client;
 mod clock;
 mod consumer;
+mod environment;
 mod error;
+mod metric_exporter;
 mod metrics;
 mod queue;
 mod rate;

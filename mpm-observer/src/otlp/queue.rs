@@ -13,6 +13,8 @@ use std::{
 
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
+use super::answer::LastAnswer;
+
 /// Requests that wait at most, each with its spans.
 const ROOM: usize = 2048;
 /// Requests in one batch at most.
@@ -27,7 +29,8 @@ pub struct SpanCounts {
     pub exported: AtomicU64,
     /// Dropped because the queue was full: the collector is down or too slow.
     pub dropped: AtomicU64,
-    /// Dropped because the collector could not be reached, or refused them.
+    /// Lost because the collector could not be reached, or refused them. Of a batch of which it
+    /// rejected some spans as many as these, for it does not say which.
     pub failed: AtomicU64,
 }
 
@@ -53,17 +56,23 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Sends what is pushed at least every `interval`.
+    /// Sends what is pushed at least every `interval`. The exporter's client leaves its answers
+    /// in `last`.
     pub(super) fn start(
         exporter: impl SpanExporter + 'static,
+        last: Arc<LastAnswer>,
         interval: Duration,
         counts: Arc<SpanCounts>,
     ) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(ROOM);
-        let counted = Arc::clone(&counts);
+        let emptier = Emptier {
+            exporter,
+            last,
+            counts: Arc::clone(&counts),
+        };
         let thread = thread::Builder::new()
             .name("otlp-spans".into())
-            .spawn(move || empty(&exporter, &receiver, interval, &counted))?;
+            .spawn(move || emptier.run(&receiver, interval))?;
         Ok(Self {
             sender: Some(sender),
             thread: Some(thread),
@@ -74,8 +83,12 @@ impl Queue {
     /// Takes the spans of one request, or drops them. Never waits.
     pub(super) fn push(&self, spans: Vec<SpanData>) {
         let Some(sender) = &self.sender else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sender.try_send(spans) {
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sender.try_send(spans)
+            && self.counts.dropped.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            log::warn!(
+                "the collector is down or too slow: spans are dropped; further ones are only counted"
+            );
         }
     }
 
@@ -97,17 +110,45 @@ impl Queue {
     }
 }
 
-fn empty(
-    exporter: &impl SpanExporter,
-    receiver: &Receiver<Vec<SpanData>>,
-    interval: Duration,
-    counts: &SpanCounts,
-) {
-    loop {
-        let (batch, is_end) = collect(receiver, interval);
-        send(exporter, batch, counts);
-        if is_end {
+/// What the thread has.
+struct Emptier<E> {
+    exporter: E,
+    last: Arc<LastAnswer>,
+    counts: Arc<SpanCounts>,
+}
+
+impl<E: SpanExporter> Emptier<E> {
+    fn run(&self, receiver: &Receiver<Vec<SpanData>>, interval: Duration) {
+        loop {
+            let (batch, is_end) = collect(receiver, interval);
+            self.send(batch);
+            if is_end {
+                return;
+            }
+        }
+    }
+
+    fn send(&self, batch: Vec<Vec<SpanData>>) {
+        let requests = batch.len() as u64;
+        if requests == 0 {
             return;
+        }
+        let spans = batch.into_iter().flatten().collect();
+        self.last.clear();
+        // The exporter blocks in its client, so that this is over at once or when it is sent.
+        let sent = futures_executor::block_on(self.exporter.export(spans));
+        let answer = self.last.get();
+        let failed = match &sent {
+            Ok(()) => answer.rejected.min(requests),
+            Err(_) => requests,
+        };
+        let exported = requests - failed;
+        self.counts.exported.fetch_add(exported, Ordering::Relaxed);
+        let failed_before = self.counts.failed.fetch_add(failed, Ordering::Relaxed);
+        if failed_before == 0
+            && let Some(complaint) = answer.complaint(&sent)
+        {
+            log::warn!("spans were not taken: {complaint}; further ones are only counted");
         }
     }
 }
@@ -127,32 +168,13 @@ fn collect(receiver: &Receiver<Vec<SpanData>>, interval: Duration) -> (Vec<Vec<S
     (batch, false)
 }
 
-fn send(exporter: &impl SpanExporter, batch: Vec<Vec<SpanData>>, counts: &SpanCounts) {
-    let requests = batch.len() as u64;
-    if requests == 0 {
-        return;
-    }
-    let spans = batch.into_iter().flatten().collect();
-    // The exporter blocks in its client, so that this is over at once or when it is sent.
-    let count = match futures_executor::block_on(exporter.export(spans)) {
-        Ok(()) => &counts.exported,
-        Err(error) => {
-            if counts.failed.load(Ordering::Relaxed) == 0 {
-                log::warn!("spans were not taken: {error}; further ones are only counted");
-            }
-            &counts.failed
-        }
-    };
-    count.fetch_add(requests, Ordering::Relaxed);
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Condvar, Mutex};
 
     use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
-    use super::*;
+    use super::{super::answer::Answer, *};
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -193,7 +215,8 @@ mod tests {
     fn a_collector_that_hangs_costs_spans_and_no_time_and_each_is_counted() {
         let gate = Arc::new(Gate::default());
         let exporter = Gated(Arc::clone(&gate));
-        let mut queue = Queue::start(exporter, Duration::ZERO, Arc::default()).unwrap();
+        let mut queue =
+            Queue::start(exporter, Arc::default(), Duration::ZERO, Arc::default()).unwrap();
         let pushed = 3 * (ROOM + BATCH) as u64;
         for _ in 0..pushed {
             queue.push(Vec::new());
@@ -214,7 +237,8 @@ mod tests {
             refuses: true,
             ..Gate::default()
         });
-        let mut queue = Queue::start(Gated(Arc::clone(&gate)), LONG, Arc::default()).unwrap();
+        let exporter = Gated(Arc::clone(&gate));
+        let mut queue = Queue::start(exporter, Arc::default(), LONG, Arc::default()).unwrap();
         queue.push(Vec::new());
         queue.push(Vec::new());
         queue.finish(Duration::from_millis(1));
@@ -227,5 +251,33 @@ mod tests {
         }
         queue.push(Vec::new());
         assert_eq!(counts(&queue), [0, 0, 2]);
+    }
+
+    /// Succeeds, and each time the collector has rejected that many spans.
+    #[derive(Debug)]
+    struct Rejected(Arc<LastAnswer>, u64);
+
+    impl SpanExporter for Rejected {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            self.0.set(Answer {
+                rejected: self.1,
+                ..Answer::default()
+            });
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_rejected_spans_each_may_be_of_another_request() {
+        for (rejected, expected) in [(0, [4, 0, 0]), (1, [3, 0, 1]), (9, [0, 0, 4])] {
+            let last = Arc::new(LastAnswer::default());
+            let exporter = Rejected(Arc::clone(&last), rejected);
+            let mut queue = Queue::start(exporter, last, LONG, Arc::default()).unwrap();
+            for _ in 0..4 {
+                queue.push(Vec::new());
+            }
+            queue.finish(LONG);
+            assert_eq!(counts(&queue), expected);
+        }
     }
 }

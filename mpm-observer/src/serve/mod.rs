@@ -45,6 +45,7 @@ use loadgen::Trust;
 use crate::{
     kernel::Ports,
     metrics::{StatusOutcome, StatusPage},
+    otlp::SpanCounts,
 };
 
 /// How the metrics are served.
@@ -201,6 +202,11 @@ impl Service {
     /// Takes an answer of mod_status that somebody else has asked for; see [`StatusSource::Never`].
     pub fn status(&self, outcome: StatusOutcome, page: Option<StatusPage>, took_ns: u64) {
         self.shared.metrics().status(outcome, page, took_ns);
+    }
+
+    /// An export of spans runs beside, which counts what becomes of them.
+    pub fn spans(&self, counts: Arc<SpanCounts>) {
+        self.shared.set_spans(counts);
     }
 
     /// It is this scenario of a lab, and which repetition, or none any more.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -15,6 +15,7 @@ use super::own_connections::OwnConnections;
 use crate::{
     live::Server,
     metrics::{Exposition, Metrics, ScrapeFigures},
+    otlp::SpanCounts,
     resources::own_process,
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     scrapes: Mutex<ScrapeFigures>,
     server: Mutex<Option<Server>>,
     own_connections: Mutex<OwnConnections>,
+    /// Of the export that runs beside, if one does.
+    spans: OnceLock<Arc<SpanCounts>>,
     stop: AtomicBool,
 }
 
@@ -61,8 +64,16 @@ impl Shared {
     pub(super) fn exposition(&self) -> Exposition {
         let own = own_process();
         let scrapes = self.scrapes().clone();
-        self.metrics()
-            .exposition(monotonic_ns(), &scrapes, own.as_ref())
+        let mut metrics = self.metrics();
+        if let Some(spans) = self.spans.get() {
+            metrics.spans(spans.named());
+        }
+        metrics.exposition(monotonic_ns(), &scrapes, own.as_ref())
+    }
+
+    /// Only the first export counts.
+    pub(super) fn set_spans(&self, spans: Arc<SpanCounts>) {
+        self.spans.get_or_init(|| spans);
     }
 
     pub(super) fn stop(&self) {

@@ -115,6 +115,7 @@ pub fn soak(ground: Ground<'_>, soak: &SoakPlan) -> Result<Option<Soaked>, LabEr
         slow: true,
         interval: Duration::from_secs(1),
         client_address: true,
+        listen: None,
     })
     .map_err(|error| place.failed(error.to_string()))?;
     let began = Instant::now();

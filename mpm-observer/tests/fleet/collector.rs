@@ -10,7 +10,12 @@ use std::{
 
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::{
-    collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
+    collector::{
+        metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::{
+            ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+        },
+    },
     common::v1::{KeyValue, any_value::Value},
     metrics::v1::{Metric, metric::Data, number_data_point},
     resource::v1::Resource,
@@ -22,6 +27,10 @@ use prost::Message;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
     Takes,
+    /// Takes spans and refuses metrics with this status.
+    TakesSpans(u16),
+    /// As if it took everything, with the remark that all was rejected.
+    Rejects,
     /// With this status.
     Refuses(u16),
     /// Never.
@@ -32,6 +41,48 @@ pub enum Answers {
 pub struct Received {
     pub traces: Vec<ExportTraceServiceRequest>,
     pub metrics: Vec<ExportMetricsServiceRequest>,
+    /// Requests that were refused.
+    pub refused: usize,
+}
+
+impl Received {
+    /// Takes a request, or does not; returns the status and the body of the answer.
+    fn take(&mut self, answers: Answers, request: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let refused = match answers {
+            Answers::Refuses(status) => Some(status),
+            Answers::TakesSpans(status) if request.contains("/v1/metrics") => Some(status),
+            _ => None,
+        };
+        if let Some(status) = refused {
+            self.refused += 1;
+            return (status, Vec::new());
+        }
+        match request {
+            "POST /v1/traces HTTP/1.1" => {
+                let sent = ExportTraceServiceRequest::decode(body).unwrap();
+                let answer = ExportTraceServiceResponse {
+                    partial_success: (answers == Answers::Rejects).then(|| {
+                        ExportTracePartialSuccess {
+                            rejected_spans: spans(&sent).count().try_into().unwrap(),
+                            error_message: "over quota".to_owned(),
+                        }
+                    }),
+                };
+                self.traces.push(sent);
+                (200, answer.encode_to_vec())
+            }
+            "POST /v1/metrics HTTP/1.1" => {
+                self.metrics.push(Message::decode(body).unwrap());
+                (200, Vec::new())
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+fn spans(sent: &ExportTraceServiceRequest) -> impl Iterator<Item = &Span> {
+    let scopes = sent.resource_spans.iter().flat_map(|of| &of.scope_spans);
+    scopes.flat_map(|scope| &scope.spans)
 }
 
 /// A collector that runs until the test program ends.
@@ -57,11 +108,7 @@ impl Collector {
 
     pub fn spans(&self) -> Vec<Span> {
         let received = self.received.lock().unwrap();
-        let resources = received.traces.iter().flat_map(|sent| &sent.resource_spans);
-        resources
-            .flat_map(|resource| &resource.scope_spans)
-            .flat_map(|scope| scope.spans.clone())
-            .collect()
+        received.traces.iter().flat_map(spans).cloned().collect()
     }
 
     pub fn resources(&self) -> Vec<Resource> {
@@ -155,30 +202,17 @@ fn serve(stream: &TcpStream, answers: Answers, received: &Mutex<Received>) {
     }
     assert_eq!(header("content-type"), Some("application/x-protobuf"));
     assert!(header("host").is_some());
-    let status = match answers {
-        Answers::Takes => 200,
-        Answers::Refuses(status) => status,
-        Answers::Hangs => {
-            thread::sleep(Duration::from_secs(3600));
-            return;
-        }
-    };
-    if answers == Answers::Takes {
-        let mut received = received.lock().unwrap();
-        match lines[0].as_str() {
-            "POST /v1/traces HTTP/1.1" => {
-                received.traces.push(Message::decode(&*body).unwrap());
-            }
-            "POST /v1/metrics HTTP/1.1" => {
-                received.metrics.push(Message::decode(&*body).unwrap());
-            }
-            other => panic!("{other}"),
-        }
+    if answers == Answers::Hangs {
+        thread::sleep(Duration::from_secs(3600));
+        return;
     }
+    let (status, body) = received.lock().unwrap().take(answers, &lines[0], &body);
     let mut stream = stream;
     write!(
         stream,
-        "HTTP/1.1 {status} X\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+        "HTTP/1.1 {status} X\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",
+        body.len()
     )
     .unwrap();
+    stream.write_all(&body).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, atomic::AtomicBool},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -26,6 +26,9 @@ use crate::common::{
     watched::{exchange, kernel},
 };
 
+/// Where nobody listens: it is only told.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9117);
+
 pub(super) fn options(endpoint: &str, share: f64) -> OtlpOptions {
     OtlpOptions {
         endpoint: endpoint.to_owned(),
@@ -33,6 +36,7 @@ pub(super) fn options(endpoint: &str, share: f64) -> OtlpOptions {
         slow: false,
         interval: Duration::from_secs(1),
         client_address: false,
+        listen: Some(LISTEN),
     }
 }
 
@@ -209,7 +213,9 @@ fn each_request_arrives_as_spans_that_add_up(mpm: Mpm) {
             text(&resource.attributes, "service.name").as_deref(),
             Some("httpd")
         );
-        assert!(text(&resource.attributes, "host.name").is_some());
+        let host = text(&resource.attributes, "host.name").unwrap();
+        let instance = text(&resource.attributes, "service.instance.id");
+        assert_eq!(instance, Some(format!("{host}:{LISTEN}")));
     }
 
     // The metrics tell the same.
@@ -295,6 +301,14 @@ fn a_collector_that_refuses_costs_the_spans_and_nothing_else() {
         if let Some(counts) = all_requests_come_in_spite_of(&collector.endpoint) {
             assert_eq!(counts, [0, 0, IN_TROUBLE as u64], "{status}");
         }
+    }
+}
+
+#[test]
+fn spans_that_a_collector_rejects_in_a_good_answer_have_failed() {
+    let collector = Collector::start(Answers::Rejects);
+    if let Some(counts) = all_requests_come_in_spite_of(&collector.endpoint) {
+        assert_eq!(counts, [0, 0, IN_TROUBLE as u64]);
     }
 }
 

@@ -21,8 +21,9 @@ use crate::{
 
 const TASKS: &str = "httpd_cgroup_tasks";
 const LIMIT: &str = "httpd_cgroup_tasks_limit";
-/// Of httpd's group, and of that in which the observer is.
-const HTTPDS_LIMIT: u64 = 3000;
+/// Of httpd's group, so low that no group above, as of a container of the tests, is nearer to its
+/// own; and of that in which the observer is.
+const HTTPDS_LIMIT: u64 = 40;
 const OBSERVERS_LIMIT: u64 = 2000;
 
 /// Where the controller of tasks is mounted, and how.
@@ -160,7 +161,6 @@ impl Apart {
             scrape.get(TASKS) == Some(self.httpds.tasks() as f64)
         });
         assert_eq!(scrape.of_series(LIMIT), HTTPDS_LIMIT as f64);
-        assert!(self.httpds.tasks() > self.observers.tasks());
     }
 }
 

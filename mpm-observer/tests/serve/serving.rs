@@ -94,9 +94,15 @@ impl Serving {
     }
 
     /// Ends it with a signal; its exit code, `None` if the signal killed it.
-    pub fn end(mut self, signal: Signal) -> Option<i32> {
+    pub fn end(self, signal: Signal) -> Option<i32> {
+        self.end_with_lines(signal).0
+    }
+
+    /// The same, and what it said that nobody has waited for.
+    pub fn end_with_lines(mut self, signal: Signal) -> (Option<i32>, Vec<String>) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
-        self.child.wait().unwrap().code()
+        let code = self.child.wait().unwrap().code();
+        (code, self.lines.iter().collect())
     }
 }
 

@@ -44,16 +44,14 @@ fn search(directory: &Path, levels: usize, names: &Path, pid: u32) -> Option<Pat
     if levels == 0 {
         return has(&directory.join(names), pid).then(|| names.to_owned());
     }
-    let entries = fs::read_dir(directory).ok()?;
-    let groups = entries
+    let mut groups = fs::read_dir(directory)
+        .ok()?
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    groups
-        .filter_map(|group| {
-            let found = search(&group.path(), levels - 1, names, pid)?;
-            Some(Path::new(&group.file_name()).join(found))
-        })
-        .next()
+    groups.find_map(|group| {
+        let found = search(&group.path(), levels - 1, names, pid)?;
+        Some(Path::new(&group.file_name()).join(found))
+    })
 }
 
 fn has(group: &Path, pid: u32) -> bool {
