@@ -129,6 +129,7 @@ impl Apart {
         let runtime = RuntimeDir::create_in(&place.base()).unwrap();
         let (httpd, _) = place.start(&runtime, &small(Mpm::Event, "warm", ""));
         // Its children are there; those that come are born where it is.
+        httpds.add(httpd.pid());
         for pid in descendants(httpd.pid()).unwrap() {
             httpds.add(pid);
         }
