@@ -91,6 +91,7 @@ impl Metrics {
     pub fn begin(&mut self, mpm: Mpm, first_pid: u32, ports: Ports, now_ns: u64) {
         self.tasks.begin(mpm, first_pid);
         self.connections.begin();
+        self.requests.begin(now_ns);
         self.observer.begin(mpm, ports, now_ns);
     }
 

@@ -106,6 +106,8 @@ pub(super) struct Requests {
     answered: u64,
     unanswered: u64,
     unread: u64,
+    /// When all tasks were known.
+    begun_ns: u64,
     after_loss: u64,
     no_arrival: u64,
     duration: Histogram,
@@ -130,6 +132,7 @@ impl Default for Requests {
             answered: 0,
             unanswered: 0,
             unread: 0,
+            begun_ns: 0,
             after_loss: 0,
             no_arrival: 0,
             duration: Histogram::new(TIMES),
@@ -149,6 +152,11 @@ impl Default for Requests {
 }
 
 impl Requests {
+    /// The probes are attached, and all tasks known.
+    pub(super) const fn begin(&mut self, now_ns: u64) {
+        self.begun_ns = now_ns;
+    }
+
     /// Counts a request that a task of `role` read.
     pub(super) fn count(&mut self, request: &RequestRecord, role: Role) {
         let has = |flag| request.flags & flag != 0;
@@ -157,7 +165,9 @@ impl Requests {
             self.queue_wait.observe_ns(waited_ns);
         }
         if request.pickup_ns == 0 {
-            self.unread += 1;
+            // Of a connection that came before the tasks were known, the one that read it may not
+            // have been: it is not said that nobody did.
+            self.unread += u64::from(request.established_ns >= self.begun_ns);
             return;
         }
         self.received.observe(as_f64(request.bytes_in));
@@ -294,6 +304,24 @@ mod tests {
         assert!((phases - 0.008).abs() < 1e-9, "{phases}");
         let child = exposition.value("httpd_request_phase_seconds", &["on_cpu", "child"]);
         assert_eq!(child, None);
+    }
+
+    #[test]
+    fn what_came_before_the_tasks_were_known_is_not_said_to_be_unread() {
+        let mut requests = Requests::default();
+        requests.begin(5_000);
+        for established_ns in [0, 4_999, 5_000] {
+            requests.count(
+                &RequestRecord {
+                    established_ns,
+                    ..RequestRecord::default()
+                },
+                Role::Child,
+            );
+        }
+        let exposition = written(&requests);
+        let unread = exposition.get("httpd_requests_total", &["unread"]);
+        assert_eq!(unread, Some(1.0));
     }
 
     #[test]
