@@ -27,8 +27,10 @@ fn refused(output: &Output) -> (Option<i32>, String) {
 }
 
 fn serve(arguments: &[&str]) -> Output {
-    let mut command = Command::new(PROGRAM);
-    command.arg("serve").args(arguments).output().unwrap()
+    // What is not refused goes on for ever.
+    let mut command = Command::new("timeout");
+    let serve = ["60", PROGRAM, "serve"];
+    command.args(serve).args(arguments).output().unwrap()
 }
 
 #[test]
@@ -55,8 +57,24 @@ fn a_wrong_web_configuration_is_told_with_its_line() {
     ));
     assert_eq!(code, Some(2));
     assert!(error.contains(&format!("{path}:2: ")), "{error}");
-    let output = serve(&["--status-url", "https://127.0.0.1/"]);
+}
+
+#[test]
+fn a_status_url_that_cannot_be_asked_is_told() {
+    let output = serve(&["--status-url", "ftp://127.0.0.1/"]);
     assert_eq!(output.status.code(), Some(2));
+    let dir = tempfile::tempdir().unwrap();
+    let absent = dir.path().join("absent.pem").display().to_string();
+    let (code, error) = refused(&serve(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--status-url",
+        "https://127.0.0.1/",
+        "--cacert",
+        &absent,
+    ]));
+    assert_eq!(code, Some(2));
+    assert!(error.contains(&absent), "{error}");
 }
 
 #[test]
