@@ -112,7 +112,9 @@ fn warnings(run: &RunAnalysis, figures: &LiveFigures) -> Vec<String> {
         ));
     }
     if let Some(untimed) = without_a_time(&figures.side) {
-        warnings.push(format!("{untimed}: counted, and in no time below."));
+        warnings.push(format!(
+            "{untimed}: counted, and left out of the times below."
+        ));
     }
     if figures.side.answered == 0 {
         warnings.push("Nothing was served in this time.".into());
