@@ -137,7 +137,7 @@ pub fn run_experiment(options: &LabOptions, interrupt: &Interrupt) -> Result<Out
     };
     experiment.write(&options.out)?;
     if let Some(expose) = &options.expose {
-        place.expose(expose, &options.out)?;
+        place.expose(expose, &options.out, interrupt)?;
     }
     let result = make_runs(&place, &runs, options, interrupt, &mut experiment);
     // What was recorded stays, whatever Prometheus says.

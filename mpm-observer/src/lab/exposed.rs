@@ -57,7 +57,11 @@ pub(super) struct Exposed {
 
 impl Exposed {
     /// Starts both; without a Prometheus on this machine only the exporter, with a warning.
-    pub(super) fn start(options: &ExposeOptions, out: &Path) -> Result<Self, LabError> {
+    pub(super) fn start(
+        options: &ExposeOptions,
+        out: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<Self, LabError> {
         let service = Service::start(ServeOptions {
             listen: options.listen,
             web_config: None,
@@ -68,7 +72,12 @@ impl Exposed {
         .map_err(|error| LabError::Expose(error.to_string()))?;
         eprintln!("serving {}", service.url());
         let prometheus = match prometheus::find(options.prometheus.as_deref()) {
-            Ok(program) => Some(watch(&program, &out.join(DIR), service.address())?),
+            Ok(program) => Some(watch(
+                &program,
+                &out.join(DIR),
+                service.address(),
+                interrupt,
+            )?),
             Err(PrometheusError::NotFound) => {
                 log::warn!("{}; only the metrics are served", PrometheusError::NotFound);
                 None
@@ -153,7 +162,12 @@ impl Exposed {
     }
 }
 
-fn watch(program: &Path, dir: &Path, metrics: SocketAddr) -> Result<Prometheus, LabError> {
+fn watch(
+    program: &Path,
+    dir: &Path,
+    metrics: SocketAddr,
+    interrupt: &Interrupt,
+) -> Result<Prometheus, LabError> {
     let config = Config {
         scrapes: vec![Scrape {
             job: JOB.into(),
@@ -171,7 +185,7 @@ fn watch(program: &Path, dir: &Path, metrics: SocketAddr) -> Result<Prometheus, 
         let targets = api.targets().map_err(of_prometheus)?;
         Ok(targets.iter().any(|target| target.health == "up"))
     };
-    while !is_up(&prometheus.api())? {
+    while !interrupt.is_set() && !is_up(&prometheus.api())? {
         if Instant::now() > until {
             return Err(LabError::Expose(format!(
                 "Prometheus has not asked {metrics} within {} s; its log is in {}",

@@ -95,8 +95,13 @@ impl Place {
     }
 
     /// Exposes the metrics of all runs from now on, with Prometheus' data in `out`.
-    pub(super) fn expose(&mut self, options: &ExposeOptions, out: &Path) -> Result<(), LabError> {
-        self.exposed = Some(Exposed::start(options, out)?);
+    pub(super) fn expose(
+        &mut self,
+        options: &ExposeOptions,
+        out: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<(), LabError> {
+        self.exposed = Some(Exposed::start(options, out, interrupt)?);
         Ok(())
     }
 

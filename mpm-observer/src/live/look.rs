@@ -85,7 +85,7 @@ pub struct ConnectionsLook {
 /// An accept queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueLook {
-    /// Its port; 0 of several together.
+    /// Its port.
     pub port: u16,
     /// Connections in it.
     pub length: u32,
@@ -98,20 +98,6 @@ impl QueueLook {
     #[must_use]
     pub fn used(self) -> Option<f64> {
         (self.limit > 0).then(|| f64::from(self.length) / f64::from(self.limit))
-    }
-
-    /// Both together; their limit is known only if each one's is.
-    fn plus(self, other: Self) -> Self {
-        let limits = [self.limit, other.limit];
-        Self {
-            port: 0,
-            length: self.length.saturating_add(other.length),
-            limit: if limits.contains(&0) {
-                0
-            } else {
-                self.limit.saturating_add(other.limit)
-            },
-        }
     }
 }
 
@@ -138,12 +124,6 @@ pub fn resident_bytes() -> u64 {
 }
 
 impl Look {
-    /// The accept queues together; `None` while nothing listens.
-    #[must_use]
-    pub fn queue(&self) -> Option<QueueLook> {
-        self.queues.iter().copied().reduce(QueueLook::plus)
-    }
-
     /// The accept queue that is full to the largest part, as far as limits are known; `None` while
     /// nothing listens.
     #[must_use]

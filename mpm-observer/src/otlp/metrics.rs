@@ -182,10 +182,11 @@ impl Metrics {
             *slots.entry(state).or_default() += 1;
         }
         self.record_slots(&slots);
-        if let Some(queue) = look.queue() {
-            self.queue_length.record(queue.length.into(), &[]);
+        for queue in &look.queues {
+            let port = [KeyValue::new("port", queue.port.to_string())];
+            self.queue_length.record(queue.length.into(), &port);
             if queue.limit > 0 {
-                self.queue_limit.record(queue.limit.into(), &[]);
+                self.queue_limit.record(queue.limit.into(), &port);
             }
         }
         self.connections.record(look.connections.open.into(), &[]);

@@ -137,7 +137,7 @@ pub(super) struct SlotsSeen {
 impl SlotsSeen {
     pub(super) fn of(look: &Look) -> Self {
         let connections = &look.connections;
-        let queued = look.queue().map_or(0, |queue| queue.length);
+        let queued = look.queues.iter().map(|queue| queue.length).sum::<u32>();
         Self {
             at_ns: look.at_ns,
             by_state: by_state(look),

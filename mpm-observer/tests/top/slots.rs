@@ -231,9 +231,9 @@ fn a_connection_in_the_accept_queue_is_seen_with_the_queues_limit() {
             .unwrap();
     }
     let look = watching.wait_for("three in the queue", |look| {
-        look.queue().is_some_and(|queue| queue.length == 3)
+        look.fullest_queue().is_some_and(|queue| queue.length == 3)
     });
-    assert_eq!(look.queue().unwrap().limit, 77);
+    assert_eq!(look.fullest_queue().unwrap().limit, 77);
     let connections = look.connections;
     assert_eq!((connections.unaccepted, connections.unread), (3, 3));
     assert!(connections.unread_since_ns > 0 && connections.unread_since_ns < look.at_ns);
