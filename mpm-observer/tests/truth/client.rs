@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     os::fd::{AsFd, AsRawFd},
@@ -25,6 +26,8 @@ pub struct Exchange {
     pub row: ClientRow,
     /// How long the client kept itself from sending or reading.
     pub paused_ns: u64,
+    /// How long the client waited for a CPU after it had sent the request.
+    pub without_cpu_ns: u64,
     headers: HashMap<String, String>,
 }
 
@@ -50,14 +53,21 @@ pub enum Reading {
     Pausing(Duration),
 }
 
+/// A request on its way.
+struct Sent {
+    row: ClientRow,
+    paused_ns: u64,
+    /// The client's wait for a CPU until then.
+    without_cpu_ns: u64,
+}
+
 /// A connection, with the requests on it that are not yet answered.
 pub struct Client {
     stream: TcpStream,
     connect_start_ns: u64,
     connected_ns: u64,
     ordinal: u32,
-    /// With the pauses.
-    waiting: VecDeque<(ClientRow, u64)>,
+    waiting: VecDeque<Sent>,
     unread: Vec<u8>,
 }
 
@@ -144,13 +154,18 @@ impl Client {
             reused,
             ..ClientRow::default()
         };
-        self.waiting.push_back((row, paused_ns));
+        self.waiting.push_back(Sent {
+            row,
+            paused_ns,
+            without_cpu_ns: without_cpu_ns(),
+        });
         self.ordinal += 1;
     }
 
     /// Reads the answer of the first request that has none yet.
     pub fn receive(&mut self, reading: Reading) -> Exchange {
-        let (mut row, mut paused_ns) = self.waiting.pop_front().expect("a request");
+        let sent = self.waiting.pop_front().expect("a request");
+        let (mut row, mut paused_ns) = (sent.row, sent.paused_ns);
         let mut buffer = vec![0; 1 << 18];
         if !self.unread.is_empty() {
             row.loop_wake_ns = monotonic_ns();
@@ -194,6 +209,7 @@ impl Client {
         Exchange {
             row,
             paused_ns,
+            without_cpu_ns: without_cpu_ns() - sent.without_cpu_ns,
             headers,
         }
     }
@@ -217,6 +233,12 @@ fn sleep_for(length: Duration) -> u64 {
     let from_ns = monotonic_ns();
     thread::sleep(length);
     monotonic_ns() - from_ns
+}
+
+/// How long this thread has waited for a CPU so far.
+fn without_cpu_ns() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Length and fields of a complete head.

@@ -42,8 +42,9 @@ impl Case {
         plain: &'static str,
         exchange: Exchange,
         carries: Vec<(Phase, u64)>,
-        explains: Vec<(Phase, u64)>,
+        mut explains: Vec<(Phase, u64)>,
     ) -> Self {
+        explains.push((Phase::ToClient, exchange.without_cpu_ns));
         let what = what.to_owned();
         Self {
             truth: Truth {
