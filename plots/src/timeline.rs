@@ -40,6 +40,8 @@ pub struct TimelinePanel {
     pub title: String,
     /// Unit of the values.
     pub unit: Unit,
+    /// Whether the values are on a logarithmic axis; those that are not positive stand at its foot.
+    pub log: bool,
     /// The series. Those of the same name in other panels share one entry in the legend.
     pub series: Vec<TimelineSeries>,
     /// Values marked by a level line.
@@ -88,17 +90,34 @@ pub struct EventMarker {
 }
 
 impl TimelinePanel {
-    fn data_range(&self) -> Option<(f64, f64)> {
+    /// All values, with the ends of their bands.
+    fn values(&self) -> impl Iterator<Item = f64> {
         let points = self.series.iter().flat_map(|series| &series.points);
-        extent(points.flat_map(|point| {
+        points.flat_map(|point| {
             let ends = point.band.map_or([point.value; 2], |b| [b.low, b.high]);
             [point.value, ends[0], ends[1]]
-        }))
+        })
+    }
+
+    fn axis(&self, fonts: &Fonts, height: f64) -> Axis {
+        let room = Room::Up(height);
+        if self.log {
+            let range = extent(self.values().filter(|value| *value > 0.0));
+            let has_zeros = self.values().any(|value| value <= 0.0);
+            return Axis::log(
+                fonts,
+                room,
+                range.unwrap_or((1.0, 10.0)),
+                self.unit,
+                has_zeros,
+            );
+        }
+        Axis::linear(fonts, room, self.range(), self.unit)
     }
 
     /// The range of the axis: zero, the data, and the limits that are near the data.
     fn range(&self) -> (f64, f64) {
-        let (low, high) = self.data_range().unwrap_or((0.0, 0.0));
+        let (low, high) = extent(self.values()).unwrap_or((0.0, 0.0));
         let (low, mut high) = (low.min(0.0), high.max(0.0));
         let reach = if high > 0.0 {
             3.0 * high
@@ -199,10 +218,10 @@ impl Paint for Timeline {
         let pitch = (bottom - body.top + PANEL_GAP) / count;
         let plot_height = pitch - PANEL_GAP - PANEL_TITLE_HEIGHT;
         let axes = |scene: &Scene, height: f64| -> Vec<Axis> {
-            let axis = |panel: &TimelinePanel| {
-                Axis::linear(&scene.fonts, Room::Up(height), panel.range(), panel.unit)
-            };
-            self.panels.iter().map(axis).collect()
+            let panels = self.panels.iter();
+            panels
+                .map(|panel| panel.axis(&scene.fonts, height))
+                .collect()
         };
         let drafts = axes(scene, plot_height);
         let labels = drafts.iter().map(|axis| axis.labels_width(&scene.fonts));
@@ -224,7 +243,7 @@ impl Paint for Timeline {
             draw_panel_title(scene, &title, &panel.title);
             let area_top = title.bottom + if i == 0 { flags.height() } else { 0.0 };
             let area = Rect::new(left, area_top, right, area_top + plot_height);
-            if panel.data_range().is_some() {
+            if panel.values().next().is_some() {
                 draw_panel(scene, &area, panel, (&x, y), &self.events);
             } else {
                 draw_no_data(scene, &area, "", TICK_SIZE);
@@ -239,10 +258,7 @@ impl Paint for Timeline {
         x.draw_x_labels(scene, &last);
         let mut title = self.x_title.clone();
         if flags.left_out > 0 {
-            let left_out = format!(
-                " · {} event labels left out for want of room",
-                flags.left_out
-            );
+            let left_out = format!(" · labels left out for want of room: {}", flags.left_out);
             title.push_str(&left_out);
         }
         let under = (last.center().0, last.bottom + X_LABELS_HEIGHT + 6.0);
@@ -260,7 +276,8 @@ fn draw_panel(
     y.draw_level_grid(scene, area);
     x.draw_upright_grid(scene, area);
     y.draw_y_labels(scene, area);
-    scene.level(y.y(area, 0.0), area.left, area.right, 1.0, Color::AXIS);
+    let foot = if panel.log { y.low } else { 0.0 };
+    scene.level(y.y(area, foot), area.left, area.right, 1.0, Color::AXIS);
     for event in events {
         scene.upright_dashes(x.x(area, event.time_s), area.top, area.bottom, Color::AXIS);
     }
@@ -324,6 +341,7 @@ mod tests {
         TimelinePanel {
             title: String::new(),
             unit: Unit::Count,
+            log: false,
             series: vec![TimelineSeries {
                 name: "a".into(),
                 style: SeriesStyle::new(0),
@@ -346,5 +364,20 @@ mod tests {
         assert_eq!(panel(&[40.0, 50.0], &[500.0]).range(), (0.0, 50.0));
         assert_eq!(panel(&[0.0], &[500.0]).range(), (0.0, 500.0));
         assert_eq!(panel(&[-3.0, 5.0], &[]).range(), (-3.0, 5.0));
+    }
+
+    #[test]
+    fn a_logarithmic_axis_is_of_the_positive_values_and_says_what_stands_at_its_foot() {
+        let fonts = Fonts::load().unwrap();
+        let axis = |values: &[f64]| {
+            let mut panel = panel(values, &[]);
+            panel.log = true;
+            panel.axis(&fonts, 300.0)
+        };
+        let whole = axis(&[0.002, 30.0]);
+        assert!(whole.low <= 0.002 && whole.low > 0.0001 && whole.high >= 30.0);
+        assert!(!whole.ticks[0].label.starts_with('≤'));
+        assert!(axis(&[0.0, 0.002, 30.0]).ticks[0].label.starts_with('≤'));
+        assert!(axis(&[0.0]).high.is_finite());
     }
 }

@@ -196,6 +196,7 @@ fn panel(title: &str, unit: Unit, series: Vec<TimelineSeries>) -> TimelinePanel 
     TimelinePanel {
         title: title.to_owned(),
         unit,
+        log: false,
         series,
         limits: Vec::new(),
     }

@@ -166,9 +166,13 @@ impl Panel {
 
     fn lines_defaults(&self) -> Value {
         let stacking = if self.stacked { "normal" } else { "none" };
-        json!({
+        let scale = if self.log {
+            json!({ "type": "log", "log": 10 })
+        } else {
+            json!({ "type": "linear" })
+        };
+        let mut defaults = json!({
             "unit": self.unit.grafana(),
-            "min": 0,
             "color": { "mode": "palette-classic" },
             "custom": {
                 "drawStyle": "line",
@@ -176,8 +180,14 @@ impl Panel {
                 "fillOpacity": if self.stacked { 40 } else { 5 },
                 "showPoints": "never",
                 "stacking": { "mode": stacking, "group": "A" },
+                "scaleDistribution": scale,
             },
-        })
+        });
+        // A logarithm has no zero to begin at.
+        if !self.log {
+            defaults["min"] = json!(0);
+        }
+        defaults
     }
 
     fn value_defaults(&self) -> Value {

@@ -84,6 +84,9 @@ fn chart(panel: &Panel, mut lines: Vec<(String, Sampled)>, window: &Window) -> T
         lines.sort_by(|a, b| mean(&b.1).total_cmp(&mean(&a.1)));
         lines.truncate(MOST_LINES);
     }
+    // A colour means an MPM where all lines are MPMs, and elsewhere tells lines apart.
+    let of_mpm = |name: &str| Mpm::ALL.into_iter().find(|mpm| mpm.name() == name);
+    let all_are_mpms = lines.iter().all(|(name, _)| of_mpm(name).is_some());
     let mut footnote = Vec::new();
     if panel.stacked {
         footnote.push("Grafana stacks these lines; here they stand beside each other.".to_owned());
@@ -96,8 +99,8 @@ fn chart(panel: &Panel, mut lines: Vec<(String, Sampled)>, window: &Window) -> T
         .into_iter()
         .enumerate()
         .flat_map(|(index, (name, series))| {
-            let of_mpm = Mpm::ALL.into_iter().find(|mpm| mpm.name() == name);
-            let style = SeriesStyle::new(of_mpm.map_or(index, |mpm| mpm as usize));
+            let mpm = of_mpm(&name).filter(|_| all_are_mpms);
+            let style = SeriesStyle::new(mpm.map_or(index, |mpm| mpm as usize));
             let finite = series
                 .points
                 .into_iter()
@@ -132,6 +135,7 @@ fn chart(panel: &Panel, mut lines: Vec<(String, Sampled)>, window: &Window) -> T
         panels: vec![TimelinePanel {
             title: axis_title(panel.unit).into(),
             unit,
+            log: panel.log,
             series: series.collect(),
             limits: Vec::new(),
         }],
@@ -191,6 +195,7 @@ mod tests {
             kind: Kind::Lines,
             unit,
             stacked: false,
+            log: false,
             width: 12,
             bad_from: None,
             good_from: None,
@@ -240,6 +245,14 @@ mod tests {
         assert_eq!(series.points[0].value, 25.0);
         assert_eq!(series.style, SeriesStyle::new(Mpm::Event as usize));
         assert_eq!(chart.events[0].time_s, 5.0);
+    }
+
+    #[test]
+    fn a_line_of_another_kind_has_no_mpms_colour_twice() {
+        let lines = ["child", "listener", "worker"].map(|name| line(name, &[1.0]));
+        let chart = chart(&panel(PanelUnit::Count), lines.into(), &window());
+        let styles: Vec<SeriesStyle> = chart.panels[0].series.iter().map(|s| s.style).collect();
+        assert_eq!(styles, [0, 1, 2].map(SeriesStyle::new));
     }
 
     #[test]

@@ -60,6 +60,9 @@ pub struct Panel {
     /// Whether the series add up to something.
     #[serde(default)]
     pub stacked: bool,
+    /// Whether the values are on a logarithmic axis, for those of several orders of magnitude.
+    #[serde(default)]
+    pub log: bool,
     /// How many of the 24 columns it takes.
     #[serde(default = "half")]
     pub width: u32,
@@ -165,6 +168,9 @@ impl Panel {
         if self.queries.is_empty() {
             return Err("it has no query");
         }
+        if self.log && (self.stacked || self.kind != Kind::Lines) {
+            return Err("log is of lines that are not stacked");
+        }
         match (self.kind, self.bad_from, self.good_from) {
             (Kind::Lines, None, None) | (Kind::Value, _, None) | (Kind::Value, None, _) => {}
             _ => return Err("bad_from or good_from is of values, and one of them"),
@@ -203,6 +209,10 @@ mod tests {
                 "description",
             ),
             (format!("{REST}queries = []\n"), "no query"),
+            (
+                format!("{REST}{QUERY}log = true\nstacked = true\n"),
+                "not stacked",
+            ),
             (format!("{REST}{QUERY}bad_from = 1\n"), "bad_from"),
             (
                 format!("{REST}queries = [{{ expr = \"up\", legend = \"up\" }}]\n"),

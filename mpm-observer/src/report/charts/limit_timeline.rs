@@ -136,6 +136,7 @@ fn panel(
     TimelinePanel {
         title: title.into(),
         unit,
+        log: false,
         series: runs
             .iter()
             .map(|(mpm, run)| TimelineSeries {

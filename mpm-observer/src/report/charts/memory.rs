@@ -81,6 +81,7 @@ fn panel(
     TimelinePanel {
         title: title.into(),
         unit,
+        log: false,
         series: subject.figures.mpms().into_iter().map(series).collect(),
         limits: Vec::new(),
     }

@@ -31,6 +31,7 @@ fn make(subject: &Subject<'_>) -> Timeline {
     let panel = |title: &str, counts: fn(&ClientRow) -> bool| TimelinePanel {
         title: title.into(),
         unit: Unit::PerSecond,
+        log: false,
         series: mpms
             .iter()
             .map(|&mpm| TimelineSeries {

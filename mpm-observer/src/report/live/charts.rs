@@ -209,6 +209,7 @@ fn course(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
             TimelinePanel {
                 title: "answered requests per second".into(),
                 unit: Unit::PerSecond,
+                log: false,
                 series: vec![line("answered", 0, &|times| {
                     (width_s > 0.0).then(|| times.len() as f64 / width_s)
                 })],
@@ -217,6 +218,7 @@ fn course(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
             TimelinePanel {
                 title: "server's part".into(),
                 unit: Unit::Nanoseconds,
+                log: false,
                 series: vec![
                     line("median", 1, &at(0.5)),
                     line("p90", 2, &at(0.9)),
@@ -263,6 +265,7 @@ fn slots(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
     let slot_panel = TimelinePanel {
         title: "busy slots".into(),
         unit: Unit::Count,
+        log: false,
         series: slot_lines.collect(),
         limits: figures.slots.map_or_else(Vec::new, |slots| {
             vec![LimitLine {
@@ -287,6 +290,7 @@ fn slots(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
     let connection_panel = TimelinePanel {
         title: "connections".into(),
         unit: Unit::Count,
+        log: false,
         series: connection_lines.collect(),
         limits: Vec::new(),
     };
@@ -307,6 +311,7 @@ fn resources(run: &RunAnalysis, figures: &LiveFigures) -> Timeline {
     let panel = |title: &str, unit: Unit, series: Vec<TimelineSeries>| TimelinePanel {
         title: title.into(),
         unit,
+        log: false,
         series,
         limits: Vec::new(),
     };

@@ -46,6 +46,7 @@ pub fn timeline_dense() -> Timeline {
         panels: vec![TimelinePanel {
             title: "PSS of all tasks".into(),
             unit: Unit::Bytes,
+            log: false,
             series: (0..3).map(series).collect(),
             limits: vec![LimitLine {
                 value: 500e6,

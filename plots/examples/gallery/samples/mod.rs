@@ -178,12 +178,14 @@ pub fn timeline() -> Timeline {
             TimelinePanel {
                 title: "throughput".into(),
                 unit: Unit::PerSecond,
+                log: false,
                 series: (0..3).map(banded).collect(),
                 limits: vec![],
             },
             TimelinePanel {
                 title: "errors".into(),
                 unit: Unit::PerSecond,
+                log: false,
                 series: (0..3)
                     .map(|i| {
                         time_series(i, 9, 31, 15.0, |t, r| {
@@ -196,6 +198,7 @@ pub fn timeline() -> Timeline {
             TimelinePanel {
                 title: "tasks".into(),
                 unit: Unit::Count,
+                log: false,
                 series: (0..3)
                     .map(|i| {
                         time_series(i, 3, 31, 15.0, |t, _| {
