@@ -63,6 +63,11 @@ impl Serving {
         serving
     }
 
+    #[allow(dead_code, reason = "the tests of fleets ask for it")]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of standard error that begins so.
     pub fn wait_for_line(&self, begin: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
