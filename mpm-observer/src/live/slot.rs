@@ -212,7 +212,7 @@ pub(super) fn is_slot(role: Role, mpm: Mpm) -> bool {
     match role {
         Role::Worker | Role::Thread => true,
         Role::Child => mpm == Mpm::Prefork,
-        Role::Parent | Role::Listener => false,
+        Role::Parent | Role::Listener | Role::Helper => false,
     }
 }
 
