@@ -11,9 +11,9 @@ use super::{
     target::TargetArguments,
 };
 use crate::{
-    kernel::{Kernel, Options, Ports, Record, count_run_time},
+    kernel::{Counters, Kernel, Options, Ports, Record, count_run_time},
     lab::Interrupt,
-    live::{Consumer, LiveError, Look, Server, Target, follow, none_fits},
+    live::{Consumer, Effort, LiveError, Look, Server, Target, follow, none_fits},
     otlp::Otlp,
     privileges,
     serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, listen},
@@ -159,6 +159,19 @@ struct Telling {
     has_told: bool,
 }
 
+/// What is said when the probes are attached. `watched`: the server before, by its first process.
+fn watching(watched: Option<u32>, server: &Server) -> String {
+    let Server { process, mpm, .. } = server;
+    let line = format!("watching httpd (pid {}, {mpm})", process.pid);
+    match watched == Some(process.pid) {
+        true => format!(
+            "{line} anew, as it listens on {} now",
+            server.ports().in_words()
+        ),
+        false => line,
+    }
+}
+
 /// What is said while nothing is watched.
 fn waiting(watched: Option<u32>, names_a_place: bool) -> String {
     match watched {
@@ -172,9 +185,9 @@ fn waiting(watched: Option<u32>, names_a_place: bool) -> String {
 
 impl Consumer for Telling {
     fn begin(&mut self, server: &Server) {
-        let Server { process, mpm, .. } = server;
-        eprintln!("watching httpd (pid {}, {mpm})", process.pid);
-        self.watched = Some(process.pid);
+        let pid = server.process.pid;
+        eprintln!("{}", watching(self.watched, server));
+        self.watched = Some(pid);
         self.feeder.begin(server);
         if let Some(otlp) = &mut self.otlp {
             otlp.begin(server);
@@ -192,6 +205,13 @@ impl Consumer for Telling {
         self.feeder.look(look);
         if let Some(otlp) = &mut self.otlp {
             otlp.look(look);
+        }
+    }
+
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.feeder.last(counters, effort);
+        if let Some(otlp) = &mut self.otlp {
+            otlp.last(counters, effort);
         }
     }
 

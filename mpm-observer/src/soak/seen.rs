@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     kernel::{Counters, Record},
-    live::{Consumer, Look, Server},
+    live::{Consumer, Effort, Look, Server},
     otlp::Otlp,
 };
 
@@ -101,6 +101,11 @@ impl Consumer for Tally<'_> {
                 connections: look.connections.open,
             });
         });
+    }
+
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.otlp.last(counters, effort);
+        self.change(|seen| seen.counters = counters.clone());
     }
 
     fn end(&mut self) {
