@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -189,6 +190,34 @@ fn ports_that_a_reload_adds_or_removes_are_followed_with_prefork() {
 #[test]
 fn ports_that_a_reload_adds_or_removes_are_followed_with_event() {
     ports_that_a_reload_adds_or_removes_are_followed(Mpm::Event);
+}
+
+/// What `kill -HUP` does to an observer that was started by a shell which did this before.
+fn hang_up(before: &str) -> Observer {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{before} \"$0\" \"$@\"")]);
+    command.arg(std::env::current_exe().unwrap());
+    let observer = Observer::start_by(command, dir.path());
+    observer.wait_for("no server", |step| *step == Step::Waiting);
+    kill(Pid::from_raw(observer.pid().cast_signed()), Signal::SIGHUP).unwrap();
+    observer
+}
+
+#[test]
+fn the_end_of_a_terminal_ends_an_observer_unless_nohup_started_it() {
+    if !have("root", nix::unistd::geteuid().is_root()) {
+        return;
+    }
+    // Whatever this program was started by.
+    let mut observer = hang_up("exec env --default-signal=HUP");
+    assert_eq!(observer.wait_for_end(), Some(0));
+    let mut observer = hang_up("exec nohup");
+    // Told once a second: the second one that comes is of a time after the signal.
+    for _ in 0..3 {
+        observer.wait_for("it goes on", |step| *step == Step::Waiting);
+    }
+    assert_eq!(observer.end(Signal::SIGTERM), Some(0));
 }
 
 #[derive(Default)]
