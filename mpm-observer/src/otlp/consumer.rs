@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     correlate::server_phases,
-    kernel::Record,
-    live::{Consumer, Look, Server},
+    kernel::{Counters, Record},
+    live::{Consumer, Effort, Look, Server},
     recording::KernelRow,
     scenario::Mpm,
 };
@@ -198,6 +198,10 @@ impl Consumer for Otlp {
         self.processes
             .extend(processes.map(|task| (task.record.pid, task.record.tgid)));
         self.metrics.look(look);
+    }
+
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.metrics.counted(counters, effort);
     }
 
     fn end(&mut self) {

@@ -10,7 +10,7 @@ use loadgen::clock::monotonic_ns;
 
 use crate::{
     kernel::{Counters, Record},
-    live::{Consumer, Look, Server},
+    live::{Consumer, Effort, Look, Server},
     otlp::Otlp,
     serve::Feeder,
     top::Model,
@@ -123,6 +123,11 @@ impl Consumer for Tally<'_> {
                 connections: look.connections.open,
             });
         });
+    }
+
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.otlp.last(counters, effort);
+        self.change(|seen| seen.counters = counters.clone());
     }
 
     fn end(&mut self) {

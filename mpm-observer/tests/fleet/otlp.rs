@@ -10,8 +10,8 @@ use std::{
 
 use mpm_observer::{
     httpd::RuntimeDir,
-    kernel::{Options, Record},
-    live::{self, Consumer, Ended, Look, Server},
+    kernel::{Counters, Options, Record},
+    live::{self, Consumer, Effort, Ended, Look, Server},
     otlp::{Otlp, OtlpOptions, Rate, SpanCounts},
     scenario::Mpm,
 };
@@ -80,6 +80,10 @@ impl Consumer for Counting {
     fn look(&mut self, look: &Look) {
         self.lost = look.counters.lost();
         self.otlp.look(look);
+    }
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.lost = counters.lost();
+        self.otlp.last(counters, effort);
     }
     fn end(&mut self) {
         self.otlp.end();

@@ -23,6 +23,7 @@ use crate::{
     serving::Serving,
 };
 
+const ESTABLISHED: &str = "httpd_connections_established_total";
 const ANSWERED: &str = "httpd_requests_total{outcome=\"answered\"}";
 const STATUS_ANSWERED: &str = "mpm_observer_status_requests_total{outcome=\"answered\"}";
 const STATUS_TIMEOUT: &str = "mpm_observer_status_requests_total{outcome=\"timeout\"}";
@@ -229,12 +230,21 @@ fn a_server_that_ends_leaves_its_counts_and_no_state() {
     serving.wait_until("all requests are counted", |scrape| {
         scrape.of_series(ANSWERED) == 20.0
     });
+    // Of the time after the last look, too: each request had a connection of its own.
+    let before = serving.wait_until("it is looked at", |scrape| {
+        scrape.of_series(ESTABLISHED) >= 20.0
+    });
+    for _ in 0..10 {
+        drop(TcpStream::connect(httpd.addr()).unwrap());
+    }
     let pid = httpd.pid();
     httpd.stop(GRACE).unwrap();
     let gone = serving.wait_until("nothing is watched", |scrape| {
         scrape.of_series("mpm_observer_server_watched") == 0.0
     });
     assert_eq!(gone.of_series(ANSWERED), 20.0);
+    let grown = gone.of_series(ESTABLISHED) - before.of_series(ESTABLISHED);
+    assert!(grown >= 10.0, "{grown}");
     assert_eq!(gone.sum("httpd_slots"), 0.0);
     assert_eq!(gone.of_series("httpd_children"), 0.0);
     assert_eq!(gone.get("httpd_open_files"), None);
