@@ -182,8 +182,8 @@ impl Consumer for Telling {
     }
 
     fn record(&mut self, record: &Record) {
-        self.feeder.record(record);
-        if let Some(otlp) = &mut self.otlp {
+        let is_of_server = self.feeder.count(record);
+        if let Some(otlp) = self.otlp.as_mut().filter(|_| is_of_server) {
             otlp.record(record);
         }
     }
