@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
-use crate::otlp::{Otlp, OtlpError, OtlpOptions, Rate};
+use crate::otlp::{Otlp, OtlpError, OtlpOptions, Rate, SEND_TIMEOUT};
 
 /// Whether and what is sent to an OpenTelemetry collector.
 #[derive(Debug, Clone, Args)]
@@ -49,6 +49,7 @@ impl OtlpArguments {
             sample: self.otlp_sample,
             slow: !self.otlp_no_slow,
             interval: Duration::from_secs_f64(interval_s),
+            send_timeout: SEND_TIMEOUT,
             client_address: self.otlp_client_address,
             listen: Some(listen),
         })

@@ -28,7 +28,7 @@ use crate::{
     kernel::Options,
     lab::LabError,
     live::{self, LiveError},
-    otlp::{Otlp, OtlpOptions, Rate},
+    otlp::{Otlp, OtlpOptions, Rate, SEND_TIMEOUT},
     overhead::{Ground, plan, system},
     scenario::{Mpm, RunPlan},
 };
@@ -114,6 +114,7 @@ pub fn soak(ground: Ground<'_>, soak: &SoakPlan) -> Result<Option<Soaked>, LabEr
         sample: Rate::Share(1.0),
         slow: true,
         interval: Duration::from_secs(1),
+        send_timeout: SEND_TIMEOUT,
         client_address: true,
         listen: None,
     })
