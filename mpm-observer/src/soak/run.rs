@@ -30,7 +30,7 @@ use crate::{
     kernel::{Options, Ports},
     lab::LabError,
     live::{self, LiveError},
-    otlp::{Otlp, OtlpOptions, Rate},
+    otlp::{Otlp, OtlpOptions, Rate, SEND_TIMEOUT},
     overhead::{Ground, plan, system},
     scenario::{Mpm, RunPlan},
     serve::{ServeOptions, Service, StatusSource},
@@ -123,6 +123,7 @@ pub fn soak(ground: Ground<'_>, soak: &SoakPlan) -> Result<Option<Soaked>, LabEr
         sample: Rate::Share(1.0),
         slow: true,
         interval: Duration::from_secs(1),
+        send_timeout: SEND_TIMEOUT,
         client_address: true,
         listen: None,
     })
