@@ -13,5 +13,7 @@ mod control_group;
 mod hostile;
 #[path = "serve/live.rs"]
 mod live;
+#[path = "serve/names.rs"]
+mod names;
 #[path = "serve/serving.rs"]
 mod serving;

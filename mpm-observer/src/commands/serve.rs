@@ -14,9 +14,11 @@ use crate::{
     kernel::{Counters, Kernel, Options, Ports, Record, count_run_time},
     lab::Interrupt,
     live::{Consumer, Effort, LiveError, Look, Server, Target, follow, none_fits},
-    otlp::Otlp,
+    otlp::{Otlp, OtlpError},
     privileges,
-    serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, listen},
+    serve::{
+        Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, WebConfigError, listen,
+    },
 };
 
 /// Options of `serve`.
@@ -104,7 +106,7 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     let otlp = arguments
         .otlp
         .start(service.address())
-        .map_err(|error| (Exit::Usage, error.to_string()))?;
+        .map_err(|error| (exit_of_otlp(&error), error.to_string()))?;
     if let Some(otlp) = &otlp {
         service.spans(Arc::clone(otlp.counts()));
     }
@@ -141,11 +143,24 @@ fn is_elsewhere(target: &Target, found: &Result<Option<(Server, Ports)>, LiveErr
         || matches!(found, Ok(Some((server, _))) if !server.is_in_our_network())
 }
 
+/// Wrong usage is what stays wrong: the unit does not start this again then. A file may come, and
+/// a certificate be written to its end.
 const fn exit_of(error: &ServeError) -> Exit {
     match error {
-        ServeError::WebConfig(_) | ServeError::StatusTls(_) => Exit::Usage,
-        ServeError::Listen { .. } => Exit::Missing,
+        ServeError::WebConfig(WebConfigError::Content { .. }) | ServeError::StatusName(_) => {
+            Exit::Usage
+        }
+        ServeError::Listen { .. } | ServeError::WebConfig(_) | ServeError::StatusTls(_) => {
+            Exit::Missing
+        }
         ServeError::System { .. } => Exit::Failed,
+    }
+}
+
+const fn exit_of_otlp(error: &OtlpError) -> Exit {
+    match error {
+        OtlpError::Endpoint(_) | OtlpError::Exporter(_) => Exit::Usage,
+        OtlpError::System(_) => Exit::Failed,
     }
 }
 
@@ -197,8 +212,8 @@ impl Consumer for Telling {
     }
 
     fn record(&mut self, record: &Record) {
-        self.feeder.record(record);
-        if let Some(otlp) = &mut self.otlp {
+        let is_of_server = self.feeder.count(record);
+        if let Some(otlp) = self.otlp.as_mut().filter(|_| is_of_server) {
             otlp.record(record);
         }
     }

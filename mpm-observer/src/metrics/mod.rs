@@ -71,6 +71,8 @@ pub struct ScrapeFigures {
     pub slow: u64,
     /// … because they did not speak TLS properly.
     pub no_tls: u64,
+    /// … because what came is no request, or too long a one.
+    pub malformed: u64,
 }
 
 /// All that is counted, over one server after another: counters go on growing.

@@ -114,16 +114,19 @@ static ANSWERS: Family = Family::counter(
 .labels(&[label("code", "such as 200")]);
 static REFUSED: Family = Family::counter(
     "mpm_observer_http_connections_refused_total",
-    "Connections to it that were closed: too many at once, too slow, or no proper TLS",
+    "Connections to it that were closed: too many at once, too slow, no proper TLS, or no proper request",
     OWN,
 )
-.labels(&[label("reason", "too_many, slow, tls")]);
+.labels(&[label("reason", "too_many, slow, tls, malformed")]);
 static STATUS: Family = Family::counter(
     "mpm_observer_status_requests_total",
-    "Questions to mod_status by outcome; timeout: no slot answered in time",
+    "Questions to mod_status by outcome; timeout: no slot answered in time; unreachable: not asked, as the server's network cannot be entered",
     OWN,
 )
-.labels(&[label("outcome", "answered, timeout, refused, unreadable")]);
+.labels(&[label(
+    "outcome",
+    "answered, timeout, refused, unreadable, unreachable",
+)]);
 static STATUS_SECONDS: Family = Family::gauge(
     "mpm_observer_status_duration_seconds",
     "How long the last question to mod_status took",
@@ -349,6 +352,7 @@ impl Observer {
             ("too_many", scrapes.too_many),
             ("slow", scrapes.slow),
             ("tls", scrapes.no_tls),
+            ("malformed", scrapes.malformed),
         ] {
             to.labelled(&REFUSED, [reason.into()], as_f64(count));
         }

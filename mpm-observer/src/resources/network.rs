@@ -120,7 +120,11 @@ fn parse_netstat(text: &str) -> Option<ListenCounters> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::{
+        net::{TcpListener, TcpStream},
+        thread,
+        time::{Duration, Instant},
+    };
 
     use super::*;
 
@@ -208,8 +212,12 @@ mod tests {
         let clients: Vec<_> = (0..3)
             .map(|_| TcpStream::connect(address).unwrap())
             .collect();
-        let queue = accept_queue_length(address.port()).unwrap();
-        assert_eq!(queue, Some(3));
+        // A client is connected before the server's side is in the queue.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while accept_queue_length(address.port()).unwrap() != Some(3) {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(1));
+        }
         drop(clients);
     }
 }

@@ -105,9 +105,12 @@ fn what_is_exported_is_what_was_done(mpm: Mpm) {
     assert!(after.of_series("httpd_request_sent_bytes_sum") > answered * 1000.0);
     let on_mod_status = |scrape: &Scrape| scrape.of_series("apache_accesses_total");
     let own = after.of_series(STATUS_ANSWERED) - before.of_series(STATUS_ANSWERED);
-    assert_eq!(
-        on_mod_status(&after) - on_mod_status(&before),
-        answered + own
+    // It counts those, too, that were given up because its answer came too late.
+    let late = after.of_series(STATUS_TIMEOUT) - before.of_series(STATUS_TIMEOUT);
+    let counted = on_mod_status(&after) - on_mod_status(&before);
+    assert!(
+        (answered + own..=answered + own + late).contains(&counted),
+        "{counted}"
     );
 
     // Time is conserved: the phases of all requests sum to their durations.
@@ -120,22 +123,23 @@ fn what_is_exported_is_what_was_done(mpm: Mpm) {
     let service = after.of_series("httpd_request_service_seconds_sum");
     assert!(service > 0.0 && service <= duration, "{service} {duration}");
 
-    // A look of its own time finds all slots.
-    let looked = serving.wait_until("all slots are seen", |scrape| {
-        scrape.sum("httpd_slots") == 10.0 && scrape.sum("httpd_slot_seconds_total") > 0.0
+    // A look of its own time finds all slots; one in the midst of the observer's own request to
+    // mod_status finds that in the queue.
+    let port = watched.httpd.addr().port();
+    let queue = |what: &str| format!("httpd_accept_queue_{what}{{port=\"{port}\"}}");
+    let looked = serving.wait_until("all slots are seen and nobody waits", |scrape| {
+        scrape.sum("httpd_slots") == 10.0
+            && scrape.sum("httpd_slot_seconds_total") > 0.0
+            && scrape.sum("apache_workers") == 10.0
+            && scrape.of_series(&queue("length")) == 0.0
     });
     let children = if mpm == Mpm::Prefork { 10.0 } else { 2.0 };
     assert_eq!(looked.of_series("httpd_children"), children);
-    assert_eq!(looked.sum("apache_workers"), 10.0);
     let cpu = looked.sum("httpd_task_cpu_seconds_total");
     assert!(cpu > 0.0, "{cpu}");
     assert!(looked.sum("httpd_context_switches_total") >= 600.0);
     assert!(looked.sum("httpd_accepts_total") >= 304.0);
-    let port = watched.httpd.addr().port();
-    let queue =
-        |what: &str| looked.of_series(&format!("httpd_accept_queue_{what}{{port=\"{port}\"}}"));
-    assert_eq!(queue("length"), 0.0);
-    assert!(queue("limit") > 0.0);
+    assert!(looked.of_series(&queue("limit")) > 0.0);
     let files = looked.of_series("httpd_open_files");
     assert!(files > 3.0 && files < looked.of_series("httpd_open_files_limit"));
     assert!(looked.of_series("httpd_resident_memory_bytes") > 1e6);
