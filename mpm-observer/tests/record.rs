@@ -144,6 +144,9 @@ fn what_is_served_is_recorded(mpm: Mpm) {
     assert!(live.attached_ns != 0 && live.attached_ns < live.ended_ns);
     assert!(run.manifest.httpd_version.starts_with("Apache/2.4"));
     assert_eq!(run.manifest.httpd_user, "www-data");
+    // ListenBacklog 511, or less by somaxconn; asked of its own network.
+    let limits = run.samples.iter().filter_map(|row| row.accept_queue_limit);
+    assert!(limits.max().is_some_and(|limit| (1..=511).contains(&limit)));
     let of_tasks: u64 = run.ends.iter().map(|row| row.requests).sum();
     assert_eq!(of_tasks, side.answered);
     let server = if mpm.is_threaded() {
