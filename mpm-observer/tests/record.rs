@@ -344,6 +344,7 @@ fn a_recording_that_cannot_begin_leaves_nothing_behind() {
     let new = dir.path().join("new");
     record(&new);
     assert!(!new.exists());
+    record(&dir.path().join("new/and/below"));
     record(dir.path());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::Args;
 
 use super::span::parse_span;
-use crate::otlp::{Otlp, OtlpError, OtlpOptions, Rate};
+use crate::otlp::{Otlp, OtlpError, OtlpOptions, Rate, SEND_TIMEOUT};
 
 /// A look comes no sooner.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -63,6 +63,7 @@ impl OtlpArguments {
             sample: self.otlp_sample,
             slow: !self.otlp_no_slow,
             interval: self.otlp_interval,
+            send_timeout: SEND_TIMEOUT,
             client_address: self.otlp_client_address,
             listen: Some(listen),
         })

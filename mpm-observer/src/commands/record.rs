@@ -16,6 +16,7 @@ use plots::Unit;
 use super::{
     exit::{CommandResult, Exit, failed, of_live},
     lab::stamp,
+    new_directory::NewDirectory,
     span::parse_span,
     target::TargetArguments,
 };
@@ -84,8 +85,8 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         Some(dir) => dir.clone(),
         None => new_directory(Path::new("recordings"), &stamp()),
     };
-    let is_new = !path.exists();
-    fs::create_dir_all(&path)
+    let made = NewDirectory::at(&path);
+    made.make()
         .map_err(|error| (Exit::Failed, format!("{}: {error}", path.display())))?;
     drop_privileges(&server, &path).map_err(|error| failed(true, &error))?;
     let interrupt = Interrupt::on_signals()
@@ -106,10 +107,8 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         path.display()
     );
     let manifest = with_progress(&kernel, &server, &order, &dir, &interrupt).map_err(|error| {
-        if is_new {
-            // Only if nothing was recorded: it does not take one that is not empty.
-            let _ = fs::remove_dir(&path);
-        }
+        // Only if nothing was recorded: what has something in it stays.
+        made.remove();
         of_live(&error)
     })?;
     tell(&manifest, &path)

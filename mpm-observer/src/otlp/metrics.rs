@@ -17,7 +17,7 @@ use crate::{
     correlate::{Phases, SERVER_PHASES},
     findings::errno_name,
     kernel::{Counters, call_name},
-    live::{Look, QueueLook, SlotState},
+    live::{Effort, Look, QueueLook, SlotState},
 };
 
 /// Bounds of times, seconds.
@@ -190,15 +190,20 @@ impl Metrics {
         self.record_slots(&slots);
         self.record_queues(&look.queues);
         self.connections.record(look.connections.open.into(), &[]);
-        let lost = Counters::lost(&look.counters);
+        self.counted(&look.counters, &look.effort);
+        self.memory.record(look.effort.resident_bytes, &[]);
+        self.kernel_memory.record(look.effort.kernel_bytes, &[]);
+    }
+
+    /// What the probes counted and took, at a look or after the last one.
+    pub(super) fn counted(&mut self, counters: &Counters, effort: &Effort) {
+        let lost = counters.lost();
         self.lost.add(lost.saturating_sub(self.last_lost), &[]);
         self.last_lost = lost;
-        let cpu_ns = look.effort.cpu_ns;
+        let cpu_ns = effort.cpu_ns;
         self.cpu
             .add(seconds(cpu_ns.saturating_sub(self.last_cpu_ns)), &[]);
         self.last_cpu_ns = cpu_ns;
-        self.memory.record(look.effort.resident_bytes, &[]);
-        self.kernel_memory.record(look.effort.kernel_bytes, &[]);
     }
 
     /// The server is gone: nothing of it is left, and gauges would say so of the past for ever.

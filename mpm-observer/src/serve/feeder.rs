@@ -6,8 +6,8 @@ use loadgen::clock::monotonic_ns;
 
 use super::shared::Shared;
 use crate::{
-    kernel::{Ports, Record},
-    live::{Consumer, Look, Server},
+    kernel::{Counters, Ports, Record},
+    live::{Consumer, Effort, Look, Server},
 };
 
 /// The consumer that counts for the metrics.
@@ -60,6 +60,10 @@ impl Consumer for Feeder {
 
     fn look(&mut self, look: &Look) {
         self.shared.metrics().look(look);
+    }
+
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.shared.metrics().last(counters, effort);
     }
 
     fn end(&mut self) {

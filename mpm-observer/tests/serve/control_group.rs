@@ -226,7 +226,7 @@ fn the_next_server_of_a_group_is_watched_by_the_same_process_whose_counters_go_o
         httpd
     };
     let serving = Serving::start(&["--cgroup", &of_group, "--no-status"]);
-    serving.wait_for_line("no httpd runs; waiting for one");
+    serving.wait_for_line("no httpd runs in ");
     let (mut answered, mut servers) = (0, 0);
     for (mpm, requests) in [(Mpm::Event, 20), (Mpm::Prefork, 30)] {
         let runtime = RuntimeDir::create_in(&place.base()).unwrap();

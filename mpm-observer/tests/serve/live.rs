@@ -25,6 +25,7 @@ use crate::{
     serving::Serving,
 };
 
+const ESTABLISHED: &str = "httpd_connections_established_total";
 const ANSWERED: &str = "httpd_requests_total{outcome=\"answered\"}";
 const STATUS_ANSWERED: &str = "mpm_observer_status_requests_total{outcome=\"answered\"}";
 const STATUS_TIMEOUT: &str = "mpm_observer_status_requests_total{outcome=\"timeout\"}";
@@ -106,9 +107,12 @@ fn what_is_exported_is_what_was_done(mpm: Mpm) {
     assert!(after.of_series("httpd_request_sent_bytes_sum") > answered * 1000.0);
     let on_mod_status = |scrape: &Scrape| scrape.of_series("apache_accesses_total");
     let own = after.of_series(STATUS_ANSWERED) - before.of_series(STATUS_ANSWERED);
-    assert_eq!(
-        on_mod_status(&after) - on_mod_status(&before),
-        answered + own
+    // It counts those, too, that were given up because its answer came too late.
+    let late = after.of_series(STATUS_TIMEOUT) - before.of_series(STATUS_TIMEOUT);
+    let counted = on_mod_status(&after) - on_mod_status(&before);
+    assert!(
+        (answered + own..=answered + own + late).contains(&counted),
+        "{counted}"
     );
 
     // Time is conserved: the phases of all requests sum to their durations.
@@ -121,22 +125,23 @@ fn what_is_exported_is_what_was_done(mpm: Mpm) {
     let service = after.of_series("httpd_request_service_seconds_sum");
     assert!(service > 0.0 && service <= duration, "{service} {duration}");
 
-    // A look of its own time finds all slots.
-    let looked = serving.wait_until("all slots are seen", |scrape| {
-        scrape.sum("httpd_slots") == 10.0 && scrape.sum("httpd_slot_seconds_total") > 0.0
+    // A look of its own time finds all slots; one in the midst of the observer's own request to
+    // mod_status finds that in the queue.
+    let port = watched.httpd.addr().port();
+    let queue = |what: &str| format!("httpd_accept_queue_{what}{{port=\"{port}\"}}");
+    let looked = serving.wait_until("all slots are seen and nobody waits", |scrape| {
+        scrape.sum("httpd_slots") == 10.0
+            && scrape.sum("httpd_slot_seconds_total") > 0.0
+            && scrape.sum("apache_workers") == 10.0
+            && scrape.of_series(&queue("length")) == 0.0
     });
     let children = if mpm == Mpm::Prefork { 10.0 } else { 2.0 };
     assert_eq!(looked.of_series("httpd_children"), children);
-    assert_eq!(looked.sum("apache_workers"), 10.0);
     let cpu = looked.sum("httpd_task_cpu_seconds_total");
     assert!(cpu > 0.0, "{cpu}");
     assert!(looked.sum("httpd_context_switches_total") >= 600.0);
     assert!(looked.sum("httpd_accepts_total") >= 304.0);
-    let port = watched.httpd.addr().port();
-    let queue =
-        |what: &str| looked.of_series(&format!("httpd_accept_queue_{what}{{port=\"{port}\"}}"));
-    assert_eq!(queue("length"), 0.0);
-    assert!(queue("limit") > 0.0);
+    assert!(looked.of_series(&queue("limit")) > 0.0);
     let files = looked.of_series("httpd_open_files");
     assert!(files > 3.0 && files < looked.of_series("httpd_open_files_limit"));
     assert!(looked.of_series("httpd_resident_memory_bytes") > 1e6);
@@ -231,12 +236,21 @@ fn a_server_that_ends_leaves_its_counts_and_no_state() {
     serving.wait_until("all requests are counted", |scrape| {
         scrape.of_series(ANSWERED) == 20.0
     });
+    // Of the time after the last look, too: each request had a connection of its own.
+    let before = serving.wait_until("it is looked at", |scrape| {
+        scrape.of_series(ESTABLISHED) >= 20.0
+    });
+    for _ in 0..10 {
+        drop(TcpStream::connect(httpd.addr()).unwrap());
+    }
     let pid = httpd.pid();
     httpd.stop(GRACE).unwrap();
     let gone = serving.wait_until("nothing is watched", |scrape| {
         scrape.of_series("mpm_observer_server_watched") == 0.0
     });
     assert_eq!(gone.of_series(ANSWERED), 20.0);
+    let grown = gone.of_series(ESTABLISHED) - before.of_series(ESTABLISHED);
+    assert!(grown >= 10.0, "{grown}");
     assert_eq!(gone.sum("httpd_slots"), 0.0);
     assert_eq!(gone.of_series("httpd_children"), 0.0);
     assert_eq!(gone.get("httpd_open_files"), None);
