@@ -5,6 +5,7 @@ mod common;
 use std::{
     fs,
     io::Read,
+    os::unix::fs::chown,
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -12,6 +13,7 @@ use std::{
 
 use common::{
     PROGRAM,
+    capabilities::assert_only_kept,
     client::{get, load},
     debian::DebianHttpd,
     wait_until,
@@ -19,6 +21,7 @@ use common::{
 use mpm_observer::{
     correlate::{RunAnalysis, ServerSide, load_run},
     httpd::{Role, ServerStatus},
+    privileges::{FOR_OTHER_DIRECTORIES, FOR_OTHER_NETWORKS},
     recording::{Ended, RunDir, Status, TaskRow},
     scenario::Mpm,
 };
@@ -101,6 +104,32 @@ fn accesses(httpd: &DebianHttpd) -> u64 {
 
 fn recorded(out: &Path) -> RunAnalysis {
     load_run(&RunDir::at(out)).unwrap()
+}
+
+#[test]
+fn it_records_with_nothing_but_the_privileges_that_watching_and_writing_need() {
+    const ANOTHER: u32 = 65_534;
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let of_another = dir.path().join("another's");
+    fs::create_dir(&of_another).unwrap();
+    chown(&of_another, Some(ANOTHER), None).unwrap();
+    // It lies in a network of its own.
+    let new = (dir.path().join("new"), &[FOR_OTHER_NETWORKS][..]);
+    let both = [FOR_OTHER_NETWORKS, FOR_OTHER_DIRECTORIES];
+    for (out, more) in [new, (of_another, &both)] {
+        let recording = Recording::start(httpd.pid(), &out, &["--duration", "10m"]);
+        recording.wait_until_attached();
+        assert_only_kept(recording.child.id(), more);
+        httpd.network().within(|| load(httpd.addr(), 50, 1, false));
+        recording.interrupt();
+        let (code, stdout, stderr) = recording.end();
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        assert_eq!(recorded(&out).manifest.status, Status::Complete);
+    }
+    httpd.stop();
 }
 
 fn what_is_served_is_recorded(mpm: Mpm) {

@@ -9,6 +9,7 @@ use std::{
 use mpm_observer::{
     httpd::{Httpd, RuntimeDir},
     live,
+    privileges::FOR_OTHER_NETWORKS,
     scenario::Mpm,
 };
 
@@ -16,6 +17,7 @@ use crate::{
     client::Scrape,
     common::{
         GRACE, Place,
+        capabilities::assert_only_kept,
         debian::{DebianHttpd, Differently},
         have, kill_9, small, wait_until,
         watched::exchange,
@@ -259,6 +261,14 @@ fn a_server_that_ends_leaves_its_counts_and_no_state() {
     assert_eq!(serving.end(signal), Some(0));
 }
 
+#[test]
+fn it_serves_with_nothing_but_the_privileges_that_watching_needs() {
+    let Some(watched) = Watched::start(Mpm::Event) else {
+        return;
+    };
+    assert_only_kept(watched.serving.pid(), &[]);
+}
+
 /// In a network of its own, as in a container: mod_status is asked within it.
 fn a_plain_debian_server_is_served(mpm: Mpm) {
     const REQUESTS: usize = 20;
@@ -274,11 +284,12 @@ fn a_plain_debian_server_is_served(mpm: Mpm) {
         let servers = live::servers().unwrap();
         servers.iter().any(|server| server.process.pid == pid)
     });
-    // Another network can be entered with all privileges only.
-    let serving = Serving::start(&["--pid", &pid.to_string(), "--keep-privileges"]);
+    let serving = Serving::start(&["--pid", &pid.to_string()]);
     serving.wait_until("mod_status has answered", |scrape| {
         scrape.get("apache_up") == Some(1.0)
     });
+    // Another network can be entered with one privilege more.
+    assert_only_kept(serving.pid(), &[FOR_OTHER_NETWORKS]);
     httpd.network().within(|| {
         for _ in 0..REQUESTS {
             let mut stream = TcpStream::connect(httpd.addr()).unwrap();
