@@ -153,6 +153,10 @@ impl Observer {
         Self { child, steps }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a step that is wanted, past all others; returns it.
     pub fn wait_for(&self, what: &str, is_wanted: impl Fn(&Step) -> bool) -> Step {
         let deadline = Instant::now() + DEADLINE;
