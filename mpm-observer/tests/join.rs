@@ -59,8 +59,8 @@ struct ClientHost {
 }
 
 impl ClientHost {
-    /// Behind a veth pair of the server's network.
-    fn start(httpd: &DebianHttpd, url_addr: SocketAddr, rows: &Path) -> Self {
+    /// Behind a veth pair of the server's network. `commands` are run in its own one.
+    fn start(httpd: &DebianHttpd, url_addr: SocketAddr, rows: &Path, commands: &[&str]) -> Self {
         let ahead_s = AHEAD_S.to_string();
         let mut child = Command::new("unshare")
             .args(["--net", "--time", "--monotonic", &ahead_s])
@@ -87,12 +87,13 @@ impl ClientHost {
             ip(&format!("addr add {SERVER}/24 dev veth0"));
             ip("link set veth0 up");
         });
-        for arguments in ["addr add 10.66.0.2/24 dev eth0", "link set eth0 up"] {
+        let own = ["ip addr add 10.66.0.2/24 dev eth0", "ip link set eth0 up"];
+        for command in own.iter().chain(commands) {
             let status = Command::new("nsenter")
-                .args(["--target", &pid.to_string(), "--net", "--", "ip"])
-                .args(arguments.split(' '))
+                .args(["--target", &pid.to_string(), "--net", "--"])
+                .args(command.split(' '))
                 .status();
-            assert!(status.unwrap().success(), "{arguments}");
+            assert!(status.unwrap().success(), "{command}");
         }
         Self { child }
     }
@@ -146,7 +147,12 @@ impl Hosts {
 
     /// Records the server while the client asks `addr`.
     fn record(&self, addr: SocketAddr) {
-        let client = ClientHost::start(&self.httpd, addr, &self.path("rows"));
+        self.record_behind(&[], addr);
+    }
+
+    /// The same after these commands on the client's host.
+    fn record_behind(&self, commands: &[&str], addr: SocketAddr) {
+        let client = ClientHost::start(&self.httpd, addr, &self.path("rows"), commands);
         let server = self.path("server");
         let recording = Command::new(PROGRAM)
             .args(["record", "--pid", &self.httpd.pid().to_string()])
@@ -305,5 +311,88 @@ fn what_passes_through_a_proxy_is_said_to_be_not_joinable() {
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(!hosts.path("joined/manifest.json").exists());
+    // Nothing that was made for it is left, and what was there before is.
+    assert!(!hosts.path("joined").exists());
+    let join_into = |name: &str| {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(["join".into(), hosts.path("server"), hosts.path("rows")])
+            .arg("--out")
+            .arg(hosts.path(name));
+        assert_eq!(command.output().unwrap().status.code(), Some(8));
+    };
+    join_into("new/below");
+    assert!(!hosts.path("new").exists());
+    fs::create_dir(hosts.path("empty")).unwrap();
+    join_into("empty");
+    assert!(hosts.path("empty").is_dir());
+}
+
+/// Address translation by the kernel, in the network in which this is run.
+const TRANSLATION: &str = "nft add table ip nat";
+
+fn can_translate() -> bool {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--net", "--"])
+        .args(TRANSLATION.split(' '))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let succeeds = command.status().is_ok_and(|status| status.success());
+    have("nft, and address translation in the kernel", succeeds)
+}
+
+/// What joining says, which is refused.
+fn refusal(hosts: &Hosts) -> String {
+    let output = hosts.join();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(8), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_client_that_is_masqueraded_is_said_to_be_not_joinable() {
+    let Some(hosts) = Hosts::new().filter(|_| can_translate()) else {
+        return;
+    };
+    // The client has an address of its own, and goes out by that of its host.
+    let commands = [
+        "ip link set lo up",
+        "ip addr add 192.168.77.7/32 dev lo",
+        "ip route replace 10.66.0.0/24 dev eth0 src 192.168.77.7",
+        TRANSLATION,
+        "nft add chain ip nat out { type nat hook postrouting priority 100; }",
+        "nft add rule ip nat out oifname eth0 masquerade",
+    ];
+    hosts.record_behind(&commands, SocketAddr::new(SERVER.parse().unwrap(), 80));
+    let said = refusal(&hosts);
+    assert!(
+        said.contains("192.168.77.7") && said.contains("10.66.0.2"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_port_that_is_redirected_before_the_server_is_said_to_be_not_joinable() {
+    let Some(hosts) = Hosts::new().filter(|_| can_translate()) else {
+        return;
+    };
+    hosts.httpd.network().within(|| {
+        for command in [
+            TRANSLATION,
+            "nft add chain ip nat in { type nat hook prerouting priority -100; }",
+            "nft add rule ip nat in tcp dport 8080 redirect to :80",
+        ] {
+            let mut words = command.split(' ');
+            let status = Command::new(words.next().unwrap()).args(words).status();
+            assert!(status.unwrap().success(), "{command}");
+        }
+    });
+    hosts.record(SocketAddr::new(SERVER.parse().unwrap(), 8080));
+    let said = refusal(&hosts);
+    assert!(
+        said.contains("the client called 10.66.0.1:8080, the server was called at 10.66.0.1:80"),
+        "{said}"
+    );
 }

@@ -15,5 +15,7 @@ mod helpers;
 mod hostile;
 #[path = "serve/live.rs"]
 mod live;
+#[path = "serve/names.rs"]
+mod names;
 #[path = "serve/serving.rs"]
 mod serving;

@@ -12,7 +12,7 @@ use std::{
 
 use mpm_observer::{
     dashboards::{Filled, sources},
-    prometheus::{Api, Sampled},
+    prometheus::{Api, Sampled, Target},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -21,7 +21,7 @@ use nix::{
 
 use super::{
     alerts::rules,
-    common::watched::exchange,
+    common::{wait_until, watched::exchange},
     selectors::selectors,
     tools::{promtool, text},
     watched::{Fleet, JOB, Watched},
@@ -209,12 +209,12 @@ fn every_query_of_dashboards_and_alerts_has_data_under_each_mpm() {
     };
     assert!(missing.is_empty(), "without data:\n{}", missing.join("\n"));
 
-    for target in asked.api.targets().unwrap() {
-        assert_eq!(
-            (target.health.as_str(), target.last_error.as_str()),
-            ("up", "")
-        );
-    }
+    // A scrape that comes late is an error until the next one.
+    wait_until("all observers are up", || {
+        let targets = asked.api.targets().unwrap();
+        let is_up = |target: &Target| (&*target.health, &*target.last_error) == ("up", "");
+        targets.len() == fleet.servers.len() && targets.iter().all(is_up)
+    });
     let groups = asked.api.rules().unwrap();
     let groups = groups["groups"].as_array().unwrap();
     let evaluated = groups
@@ -228,9 +228,11 @@ fn every_query_of_dashboards_and_alerts_has_data_under_each_mpm() {
     // A child of each has died, and the accept queue of each was full: these alerts do not wait.
     for alert in ["HttpdChildrenDying", "HttpdAcceptQueueOverflowing"] {
         let firing = format!("ALERTS{{alertname=\"{alert}\", alertstate=\"firing\"}}");
-        let series = asked.answer(&firing);
-        let instances: BTreeSet<_> = series.iter().map(|s| &s.labels["instance"]).collect();
-        assert_eq!(instances.len(), fleet.servers.len(), "{alert}");
+        wait_until(&format!("{alert} has fired for all"), || {
+            let series = asked.answer(&firing);
+            let instances: BTreeSet<_> = series.iter().map(|s| &s.labels["instance"]).collect();
+            instances.len() == fleet.servers.len()
+        });
     }
 
     let exported = fleet.servers.iter().map(Watched::exported);

@@ -63,7 +63,6 @@ impl Serving {
         serving
     }
 
-    #[allow(dead_code, reason = "the tests of fleets ask for it")]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -119,11 +119,11 @@ impl Work<'_, '_> {
         let mut alarm_ns = 0;
         let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
         poll_fn(|cx| {
-            self.wake_ns.set(monotonic_ns());
+            let looked_ns = self.wake_ns.replace(monotonic_ns());
             if self.is_over(stop) {
                 return Poll::Ready(());
             }
-            self.time_out();
+            self.time_out(looked_ns);
             self.start();
             // No slot ends, so this polls those that are woken and no more.
             let _ = slots.as_mut().poll_next(cx);
@@ -202,15 +202,17 @@ impl Work<'_, '_> {
         }
     }
 
-    fn time_out(&self) {
-        let now_ns = self.wake_ns.get();
-        while let Some(slot) = self.connect_deadlines.borrow_mut().pop_passed(now_ns) {
+    /// Cuts off what had no time left when the turn before this one began: in that turn
+    /// whatever had come by then was read, also by the tasks of HTTP/2. A thread that had
+    /// to wait for its CPU thus takes no answer for late that was in time.
+    fn time_out(&self, looked_ns: u64) {
+        while let Some(slot) = self.connect_deadlines.borrow_mut().pop_passed(looked_ns) {
             let post = &self.posts[slot as usize];
             if post.exchange.borrow().stage == Stage::Connecting {
                 post.cut(Outcome::Timeout);
             }
         }
-        while let Some(slot) = self.deadlines.borrow_mut().pop_passed(now_ns) {
+        while let Some(slot) = self.deadlines.borrow_mut().pop_passed(looked_ns) {
             self.posts[slot as usize].cut(Outcome::Timeout);
         }
     }
