@@ -109,6 +109,8 @@ pub struct Watch {
     pub(super) slot_of_pid: Array<MapData, u32>,
     pub(super) free_slots: Stack<MapData, u32>,
     pub(super) connections: HashMap<MapData, u64, ConnState>,
+    /// As many as they may be at once.
+    pub(super) max_conns: u32,
     mappings: Array<MapData, Mappings>,
     trace_window: Array<MapData, TraceWindow>,
     warnings: EbpfLogger<&'static dyn log::Log>,
@@ -167,6 +169,7 @@ impl Watch {
             slot_of_pid: Array::try_from(take_map(&mut ebpf, "SLOT_OF_PID"))?,
             free_slots,
             connections: HashMap::try_from(take_map(&mut ebpf, "CONNS"))?,
+            max_conns: options.max_conns,
             mappings: Array::try_from(take_map(&mut ebpf, "MAPPINGS"))?,
             trace_window: Array::try_from(take_map(&mut ebpf, "TRACE_WINDOW"))?,
             warnings,
@@ -357,23 +360,6 @@ impl Watch {
             }
         }
         Ok(states)
-    }
-
-    /// The connections that are followed. One that begins or ends meanwhile may be among them.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
-    pub fn connections(&self) -> Result<Vec<ConnState>, KernelError> {
-        let mut connections = Vec::new();
-        for key in self.connections.keys() {
-            match self.connections.get(&key?, 0) {
-                Ok(connection) => connections.push(connection),
-                // It has ended.
-                Err(aya::maps::MapError::KeyNotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(connections)
     }
 
     /// The books so far.

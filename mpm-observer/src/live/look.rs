@@ -5,7 +5,7 @@ use std::{
     net::{Ipv6Addr, SocketAddr},
 };
 
-use mpm_observer_common::{ConnState, OffCpu, TaskRecord, TaskState};
+use mpm_observer_common::{ConnState, OffCpu, TaskFlags, TaskRecord, TaskState};
 
 use super::{
     Server, SlotState,
@@ -239,7 +239,8 @@ impl<'a> Known<'a> {
             .filter(|held| held.base_task == 0 || held.base_created_ns == state.record.created_ns)
             // The tasks were read before the connections: what it did since is left out.
             .filter(|held| !is_off_cpu(state) || worked_ns(held) <= state.since_ns);
-        let is_slot = is_slot(role, server.mpm);
+        let first_of_process = state.record.flags & TaskFlags::THREAD == 0;
+        let is_slot = is_slot(role, first_of_process, server.mpm);
         let mut client = connection.map(client_of);
         let mut partner = Partner::Unknown;
         if is_slot

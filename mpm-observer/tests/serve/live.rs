@@ -188,9 +188,8 @@ fn hold(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     (0..count).map(connect).collect()
 }
 
-#[test]
-fn while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status() {
-    let Some(watched) = Watched::start(Mpm::Worker) else {
+fn while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status(mpm: Mpm) {
+    let Some(watched) = Watched::start(mpm) else {
         return;
     };
     let serving = &watched.serving;
@@ -217,6 +216,21 @@ fn while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status() {
                 && scrape.sum("httpd_requests_total") >= 10.0
         },
     );
+}
+
+#[test]
+fn while_all_slots_of_prefork_are_busy_mod_status_alone_is_silent() {
+    while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status(Mpm::Prefork);
+}
+
+#[test]
+fn while_all_slots_of_worker_are_busy_mod_status_alone_is_silent() {
+    while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status(Mpm::Worker);
+}
+
+#[test]
+fn while_all_slots_of_event_are_busy_mod_status_alone_is_silent() {
+    while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status(Mpm::Event);
 }
 
 #[test]
