@@ -218,8 +218,11 @@ fn a_killed_child_and_taken_slots_are_findings(mpm: Mpm) {
     let taken = finding(&picture, "slots-taken");
     let text = taken["text"].as_str().unwrap();
     let begin = "all 10 slots were taken, most of which waited for the rest of a request's head, \
-                 while up to 2 connections waited";
-    assert!(text.starts_with(begin), "{text}");
+                 while up to ";
+    let rest = text.strip_prefix(begin).unwrap_or_else(|| panic!("{text}"));
+    // More of them while the slots of the killed child were not there again.
+    let waited: u32 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!(waited >= 2 && rest.contains("connections waited"), "{text}");
     assert!(number(&taken["count"]) > 0, "{taken}");
     let killed = finding(&picture, "killed");
     assert_eq!(killed["text"], "1 process ended by SIGKILL");
