@@ -146,15 +146,22 @@ fn programs_of_piped_logs_are_neither_slots_nor_children(mpm: Mpm) {
         });
 
     let half = b"GET /alive.txt HTTP/1.1\r\nHost: t";
-    let held: Vec<TcpStream> = (0..10)
+    // Each of event's two children may leave its last slot idle, and a connection in the queue.
+    let taken = if mpm == Mpm::Event {
+        SLOTS - 2.0
+    } else {
+        SLOTS
+    };
+    let held: Vec<TcpStream> = (0..taken as usize)
         .map(|_| {
             let mut stream = TcpStream::connect(stand.httpd.addr()).unwrap();
             stream.write_all(half).unwrap();
             stream
         })
         .collect();
-    let full = stand.wait_for(mpm, ("reading_client", SLOTS), both);
-    assert_eq!(full.of_series("httpd_slots{state=\"idle\"}"), 0.0);
+    let full = stand.wait_for(mpm, ("reading_client", taken), both);
+    let idle = full.of_series("httpd_slots{state=\"idle\"}");
+    assert_eq!(idle, SLOTS - taken);
     assert_no_child_came_or_went(&full);
     drop(held);
     stand.stop();
