@@ -5,6 +5,8 @@ mod adopt;
 #[path = "kernel/calls.rs"]
 mod calls;
 mod common;
+#[path = "kernel/connections.rs"]
+mod connections;
 #[path = "kernel/failures.rs"]
 mod failures;
 #[path = "kernel/pause.rs"]

@@ -9,6 +9,8 @@ mod command;
 mod common;
 #[path = "serve/control_group.rs"]
 mod control_group;
+#[path = "serve/helpers.rs"]
+mod helpers;
 #[path = "serve/hostile.rs"]
 mod hostile;
 #[path = "serve/live.rs"]

@@ -25,17 +25,7 @@ use mpm_observer_common::{RequestRecord, TaskFlags, TaskRecord, WakeContext};
 
 /// The role of a task, from its record and the number of the first process.
 fn row(task: &TaskRecord, mpm: Mpm, first: u32) -> TaskRow {
-    let totals = &task.totals;
-    let role = httpd::role(Facts {
-        mpm,
-        of_first_process: task.tgid == first,
-        first_of_process: task.pid == task.tgid,
-        accept_attempts: totals.accepts
-            + totals.accepts_again
-            + totals.accepts_interrupted
-            + totals.accepts_failed,
-        requests_served: totals.requests,
-    });
+    let role = httpd::role(Facts::of(task, mpm, Some(first)));
     TaskRow::new(task, Moment::End, role.name().into())
 }
 

@@ -15,7 +15,7 @@ use crate::{
     lab::Interrupt,
     live::{Consumer, Effort, LiveError, Look, Server, Target, follow, none_fits},
     otlp::{Otlp, OtlpError},
-    privileges,
+    privileges::{self, FOR_OTHER_NETWORKS},
     serve::{
         Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, WebConfigError, listen,
     },
@@ -74,7 +74,8 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         None
     };
     if !arguments.keep_privileges {
-        privileges::drop_others(is_elsewhere(&arguments.target.target(), &found))
+        let is_elsewhere = is_elsewhere(&arguments.target.target(), &found);
+        privileges::drop_others(is_elsewhere.then_some(FOR_OTHER_NETWORKS))
             .map_err(|error| failed(false, &error))?;
     }
     let interrupt = Interrupt::on_signals()

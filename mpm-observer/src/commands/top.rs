@@ -18,7 +18,7 @@ use crate::{
     kernel::{Kernel, Options, count_run_time},
     lab::Interrupt,
     live::{LiveError, Server, follow},
-    privileges,
+    privileges::{self, FOR_OTHER_NETWORKS},
     top::{Model, Picture, Shared, is_possible, lines, show},
 };
 
@@ -77,7 +77,9 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
         .transpose()
         .map_err(|error| live(error.into()))?;
     // Before other threads are started, which would keep theirs.
-    privileges::drop_others(!server.is_in_our_network()).map_err(|error| failed(true, &error))?;
+    let is_elsewhere = !server.is_in_our_network();
+    privileges::drop_others(is_elsewhere.then_some(FOR_OTHER_NETWORKS))
+        .map_err(|error| failed(true, &error))?;
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let window_ns = arguments.window.as_nanos() as u64;

@@ -65,7 +65,7 @@ const PORT: &[super::Label] = &[label("port", "")];
 static LENGTH: Family = Family::gauge(
     "httpd_accept_queue_length",
     "Connections in the accept queue",
-    "/proc/PID/net/tcp",
+    "socket diagnosis, or /proc/PID/net/tcp",
 )
 .labels(PORT);
 static LIMIT: Family = Family::gauge(

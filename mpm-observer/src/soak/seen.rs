@@ -127,6 +127,7 @@ impl Consumer for Tally<'_> {
 
     fn last(&mut self, counters: &Counters, effort: &Effort) {
         self.otlp.last(counters, effort);
+        self.feeder.last(counters, effort);
         self.change(|seen| seen.counters = counters.clone());
     }
 

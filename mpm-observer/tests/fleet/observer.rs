@@ -29,6 +29,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub enum Step {
     Waiting,
     Begin(u32),
+    /// A server is there, and no port of it is known.
+    NoPort,
     /// The ports of the server that was begun with, ascending.
     Ports(Vec<u16>),
     /// Thread ids of the tasks, ascending.
@@ -70,6 +72,7 @@ fn server_of(dir: &Path) -> Result<Option<(Server, Ports)>, LiveError> {
     };
     let (pid, ports) = (server.process.pid, server.ports());
     if ports.is_empty() {
+        tell("noport");
         return Err(LiveError::NoPort { pid });
     }
     Ok(Some((server, ports)))
@@ -195,6 +198,7 @@ fn step(text: &str) -> Option<Step> {
     let mut numbers = words.map(|word| word.parse::<u64>().unwrap());
     Some(match kind {
         "waiting" => Step::Waiting,
+        "noport" => Step::NoPort,
         "begin" => Step::Begin(numbers.next()?.try_into().unwrap()),
         "ports" => Step::Ports(numbers.map(|port| port.try_into().unwrap()).collect()),
         "port" => Step::Port(numbers.next()?.try_into().unwrap()),

@@ -3,19 +3,22 @@
 use std::{
     io::Write,
     net::{SocketAddr, TcpStream},
+    process::Command,
     sync::atomic::AtomicBool,
 };
 
 use mpm_observer::{
     httpd::{Httpd, RuntimeDir},
     live,
+    privileges::FOR_OTHER_NETWORKS,
     scenario::Mpm,
 };
 
 use crate::{
     client::Scrape,
     common::{
-        GRACE, Place,
+        GRACE, PROGRAM, Place,
+        capabilities::assert_only_kept,
         debian::{DebianHttpd, Differently},
         have, kill_9, small, wait_until,
         watched::exchange,
@@ -38,13 +41,24 @@ struct Watched {
 
 impl Watched {
     fn start(mpm: Mpm) -> Option<Self> {
+        Self::start_at(mpm, &[])
+    }
+
+    /// One that is watched at its port and, as far as it listens there, at others.
+    fn start_at(mpm: Mpm, others: &[u16]) -> Option<Self> {
         let place = Place::new()?;
         if !have("root", nix::unistd::geteuid().is_root()) {
             return None;
         }
         let runtime = RuntimeDir::create_in(&place.base()).unwrap();
         let (httpd, _) = place.start(&runtime, &small(mpm, "warm", ""));
-        let serving = Serving::start(&["--pid", &httpd.pid().to_string()]);
+        let mut arguments = vec!["--pid".to_owned(), httpd.pid().to_string()];
+        if !others.is_empty() {
+            let ports = others.iter().copied().chain([httpd.addr().port()]);
+            arguments.extend(ports.flat_map(|port| ["--port".to_owned(), port.to_string()]));
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let serving = Serving::start(&arguments);
         let watched = Self {
             serving,
             httpd,
@@ -174,9 +188,8 @@ fn hold(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     (0..count).map(connect).collect()
 }
 
-#[test]
-fn while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status() {
-    let Some(watched) = Watched::start(Mpm::Worker) else {
+fn while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status(mpm: Mpm) {
+    let Some(watched) = Watched::start(mpm) else {
         return;
     };
     let serving = &watched.serving;
@@ -203,6 +216,21 @@ fn while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status() {
                 && scrape.sum("httpd_requests_total") >= 10.0
         },
     );
+}
+
+#[test]
+fn while_all_slots_of_prefork_are_busy_mod_status_alone_is_silent() {
+    while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status(Mpm::Prefork);
+}
+
+#[test]
+fn while_all_slots_of_worker_are_busy_mod_status_alone_is_silent() {
+    while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status(Mpm::Worker);
+}
+
+#[test]
+fn while_all_slots_of_event_are_busy_mod_status_alone_is_silent() {
+    while_all_slots_are_busy_the_kernels_side_goes_on_without_mod_status(Mpm::Event);
 }
 
 #[test]
@@ -259,6 +287,53 @@ fn a_server_that_ends_leaves_its_counts_and_no_state() {
     assert_eq!(serving.end(signal), Some(0));
 }
 
+#[test]
+fn it_serves_with_nothing_but_the_privileges_that_watching_needs() {
+    let Some(watched) = Watched::start(Mpm::Event) else {
+        return;
+    };
+    assert_only_kept(watched.serving.pid(), &[]);
+}
+
+#[test]
+fn mod_status_is_asked_where_the_server_listens_and_not_where_it_might() {
+    // Nobody listens there; it is warned of.
+    let Some(watched) = Watched::start_at(Mpm::Worker, &[1]) else {
+        return;
+    };
+    let scrape = Scrape::of(watched.serving.address);
+    assert_eq!(scrape.get("apache_up"), Some(1.0));
+}
+
+/// As in the unit and the DaemonSet.
+#[test]
+fn of_a_server_in_a_network_that_cannot_be_entered_all_but_mod_status_is_served() {
+    const UNREACHABLE: &str = "mpm_observer_status_requests_total{outcome=\"unreachable\"}";
+    let can_set = Command::new("setpriv").arg("--version").output().is_ok();
+    if !have("setpriv", can_set) {
+        return;
+    }
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-sys_admin", PROGRAM]);
+    let serving = Serving::start_by(command, &["--pid", &httpd.pid().to_string()]);
+    serving.wait_for_line("warn: the server has a network of its own");
+    serving.wait_until("it cannot be asked", |scrape| {
+        scrape.of_series(UNREACHABLE) >= 1.0
+    });
+    httpd.network().within(|| {
+        let mut stream = TcpStream::connect(httpd.addr()).unwrap();
+        exchange(&mut stream, "/", true);
+    });
+    let scrape = serving.wait_until("the request is counted", |scrape| {
+        scrape.of_series(ANSWERED) == 1.0
+    });
+    assert!(!scrape.0.contains("\napache_"), "{}", scrape.0);
+    assert_eq!(scrape.of_series("mpm_observer_server_watched"), 1.0);
+}
+
 /// In a network of its own, as in a container: mod_status is asked within it.
 fn a_plain_debian_server_is_served(mpm: Mpm) {
     const REQUESTS: usize = 20;
@@ -274,11 +349,12 @@ fn a_plain_debian_server_is_served(mpm: Mpm) {
         let servers = live::servers().unwrap();
         servers.iter().any(|server| server.process.pid == pid)
     });
-    // Another network can be entered with all privileges only.
-    let serving = Serving::start(&["--pid", &pid.to_string(), "--keep-privileges"]);
+    let serving = Serving::start(&["--pid", &pid.to_string()]);
     serving.wait_until("mod_status has answered", |scrape| {
         scrape.get("apache_up") == Some(1.0)
     });
+    // Another network can be entered with one privilege more.
+    assert_only_kept(serving.pid(), &[FOR_OTHER_NETWORKS]);
     httpd.network().within(|| {
         for _ in 0..REQUESTS {
             let mut stream = TcpStream::connect(httpd.addr()).unwrap();
