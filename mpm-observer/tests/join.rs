@@ -64,8 +64,14 @@ struct ClientHost {
 }
 
 impl ClientHost {
-    /// Behind a veth pair of the server's network; with none, in the network of this test.
-    fn start(network: Option<&Network>, url_addr: SocketAddr, rows: &Path) -> Self {
+    /// Behind a veth pair of the server's network, and `commands` are run in its own one; with no
+    /// network of the server's, in that of this test.
+    fn start(
+        network: Option<&Network>,
+        url_addr: SocketAddr,
+        rows: &Path,
+        commands: &[&str],
+    ) -> Self {
         let ahead_s = AHEAD_S.to_string();
         let mut child = Command::new("unshare")
             .args(network.map(|_| "--net"))
@@ -86,7 +92,7 @@ impl ClientHost {
         assert_eq!(line, "ready\n");
         child.stdout = Some(stdout.into_inner());
         if let Some(network) = network {
-            connect(network, child.id());
+            connect(network, child.id(), commands);
         }
         Self { child }
     }
@@ -101,8 +107,9 @@ impl ClientHost {
     }
 }
 
-/// Lays the veth pair between the server's network and that of the client's process.
-fn connect(network: &Network, pid: u32) {
+/// Lays the veth pair between the server's network and that of the client's process, and runs
+/// `commands` in the latter.
+fn connect(network: &Network, pid: u32, commands: &[&str]) {
     network.within(|| {
         ip(&format!(
             "link add veth0 type veth peer name eth0 netns {pid}"
@@ -110,12 +117,13 @@ fn connect(network: &Network, pid: u32) {
         ip(&format!("addr add {SERVER}/24 dev veth0"));
         ip("link set veth0 up");
     });
-    for arguments in ["addr add 10.66.0.2/24 dev eth0", "link set eth0 up"] {
+    let own = ["ip addr add 10.66.0.2/24 dev eth0", "ip link set eth0 up"];
+    for command in own.iter().chain(commands) {
         let status = Command::new("nsenter")
-            .args(["--target", &pid.to_string(), "--net", "--", "ip"])
-            .args(arguments.split(' '))
+            .args(["--target", &pid.to_string(), "--net", "--"])
+            .args(command.split(' '))
             .status();
-        assert!(status.unwrap().success(), "{arguments}");
+        assert!(status.unwrap().success(), "{command}");
     }
 }
 
@@ -134,26 +142,55 @@ fn client_of_a_test() {
     }
 }
 
-/// The server's side, whichever httpd it is, and where all is written.
+/// The server's side, and where all is written.
 struct Hosts {
     pid: u32,
+    /// In a network of its own; a private httpd is not.
+    httpd: Option<DebianHttpd>,
     dir: tempfile::TempDir,
 }
 
 impl Hosts {
-    fn of(pid: u32) -> Self {
+    fn new(mpm: Mpm) -> Option<Self> {
+        if !can_be_two_hosts() {
+            return None;
+        }
+        let httpd = DebianHttpd::start(mpm)?;
+        let hosts = Self::of_private(httpd.pid());
+        Some(Self {
+            httpd: Some(httpd),
+            ..hosts
+        })
+    }
+
+    /// Of a private httpd.
+    fn of_private(pid: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("rows")).unwrap();
-        Self { pid, dir }
+        Self {
+            pid,
+            httpd: None,
+            dir,
+        }
+    }
+
+    fn httpd(&self) -> &DebianHttpd {
+        self.httpd.as_ref().unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Records the server while the client asks `addr`, from behind this network if there is one.
-    fn record(&self, network: Option<&Network>, addr: SocketAddr) {
-        let client = ClientHost::start(network, addr, &self.path("rows"));
+    /// Records the server while the client asks `addr`.
+    fn record(&self, addr: SocketAddr) {
+        self.record_behind(&[], addr);
+    }
+
+    /// The same after these commands on the client's host.
+    fn record_behind(&self, commands: &[&str], addr: SocketAddr) {
+        let network = self.httpd.as_ref().map(DebianHttpd::network);
+        let client = ClientHost::start(network, addr, &self.path("rows"), commands);
         let server = self.path("server");
         let recording = Command::new(PROGRAM)
             .args(["record", "--pid", &self.pid.to_string()])
@@ -272,15 +309,8 @@ fn both_sides_are_joined_and_the_offset_of_their_clocks_is_found(hosts: &Hosts) 
 }
 
 fn two_hosts_are_joined(mpm: Mpm) {
-    if !can_be_two_hosts() {
-        return;
-    }
-    let Some(httpd) = DebianHttpd::start(mpm) else {
-        return;
-    };
-    let hosts = Hosts::of(httpd.pid());
-    let addr = SocketAddr::new(SERVER.parse().unwrap(), 80);
-    hosts.record(Some(httpd.network()), addr);
+    let Some(hosts) = Hosts::new(mpm) else { return };
+    hosts.record(SocketAddr::new(SERVER.parse().unwrap(), 80));
     both_sides_are_joined_and_the_offset_of_their_clocks_is_found(&hosts);
 }
 
@@ -317,8 +347,8 @@ fn a_private_httpd_and_its_client_are_joined() {
     .map(String::from)
     .into();
     let (httpd, _) = place.start(&runtime, &plan);
-    let hosts = Hosts::of(httpd.pid());
-    hosts.record(None, httpd.addr());
+    let hosts = Hosts::of_private(httpd.pid());
+    hosts.record(httpd.addr());
     both_sides_are_joined_and_the_offset_of_their_clocks_is_found(&hosts);
     assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
 }
@@ -342,23 +372,20 @@ fn proxy(listener: &TcpListener, to: SocketAddr) {
 
 #[test]
 fn what_passes_through_a_proxy_is_said_to_be_not_joinable() {
-    if !can_be_two_hosts() {
-        return;
-    }
-    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+    let Some(hosts) = Hosts::new(Mpm::Event) else {
         return;
     };
-    let hosts = Hosts::of(httpd.pid());
-    let (server, port) = (httpd.addr(), 8080);
+    let port = 8080;
+    let server = hosts.httpd().addr();
     // On the server's host, as a load balancer would be; it lasts as long as this program.
-    let listener = httpd
+    let listener = hosts
+        .httpd()
         .network()
         .within(|| TcpListener::bind(("0.0.0.0", port)).unwrap());
-    httpd.network().within(|| {
+    hosts.httpd().network().within(|| {
         std::thread::spawn(move || proxy(&listener, server));
     });
-    let addr = SocketAddr::new(SERVER.parse().unwrap(), port);
-    hosts.record(Some(httpd.network()), addr);
+    hosts.record(SocketAddr::new(SERVER.parse().unwrap(), port));
     let output = hosts.join();
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(8), "{stderr}");
@@ -367,5 +394,88 @@ fn what_passes_through_a_proxy_is_said_to_be_not_joinable() {
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(!hosts.path("joined/manifest.json").exists());
+    // Nothing that was made for it is left, and what was there before is.
+    assert!(!hosts.path("joined").exists());
+    let join_into = |name: &str| {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(["join".into(), hosts.path("server"), hosts.path("rows")])
+            .arg("--out")
+            .arg(hosts.path(name));
+        assert_eq!(command.output().unwrap().status.code(), Some(8));
+    };
+    join_into("new/below");
+    assert!(!hosts.path("new").exists());
+    fs::create_dir(hosts.path("empty")).unwrap();
+    join_into("empty");
+    assert!(hosts.path("empty").is_dir());
+}
+
+/// Address translation by the kernel, in the network in which this is run.
+const TRANSLATION: &str = "nft add table ip nat";
+
+fn can_translate() -> bool {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--net", "--"])
+        .args(TRANSLATION.split(' '))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let succeeds = command.status().is_ok_and(|status| status.success());
+    have("nft, and address translation in the kernel", succeeds)
+}
+
+/// What joining says, which is refused.
+fn refusal(hosts: &Hosts) -> String {
+    let output = hosts.join();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(8), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_client_that_is_masqueraded_is_said_to_be_not_joinable() {
+    let Some(hosts) = Hosts::new(Mpm::Event).filter(|_| can_translate()) else {
+        return;
+    };
+    // The client has an address of its own, and goes out by that of its host.
+    let commands = [
+        "ip link set lo up",
+        "ip addr add 192.168.77.7/32 dev lo",
+        "ip route replace 10.66.0.0/24 dev eth0 src 192.168.77.7",
+        TRANSLATION,
+        "nft add chain ip nat out { type nat hook postrouting priority 100; }",
+        "nft add rule ip nat out oifname eth0 masquerade",
+    ];
+    hosts.record_behind(&commands, SocketAddr::new(SERVER.parse().unwrap(), 80));
+    let said = refusal(&hosts);
+    assert!(
+        said.contains("192.168.77.7") && said.contains("10.66.0.2"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_port_that_is_redirected_before_the_server_is_said_to_be_not_joinable() {
+    let Some(hosts) = Hosts::new(Mpm::Event).filter(|_| can_translate()) else {
+        return;
+    };
+    hosts.httpd().network().within(|| {
+        for command in [
+            TRANSLATION,
+            "nft add chain ip nat in { type nat hook prerouting priority -100; }",
+            "nft add rule ip nat in tcp dport 8080 redirect to :80",
+        ] {
+            let mut words = command.split(' ');
+            let status = Command::new(words.next().unwrap()).args(words).status();
+            assert!(status.unwrap().success(), "{command}");
+        }
+    });
+    hosts.record(SocketAddr::new(SERVER.parse().unwrap(), 8080));
+    let said = refusal(&hosts);
+    assert!(
+        said.contains("the client called 10.66.0.1:8080, the server was called at 10.66.0.1:80"),
+        "{said}"
+    );
 }

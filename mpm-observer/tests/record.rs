@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::chown,
     path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -14,6 +15,7 @@ use std::{
 
 use common::{
     GRACE, PROGRAM, Place,
+    capabilities::assert_only_kept,
     client::{get, load},
     debian::DebianHttpd,
     have, small, wait_until,
@@ -21,6 +23,7 @@ use common::{
 use mpm_observer::{
     correlate::{RunAnalysis, ServerSide, load_run},
     httpd::{Role, RuntimeDir, ServerStatus},
+    privileges::{FOR_OTHER_DIRECTORIES, FOR_OTHER_NETWORKS},
     recording::{Ended, RunDir, Status, TaskRow},
     scenario::Mpm,
 };
@@ -105,6 +108,32 @@ fn recorded(out: &Path) -> RunAnalysis {
     load_run(&RunDir::at(out)).unwrap()
 }
 
+#[test]
+fn it_records_with_nothing_but_the_privileges_that_watching_and_writing_need() {
+    const ANOTHER: u32 = 65_534;
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let of_another = dir.path().join("another's");
+    fs::create_dir(&of_another).unwrap();
+    chown(&of_another, Some(ANOTHER), None).unwrap();
+    // It lies in a network of its own.
+    let new = (dir.path().join("new"), &[FOR_OTHER_NETWORKS][..]);
+    let both = [FOR_OTHER_NETWORKS, FOR_OTHER_DIRECTORIES];
+    for (out, more) in [new, (of_another, &both)] {
+        let recording = Recording::start(httpd.pid(), &out, &["--duration", "10m"]);
+        recording.wait_until_attached();
+        assert_only_kept(recording.child.id(), more);
+        httpd.network().within(|| load(httpd.addr(), 50, 1, false));
+        recording.interrupt();
+        let (code, stdout, stderr) = recording.end();
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        assert_eq!(recorded(&out).manifest.status, Status::Complete);
+    }
+    httpd.stop();
+}
+
 fn what_is_served_is_recorded(mpm: Mpm) {
     const KEPT: u64 = 3000;
     const EACH: u64 = 500;
@@ -146,6 +175,9 @@ fn what_is_served_is_recorded(mpm: Mpm) {
     assert!(live.attached_ns != 0 && live.attached_ns < live.ended_ns);
     assert!(run.manifest.httpd_version.starts_with("Apache/2.4"));
     assert_eq!(run.manifest.httpd_user, "www-data");
+    // ListenBacklog 511, or less by somaxconn; asked of its own network.
+    let limits = run.samples.iter().filter_map(|row| row.accept_queue_limit);
+    assert!(limits.max().is_some_and(|limit| (1..=511).contains(&limit)));
     let of_tasks: u64 = run.ends.iter().map(|row| row.requests).sum();
     assert_eq!(of_tasks, side.answered);
     let server = if mpm.is_threaded() {
@@ -414,6 +446,7 @@ fn a_recording_that_cannot_begin_leaves_nothing_behind() {
     let new = dir.path().join("new");
     record(&new);
     assert!(!new.exists());
+    record(&dir.path().join("new/and/below"));
     record(dir.path());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -165,8 +165,11 @@ impl Look {
             .iter()
             .map(|state| {
                 let (pid, tid) = (state.record.tgid, state.record.pid);
-                // Nobody asks what the first process does, nor a child of a threaded server.
-                let may_serve = pid != first && (server.mpm == Mpm::Prefork || pid != tid);
+                // Nobody asks what the first process does, nor a child of a threaded server, nor
+                // another program.
+                let may_serve = pid != first
+                    && (server.mpm == Mpm::Prefork || pid != tid)
+                    && state.record.flags & TaskFlags::OTHER_PROGRAM == 0;
                 let asked = may_serve && state.off_cpu == OffCpu::Blocked as u32;
                 Doing::of(state, asked.then(|| beside.task(pid, tid)).flatten())
             })

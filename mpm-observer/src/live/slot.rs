@@ -212,7 +212,7 @@ pub(super) fn is_slot(role: Role, first_of_process: bool, mpm: Mpm) -> bool {
     match role {
         Role::Worker | Role::Thread => true,
         Role::Child => mpm == Mpm::Prefork && first_of_process,
-        Role::Parent | Role::Listener => false,
+        Role::Parent | Role::Listener | Role::Helper => false,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     kernel::{Counters, Ports, ProgramRuns, Record},
-    live::Look,
+    live::{Effort, Look},
     resources::OwnProcess,
     scenario::Mpm,
 };
@@ -56,7 +56,7 @@ static ATTACHED: Family = Family::gauge(
 );
 static SERVERS: Family = Family::counter(
     "mpm_observer_servers_watched_total",
-    "Servers that the probes were attached to, one after another",
+    "How often the probes were attached to a server: to each that came, and again where its ports changed",
     OWN,
 );
 static RECEIVED: Family = Family::counter(
@@ -114,16 +114,19 @@ static ANSWERS: Family = Family::counter(
 .labels(&[label("code", "such as 200")]);
 static REFUSED: Family = Family::counter(
     "mpm_observer_http_connections_refused_total",
-    "Connections to it that were closed: too many at once, too slow, or no proper TLS",
+    "Connections to it that were closed: too many at once, too slow, no proper TLS, or no proper request",
     OWN,
 )
-.labels(&[label("reason", "too_many, slow, tls")]);
+.labels(&[label("reason", "too_many, slow, tls, malformed")]);
 static STATUS: Family = Family::counter(
     "mpm_observer_status_requests_total",
-    "Questions to mod_status by outcome; timeout: no slot answered in time",
+    "Questions to mod_status by outcome; timeout: no slot answered in time; unreachable: not asked, as the server's network cannot be entered",
     OWN,
 )
-.labels(&[label("outcome", "answered, timeout, refused, unreadable")]);
+.labels(&[label(
+    "outcome",
+    "answered, timeout, refused, unreadable, unreachable",
+)]);
 static STATUS_SECONDS: Family = Family::gauge(
     "mpm_observer_status_duration_seconds",
     "How long the last question to mod_status took",
@@ -271,7 +274,11 @@ impl Observer {
     pub(super) fn look(&mut self, look: &Look) {
         self.looked_ns = Some(look.at_ns);
         self.kernel_bytes = look.effort.kernel_bytes;
-        let counters = &look.counters;
+        self.counted(&look.counters, &look.effort);
+    }
+
+    /// What the probes counted and took, at a look or after the last one.
+    pub(super) fn counted(&mut self, counters: &Counters, effort: &Effort) {
         for (lost, value) in self.lost.iter_mut().zip(losses(counters)) {
             lost.update(value);
         }
@@ -281,7 +288,7 @@ impl Observer {
             runs,
             time_ns,
             ..
-        } in &look.effort.programs
+        } in &effort.programs
         {
             if !self.runs.contains_key(program) {
                 self.runs.insert(program.clone(), Default::default());
@@ -345,6 +352,7 @@ impl Observer {
             ("too_many", scrapes.too_many),
             ("slow", scrapes.slow),
             ("tls", scrapes.no_tls),
+            ("malformed", scrapes.malformed),
         ] {
             to.labelled(&REFUSED, [reason.into()], as_f64(count));
         }
@@ -383,7 +391,6 @@ mod tests {
     use super::*;
     use crate::{
         kernel::{Book, Missed},
-        live::Effort,
         metrics::tests::written,
     };
 
@@ -447,6 +454,21 @@ mod tests {
         assert_eq!(seconds, Some(0.00075));
         let servers = exposition.get("mpm_observer_servers_watched_total", &[]);
         assert_eq!(servers, Some(2.0));
+    }
+
+    #[test]
+    fn what_was_lost_after_the_last_look_counts() {
+        let mut observer = Observer::default();
+        observer.begin(Mpm::Event, 80.into(), 1_000_000_000);
+        observer.look(&look(3, 1000));
+        let last = look(5, 1200);
+        observer.counted(&last.counters, &last.effort);
+        observer.end();
+        let exposition = exposition(&observer, 5_000_000_000);
+        let lost = exposition.get("mpm_observer_events_lost_total", &["request"]);
+        assert_eq!(lost, Some(5.0));
+        let runs = exposition.get("mpm_observer_program_runs_total", &["sched_switch"]);
+        assert_eq!(runs, Some(1200.0));
     }
 
     #[test]

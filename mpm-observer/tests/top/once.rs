@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::{
     common::{
         NEVER, PROGRAM, alive,
+        capabilities::assert_only_kept,
         debian::{DebianHttpd, Differently},
         have, kill_9, wait_until,
         watched::exchange,
@@ -313,6 +314,18 @@ fn a_window_that_ends_by_itself_is_printed_as_text() {
         assert!(ended.out.contains(words), "{words}: {}", ended.out);
     }
     assert!(!ended.out.contains('\x1b'));
+    stand.stop();
+}
+
+#[test]
+fn it_watches_with_nothing_but_the_privileges_that_watching_needs() {
+    let Some((stand, _)) = Stand::start(Mpm::Event, "") else {
+        return;
+    };
+    let once = Once::start(stand.httpd().pid(), &["--window", "1h"]);
+    assert_only_kept(once.child.id(), &[]);
+    once.signal(Signal::SIGINT);
+    assert_eq!(once.end().code, Some(130));
     stand.stop();
 }
 
