@@ -93,16 +93,9 @@ impl Epoll<'_, '_> {
                 true => self.attempts.patience_ns(),
                 false => 0,
             };
-            let mut waited = self.wait(&mut events, Duration::from_nanos(patience_ns));
-            if let Err(error) = &waited
-                && error.kind() == ErrorKind::Interrupted
-            {
-                // A signal may have stopped it for long, and answers that came meanwhile count
-                // before the time of their requests is over.
-                waited = self.wait(&mut events, Duration::ZERO);
-            }
-            match waited {
+            match self.wait(&mut events, Duration::from_nanos(patience_ns)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                // Interrupted by a signal: there are no events.
                 Err(_) => events.clear(),
                 Ok(()) => {}
             }

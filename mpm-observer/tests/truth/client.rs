@@ -14,18 +14,27 @@ use std::{
 use loadgen::{Outcome, clock::monotonic_ns};
 use mpm_observer::recording::ClientRow;
 use nix::{
+    libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
         AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt,
     },
 };
 
+use crate::{span::Span, stand::until};
+
+/// After less than this TCP does not try whether a full buffer has room again: what comes after such
+/// a silence is that.
+const PROBE_NS: u64 = 100_000_000;
+
 /// An answered request.
 pub struct Exchange {
     /// The client's view of it.
     pub row: ClientRow,
     /// How long the client kept itself from sending or reading.
-    pub paused_ns: u64,
+    pub paused: Span,
+    /// When the whole request had been written.
+    pub written_ns: u64,
     /// How long the client waited for a CPU after it had sent the request.
     pub without_cpu_ns: u64,
     headers: HashMap<String, String>,
@@ -56,7 +65,8 @@ pub enum Reading {
 /// A request on its way.
 struct Sent {
     row: ClientRow,
-    paused_ns: u64,
+    paused: Span,
+    written_ns: u64,
     /// The client's wait for a CPU until then.
     without_cpu_ns: u64,
 }
@@ -127,10 +137,15 @@ impl Client {
             request.split_at(request.len() / 2)
         };
         self.stream.write_all(first).unwrap();
-        let mut paused_ns = 0;
+        let mut paused = Span::default();
+        let mut written_ns = monotonic_ns();
         if !second.is_empty() {
-            paused_ns = sleep_for(pause);
+            // A server that has not read it yet does not wait for the client.
+            until("the server has read the half", || self.server_has_read());
+            paused.least_ns = sleep_for(pause);
             self.stream.write_all(second).unwrap();
+            written_ns = monotonic_ns();
+            paused.most_ns = written_ns - sent_ns;
         }
         let reused = self.ordinal != 0;
         let local = self.stream.local_addr().unwrap();
@@ -156,7 +171,8 @@ impl Client {
         };
         self.waiting.push_back(Sent {
             row,
-            paused_ns,
+            paused,
+            written_ns,
             without_cpu_ns: without_cpu_ns(),
         });
         self.ordinal += 1;
@@ -165,7 +181,7 @@ impl Client {
     /// Reads the answer of the first request that has none yet.
     pub fn receive(&mut self, reading: Reading) -> Exchange {
         let sent = self.waiting.pop_front().expect("a request");
-        let (mut row, mut paused_ns) = (sent.row, sent.paused_ns);
+        let (mut row, mut paused) = (sent.row, sent.paused);
         let mut buffer = vec![0; 1 << 18];
         if !self.unread.is_empty() {
             row.loop_wake_ns = monotonic_ns();
@@ -177,7 +193,7 @@ impl Client {
             }
             self.wait_readable();
             if let Reading::Late(pause) = reading {
-                paused_ns += sleep_for(pause);
+                paused = sleep_for(pause).into();
             }
             let wake_ns = monotonic_ns();
             let count = self.stream.read(&mut buffer).unwrap();
@@ -189,7 +205,7 @@ impl Client {
             self.unread.extend_from_slice(&buffer[..count]);
         };
         if let Reading::Pausing(pause) = reading {
-            paused_ns += sleep_for(pause);
+            paused.least_ns = self.leave_unread(pause);
         }
         let body_length: usize = headers["Content-Length"].parse().unwrap();
         let mut missing = (head_length + body_length).saturating_sub(self.unread.len());
@@ -202,13 +218,18 @@ impl Client {
             missing -= count;
         }
         row.last_byte_ns = monotonic_ns();
+        if let Reading::Pausing(_) = reading {
+            // The server may also have waited for the first look and for the rest of the reading.
+            paused.most_ns = row.last_byte_ns - row.sent_ns;
+        }
         self.unread = kept;
         row.end_ns = row.last_byte_ns;
         row.status = 200;
         row.outcome = Outcome::Ok.name().to_owned();
         Exchange {
             row,
-            paused_ns,
+            paused,
+            written_ns: sent.written_ns,
             without_cpu_ns: without_cpu_ns() - sent.without_cpu_ns,
             headers,
         }
@@ -217,14 +238,58 @@ impl Client {
     /// Waits until there is something to read, without sleeping: to wake a CPU that sleeps takes
     /// the server's send a quarter of a millisecond on a virtual machine.
     fn wait_readable(&self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, PollTimeout::ZERO).unwrap() == 1 {
-                return;
-            }
-            assert!(Instant::now() < deadline, "no answer within 30 s");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.is_readable() {
+            assert!(Instant::now() < deadline, "no answer within 60 s");
         }
+    }
+
+    /// Reads nothing for a time; returns for how long of it nothing more has come.
+    fn leave_unread(&self, length: Duration) -> u64 {
+        let until_ns = monotonic_ns() + u64::try_from(length.as_nanos()).unwrap();
+        let mut unread = 0;
+        let mut full_ns = monotonic_ns();
+        while monotonic_ns() < until_ns {
+            let now_unread = self.unread_bytes();
+            let now_ns = monotonic_ns();
+            if now_unread > unread && now_ns - full_ns < PROBE_NS {
+                unread = now_unread;
+                full_ns = now_ns;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        monotonic_ns() - full_ns
+    }
+
+    /// Whether nothing lies in the buffer of the server's socket.
+    fn server_has_read(&self) -> bool {
+        let table = fs::read_to_string("/proc/net/tcp").unwrap();
+        let port = |addr: SocketAddr| format!(":{:04X}", addr.port());
+        let server = port(self.stream.peer_addr().unwrap());
+        let client = port(self.stream.local_addr().unwrap());
+        table.lines().any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields.len() > 4
+                && fields[1].ends_with(&server)
+                && fields[2].ends_with(&client)
+                && fields[4].ends_with(":00000000")
+        })
+    }
+
+    /// How much lies in the socket's buffer.
+    fn unread_bytes(&self) -> i32 {
+        let mut bytes = 0;
+        // SAFETY: the call writes an int.
+        let result =
+            unsafe { libc::ioctl(self.stream.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+        bytes
+    }
+
+    /// Whether there is something to read.
+    pub fn is_readable(&self) -> bool {
+        let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
     }
 }
 

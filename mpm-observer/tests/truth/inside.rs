@@ -12,15 +12,16 @@ use mpm_observer::{correlate::Phase, scenario::Mpm};
 use nix::{
     fcntl::{Flock, FlockArg, PosixFadviseAdvice, posix_fadvise},
     libc,
-    sys::signal::Signal,
 };
 
 use crate::{
     Case, REPETITIONS,
     client::{Exchange, Reading},
     hog::{Hog, Thief, may_be_real_time},
-    nothing, settle,
-    stand::{Stand, Task, signal, until_busy, until_stopped},
+    nothing, repeat, settle,
+    span::Span,
+    stand::{Joined, Stand, until_busy},
+    stop::{self, Stop},
 };
 
 const LENGTH: Duration = Duration::from_millis(30);
@@ -37,7 +38,7 @@ const WAITS: [(&str, Phase); 6] = [
 ];
 
 /// A request for which mod_truth did `what`, with what it told of the CPU.
-fn done(what: &str, exchange: Exchange, carries: Vec<(Phase, u64)>) -> Case {
+fn done(what: &str, exchange: Exchange, carries: Vec<(Phase, Span)>) -> Case {
     let told = |name| exchange.told(name);
     let woken_ns = told("End").saturating_sub(told("Release").max(told("Begin")));
     let explains = vec![
@@ -50,8 +51,25 @@ fn done(what: &str, exchange: Exchange, carries: Vec<(Phase, u64)>) -> Case {
 
 /// How long the task was not waiting for a CPU. Not its CPU time: where a host gives the machine's
 /// CPU to another one (steal), the kernel leaves that out, though the task keeps its CPU meanwhile.
-fn had_cpu_ns(exchange: &Exchange) -> u64 {
+pub fn had_cpu_ns(exchange: &Exchange) -> u64 {
     exchange.told("End") - exchange.told("Begin") - exchange.told("Wait")
+}
+
+/// How long the task was blocked at the least: it had no CPU then, and waited for none. It was
+/// blocked for longer where the kernel's clocks count as its CPU time what goes before its running,
+/// such as an interrupt.
+fn without_cpu_ns(exchange: &Exchange) -> u64 {
+    had_cpu_ns(exchange).saturating_sub(exchange.told("Cpu"))
+}
+
+/// How long a task was blocked that was to be woken at `released_ns`, and may have been later.
+/// `None`: the release came before the wait.
+fn blocked_until(released_ns: u64, exchange: &Exchange) -> Option<Span> {
+    let due_ns = released_ns.checked_sub(exchange.told("Begin"))?;
+    Some(Span {
+        least_ns: due_ns.min(without_cpu_ns(exchange)),
+        most_ns: due_ns.max(had_cpu_ns(exchange)),
+    })
 }
 
 pub fn a_wait_is_in_the_phase_of_what_is_waited_for(mpm: Mpm) {
@@ -61,25 +79,26 @@ pub fn a_wait_is_in_the_phase_of_what_is_waited_for(mpm: Mpm) {
     let (mut client, pid) = stand.connect();
     let mut cases = nothing(&mut client);
     for (what, phase) in WAITS {
-        for _ in 0..REPETITIONS {
+        cases.extend(repeat(REPETITIONS, || {
             let exchange = client.get(&format!("/truth?do={what}&ns={LENGTH_NS}"));
-            let waited_ns = exchange.told("Release") - exchange.told("Begin");
-            cases.push(done(what, exchange, vec![(phase, waited_ns)]));
-        }
+            let waited = blocked_until(exchange.told("Release"), &exchange)?;
+            Some(done(what, exchange, vec![(phase, waited)]))
+        }));
     }
     let path = stand.dir.join("locked");
-    for _ in 0..REPETITIONS {
+    cases.extend(repeat(REPETITIONS, || {
         let file = File::create(&path).unwrap();
         let lock = Flock::lock(file, FlockArg::LockExclusive).unwrap();
         client.send(&format!("/truth?do=flock&file={}", path.display()));
-        until_busy(pid, Some(libc::SYS_flock));
+        let seen = until_busy(pid, Some(libc::SYS_flock), &client);
         std::thread::sleep(LENGTH);
         let released_ns = monotonic_ns();
         drop(lock);
         let exchange = client.receive(Reading::AtOnce);
-        let waited_ns = released_ns - exchange.told("Begin");
-        cases.push(done("file lock", exchange, vec![(Phase::Other, waited_ns)]));
-    }
+        seen?;
+        let waited = blocked_until(released_ns, &exchange)?;
+        Some(done("file lock", exchange, vec![(Phase::Other, waited)]))
+    }));
     drop(client);
     settle(stand, cases);
 }
@@ -111,25 +130,26 @@ pub fn a_cold_file_is_in_the_phase_of_its_reading(mpm: Mpm) {
     let mut cases = nothing(&mut client);
     let path = cold_file(&stand.dir);
     // From the device's interrupt to the task's running it takes some 10 µs, longer on a busy CPU or
-    // on one that idled. The kernel's clocks, of which the truth is made, count them as CPU time of
-    // the task, the observer as the wait.
+    // on one that idled. The kernel's clocks count them as CPU time of the task, the observer as the
+    // wait. Of a hundred short waits that is much, and between the two lies the CPU time; of one
+    // long wait it is nothing.
     let hog = Hog::start_instead_of_idling(stand.cpu);
     for (what, pages, phase) in [
         ("read-file", 1, Phase::FileRead),
         ("read-direct", COLD_PAGES * COLD_STRIDE, Phase::FileRead),
         ("map-file", 1, Phase::PageFault),
     ] {
-        for _ in 0..3 * REPETITIONS {
+        for _ in 0..REPETITIONS {
             cool(&path);
             let file = path.display();
             let exchange = client.get(&format!(
                 "/truth?do={what}&pages={pages}&stride={COLD_STRIDE}&file={file}"
             ));
-            let told = |name| exchange.told(name);
-            let waited_ns = told("End") - told("Begin") - told("Cpu") - told("Wait");
-            let mut case = done(what, exchange, vec![(phase, waited_ns)]);
-            case.truth.best = true;
-            cases.push(case);
+            let waited = match what {
+                "read-direct" => without_cpu_ns(&exchange).into(),
+                _ => Span::between(without_cpu_ns(&exchange), had_cpu_ns(&exchange)),
+            };
+            cases.push(done(what, exchange, vec![(phase, waited)]));
         }
     }
     drop(hog);
@@ -143,12 +163,13 @@ pub fn time_on_a_cpu_and_waiting_for_one_are_told_apart(mpm: Mpm) {
     };
     let (mut client, _) = stand.connect();
     let mut cases = nothing(&mut client);
-    let spin = format!("/truth?do=spin&ns={LENGTH_NS}");
-    for what in [spin.as_str(), "/truth?do=touch&pages=20000"] {
+    // Long against the request itself, whose time on a CPU varies with that of the machine.
+    let spin = format!("/truth?do=spin&ns={}", 3 * LENGTH_NS);
+    for what in [spin.as_str(), "/truth?do=touch&pages=500&times=100"] {
         for _ in 0..REPETITIONS {
             let exchange = client.get(what);
             let name = if what == spin { "spin" } else { "touch pages" };
-            let carries = vec![(Phase::OnCpu, had_cpu_ns(&exchange))];
+            let carries = vec![(Phase::OnCpu, had_cpu_ns(&exchange).into())];
             let mut case = done(name, exchange, carries);
             case.truth
                 .explains
@@ -160,8 +181,8 @@ pub fn time_on_a_cpu_and_waiting_for_one_are_told_apart(mpm: Mpm) {
     for _ in 0..REPETITIONS {
         let exchange = client.get(&spin);
         let carries = vec![
-            (Phase::OnCpu, had_cpu_ns(&exchange)),
-            (Phase::Preempted, exchange.told("Wait")),
+            (Phase::OnCpu, had_cpu_ns(&exchange).into()),
+            (Phase::Preempted, exchange.told("Wait").into()),
         ];
         cases.push(done("spin beside a hog", exchange, carries));
     }
@@ -179,30 +200,41 @@ pub fn a_woken_task_without_a_cpu_is_in_its_run_queue(mpm: Mpm) {
     }
     let (mut client, pid) = stand.connect();
     let mut cases = nothing(&mut client);
-    for _ in 0..REPETITIONS {
+    cases.extend(repeat(REPETITIONS, || {
         client.send(&format!("/truth?do=sleep&ns={LENGTH_NS}"));
-        until_busy(pid, Some(libc::SYS_clock_nanosleep));
+        let seen = until_busy(pid, Some(libc::SYS_clock_nanosleep), &client);
         let thief = Thief::start(stand.cpu, 2 * LENGTH);
         let exchange = client.receive(Reading::AtOnce);
+        let (began_ns, ended_ns) = (thief.began_ns, thief.ended_ns());
+        seen?;
         let released_ns = exchange.told("Release");
-        assert!(thief.began_ns < released_ns);
-        let woken_ns = thief.ended_ns() - released_ns;
-        let slept_ns = released_ns - exchange.told("Begin");
-        let carries = vec![(Phase::Sleep, slept_ns), (Phase::Woken, woken_ns)];
-        cases.push(done("sleep, then no CPU", exchange, carries));
-    }
+        if !(began_ns..ended_ns).contains(&released_ns) {
+            return None;
+        }
+        let slept = blocked_until(released_ns, &exchange)?;
+        let woken = Span::between(ended_ns, exchange.told("End")).since(released_ns);
+        let carries = vec![(Phase::Sleep, slept), (Phase::Woken, woken)];
+        Some(done("sleep, then no CPU", exchange, carries))
+    }));
     // The same before the pick-up: in event the listener waits, and then hands over.
     let before = match mpm {
         Mpm::Prefork | Mpm::Worker => Phase::WorkerRunQueue,
         Mpm::Event => Phase::HandOff,
     };
-    for _ in 0..REPETITIONS {
+    cases.extend(repeat(REPETITIONS, || {
         let thief = Thief::start(stand.cpu, LENGTH);
         client.send("/truth?do=nothing");
         let exchange = client.receive(Reading::AtOnce);
-        let waited_ns = thief.ended_ns() - exchange.row.sent_ns;
-        cases.push(done("arrives, no CPU", exchange, vec![(before, waited_ns)]));
-    }
+        let ended_ns = thief.ended_ns();
+        if ended_ns < exchange.written_ns + LENGTH_NS / 2 {
+            return None;
+        }
+        let waited = Span {
+            least_ns: ended_ns - exchange.written_ns,
+            most_ns: exchange.told("Begin") - exchange.row.sent_ns,
+        };
+        Some(done("arrives, no CPU", exchange, vec![(before, waited)]))
+    }));
     drop(client);
     settle(stand, cases);
 }
@@ -213,52 +245,45 @@ pub fn a_stopped_process_is_in_the_phase_of_that(mpm: Mpm) {
     };
     let (mut client, pid) = stand.connect();
     let mut cases = nothing(&mut client);
-    for _ in 0..REPETITIONS {
+    cases.extend(repeat(REPETITIONS, || {
         client.send("/truth?do=stop");
-        let task = until_busy(pid, None);
-        until_stopped(task);
-        let stopped_ns = resume_after(LENGTH, task);
+        // It waits to be resumed, so it is seen however late that is.
+        let task = until_busy(pid, None, &client)?;
+        stop::until_stopped(task);
+        std::thread::sleep(LENGTH);
+        let (stopped_ns, ran_ns) = stop::resume(task);
         let exchange = client.receive(Reading::AtOnce);
-        let length_ns = stopped_ns - exchange.told("Begin");
-        cases.push(done("stop", exchange, vec![(Phase::Stopped, length_ns)]));
-    }
-    let spin_ns = 2 * LENGTH_NS;
-    for (what, call, phase) in [
-        ("spin", None, Phase::OnCpu),
-        ("sleep", Some(libc::SYS_clock_nanosleep), Phase::Sleep),
-        (
-            "sleep-relative",
-            Some(libc::SYS_clock_nanosleep),
-            Phase::Sleep,
-        ),
+        let begin_ns = exchange.told("Begin");
+        let length = Span {
+            least_ns: stopped_ns - begin_ns - exchange.told("Cpu"),
+            most_ns: ran_ns - begin_ns,
+        };
+        Some(done("stop", exchange, vec![(Phase::Stopped, length)]))
+    }));
+    for (what, call) in [
+        ("spin", None),
+        ("sleep", Some(libc::SYS_clock_nanosleep)),
+        ("sleep-relative", Some(libc::SYS_clock_nanosleep)),
     ] {
-        for _ in 0..REPETITIONS {
-            client.send(&format!("/truth?do={what}&ns={spin_ns}"));
-            let task = until_busy(pid, call);
-            let from_ns = monotonic_ns();
-            signal(task, Signal::SIGSTOP);
-            until_stopped(task);
-            let length_ns = resume_after(LENGTH, task) - from_ns;
-            let exchange = client.receive(Reading::AtOnce);
-            let rest_ns = match phase {
-                Phase::Sleep => exchange.told("Release") - exchange.told("Begin") - length_ns,
-                // Linux (6.18) sometimes counts the stop as a wait for a CPU.
-                _ => (had_cpu_ns(&exchange).saturating_sub(length_ns)).max(exchange.told("Cpu")),
+        cases.extend(repeat(REPETITIONS, || {
+            client.send(&format!("/truth?do={what}&ns={}", 2 * LENGTH_NS));
+            let Some(task) = until_busy(pid, call, &client) else {
+                client.receive(Reading::AtOnce);
+                return None;
             };
-            let carries = vec![(Phase::Stopped, length_ns), (phase, rest_ns)];
-            cases.push(done(&format!("stopped in {what}"), exchange, carries));
-        }
+            let stop = Stop::of(task, LENGTH);
+            let exchange = client.receive(Reading::AtOnce);
+            let rest = if what == "spin" {
+                stop.rest_on_cpu(&exchange)
+            } else {
+                stop.rest_asleep(&exchange)
+            };
+            let carries = vec![(Phase::Stopped, stop.length()), rest?];
+            Some(done(&format!("stopped in {what}"), exchange, carries))
+        }));
     }
     drop(client);
     settle(stand, cases);
-}
-
-/// Lets a stopped process go on after `length`; returns when.
-fn resume_after(length: Duration, task: Task) -> u64 {
-    std::thread::sleep(length);
-    let now_ns = monotonic_ns();
-    signal(task, Signal::SIGCONT);
-    now_ns
 }
 
 pub fn page_faults_of_a_request_are_those_of_its_task(mpm: Mpm) {
@@ -269,44 +294,58 @@ pub fn page_faults_of_a_request_are_those_of_its_task(mpm: Mpm) {
     let (mut client, _) = stand.connect();
     let path = cold_file(&stand.dir);
     let file = path.display();
-    let mut touched = Vec::new();
+    let mut asked = Vec::new();
     for pages in PAGES {
         for _ in 0..REPETITIONS {
-            touched.push(client.get(&format!("/truth?do=touch&pages={pages}")));
+            asked.push(client.get(&format!("/truth?do=touch&pages={pages}")));
         }
     }
-    cool(&path);
-    touched.push(client.get(&format!(
-        "/truth?do=map-file&pages={COLD_PAGES}&stride={COLD_STRIDE}&file={file}"
-    )));
-    drop(client);
-    let rows: Vec<_> = touched
-        .iter()
-        .map(|exchange| exchange.row.clone())
-        .collect();
-    let joined = stand.finish(&rows);
-    // What a request costs in which nothing is touched.
-    let overhead = joined[..REPETITIONS]
-        .iter()
-        .map(|joined| joined.kernel.faults_minor);
-    let overhead: (u64, u64) = (
-        overhead.clone().min().unwrap().into(),
-        overhead.max().unwrap().into(),
-    );
-    let requests = touched.iter().zip(&joined);
-    for ((exchange, joined), pages) in
-        requests.zip(PAGES.into_iter().flat_map(|p| [p; REPETITIONS]))
-    {
-        let faults = u64::from(joined.kernel.faults_minor);
-        let told = exchange.told("Minor");
-        assert!(told >= pages, "{told} of {pages} pages");
-        let expected = told + overhead.0..=told + overhead.1;
-        assert!(
-            expected.contains(&faults),
-            "{mpm}: {faults}, not {expected:?}"
-        );
+    for _ in 0..REPETITIONS {
+        cool(&path);
+        asked.push(client.get(&format!(
+            "/truth?do=map-file&pages={COLD_PAGES}&stride={COLD_STRIDE}&file={file}"
+        )));
     }
-    let (mapped, cold) = (touched.last().unwrap(), joined.last().unwrap());
-    assert!(mapped.told("Major") >= COLD_PAGES, "the file was not cold");
-    assert_eq!(u64::from(cold.kernel.faults_major), mapped.told("Major"));
+    drop(client);
+    let rows: Vec<_> = asked.iter().map(|exchange| exchange.row.clone()).collect();
+    let joined = stand.finish(&rows);
+    let both: Vec<_> = asked.iter().zip(&joined).collect();
+    let (touched, mapped) = both.split_at(PAGES.len() * REPETITIONS);
+    let minor = |joined: &Joined| u64::from(joined.kernel.faults_minor);
+    // What a request costs in which nothing is touched.
+    let overhead = || {
+        touched[..REPETITIONS]
+            .iter()
+            .map(|(_, joined)| minor(joined))
+    };
+    let (least, most) = (overhead().min().unwrap(), overhead().max().unwrap());
+    for (pages, requests) in PAGES.into_iter().zip(touched.chunks(REPETITIONS)) {
+        let mut exact = 0;
+        for (exchange, joined) in requests {
+            let told = exchange.told("Minor");
+            assert!(told >= pages, "{told} of {pages} pages");
+            let faults = minor(joined);
+            assert!(
+                faults >= told + least,
+                "{mpm}: {faults} of {told} + {least}"
+            );
+            exact += usize::from(faults <= told + most);
+        }
+        // One more has who serves for the first time, or whose page was taken away meanwhile.
+        assert!(exact > REPETITIONS / 2, "{mpm}: {exact} of {pages} pages");
+    }
+    // The kernel may keep pages that others look at.
+    let cold: Vec<_> = mapped
+        .iter()
+        .map(|(exchange, joined)| {
+            (
+                exchange.told("Major"),
+                u64::from(joined.kernel.faults_major),
+            )
+        })
+        .filter(|(told, _)| *told >= COLD_PAGES)
+        .collect();
+    assert!(!cold.is_empty(), "the file was never cold");
+    assert!(cold.iter().all(|(told, faults)| faults >= told), "{cold:?}");
+    assert!(cold.iter().any(|(told, faults)| faults == told), "{cold:?}");
 }

@@ -2,7 +2,7 @@
  * A handler that does one known thing for a known time within a request, and answers with what it
  * measured itself: the truth that the observer's phases are compared with.
  *
- *     /truth?do=WHAT&ns=LENGTH&pages=COUNT&stride=PAGES&file=PATH&flush=1
+ *     /truth?do=WHAT&ns=LENGTH&pages=COUNT&times=COUNT&stride=PAGES&file=PATH&flush=1
  *
  * While it does it, the thread's name is "truth", so that others can tell when to interfere.
  * The answer's headers, times in ns of CLOCK_MONOTONIC:
@@ -164,7 +164,7 @@ struct thing {
     request_rec *r;
     const char *what;
     const char *file;
-    int64_t ns, pages, stride;
+    int64_t ns, pages, times, stride;
     struct helper *helper;
     int fd;
     int64_t begin_ns, release_ns, end_ns, cpu_ns, waited_ns;
@@ -174,6 +174,31 @@ struct thing {
 static int is(const struct thing *thing, const char *what)
 {
     return strcmp(thing->what, what) == 0;
+}
+
+static size_t length_of(const struct thing *thing)
+{
+    return (size_t)thing->pages * PAGE;
+}
+
+/* Where a file is read to past the page cache. The first such request makes it, which takes longer
+   than the reading, and the later ones of its process find it. There is one at a time. */
+static struct {
+    char *memory;
+    size_t length;
+} room;
+
+static int has_room(size_t length)
+{
+    if (room.length < length) {
+        char *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (memory == MAP_FAILED)
+            return 0;
+        room.memory = memory;
+        room.length = length;
+    }
+    return 1;
 }
 
 /* What has to be there before the time begins. */
@@ -188,7 +213,9 @@ static int prepare(struct thing *thing)
         thing->helper = begin_helper(thing->r, thing->ns, read_pipe);
     else if (thing->file) {
         thing->fd = open(thing->file, O_RDONLY | O_CLOEXEC);
-        return thing->fd >= 0;
+        if (is(thing, "read-direct"))
+            fcntl(thing->fd, F_SETFL, O_DIRECT);
+        return thing->fd >= 0 && (!is(thing, "read-direct") || has_room(length_of(thing)));
     } else
         return 1;
     return thing->helper != NULL;
@@ -201,9 +228,8 @@ static void spin(int64_t cpu_ns)
     }
 }
 
-static int touch(int64_t pages)
+static int touch(size_t length)
 {
-    size_t length = (size_t)pages * PAGE;
     char *memory;
     if (length == 0)
         return 1;
@@ -232,16 +258,8 @@ static int read_file(const struct thing *thing)
 /* All at once and past the page cache, so that there is one wait. */
 static int read_directly(const struct thing *thing)
 {
-    size_t length = (size_t)thing->pages * PAGE;
-    char *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    ssize_t got;
-    if (memory == MAP_FAILED)
-        return 0;
-    fcntl(thing->fd, F_SETFL, O_DIRECT);
-    got = pread(thing->fd, memory, length, 0);
-    munmap(memory, length);
-    return got == (ssize_t)length;
+    size_t length = length_of(thing);
+    return pread(thing->fd, room.memory, length, 0) == (ssize_t)length;
 }
 
 static int map_file(const struct thing *thing)
@@ -300,8 +318,12 @@ static int act(struct thing *thing)
         spin(thing->ns);
         return 1;
     }
-    if (is(thing, "touch"))
-        return touch(thing->pages);
+    if (is(thing, "touch")) {
+        for (int64_t i = 0; i < thing->times; i++)
+            if (!touch(length_of(thing)))
+                return 0;
+        return 1;
+    }
     if (is(thing, "lock"))
         return pthread_mutex_lock(&thing->helper->mutex) == 0;
     if (is(thing, "poll")) {
@@ -387,6 +409,7 @@ static int handle(request_rec *r)
     thing.file = apr_table_get(arguments, "file");
     thing.ns = number(arguments, "ns");
     thing.pages = number(arguments, "pages");
+    thing.times = apr_table_get(arguments, "times") ? number(arguments, "times") : 1;
     thing.stride = number(arguments, "stride");
     if (!measure(&thing))
         return HTTP_INTERNAL_SERVER_ERROR;

@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
+use loadgen::clock::monotonic_ns;
 use mpm_observer::{
     correlate::Phase,
     scenario::{Mpm, RunPlan},
 };
 
 use crate::{
-    Case, REPETITIONS,
+    Case, LONG_REPETITIONS, REPETITIONS,
     client::{Client, Reading},
-    nothing, settle,
+    nothing, repeat, settle,
+    span::Span,
     stand::{Stand, until, until_busy},
 };
 
 const PAUSE: Duration = Duration::from_millis(50);
+/// A wait for a slot is at least so long: one per cent of it is to be more than what it costs to
+/// notice its end.
+const WAIT_NS: u64 = 25_000_000;
 /// Long against the time in which the body is sent otherwise, and against the milliseconds after
 /// which TCP tells the server that there is room again.
 const READING_PAUSE: Duration = Duration::from_millis(600);
@@ -35,14 +40,17 @@ pub fn a_slow_client_is_seen_as_that(mpm: Mpm) {
     for _ in 0..REPETITIONS {
         client.send_in_parts("/truth?do=nothing", PAUSE);
         let exchange = client.receive(Reading::AtOnce);
-        let carries = vec![(Phase::ClientSends, exchange.paused_ns)];
+        let carries = vec![(Phase::ClientSends, exchange.paused)];
         let case = Case::new("request in two parts", "nothing", exchange, carries, vec![]);
         cases.push(case);
     }
     for _ in 0..REPETITIONS {
         client.send("/truth?do=nothing");
         let exchange = client.receive(Reading::Late(PAUSE));
-        let carries = vec![(Phase::ToClient, exchange.paused_ns)];
+        // It looked when it had waited, and it was answered after the thing.
+        let waited_ns = exchange.row.loop_wake_ns - exchange.told("End");
+        let waited = Span::between(exchange.paused.least_ns, waited_ns);
+        let carries = vec![(Phase::ToClient, waited)];
         let case = Case::new("answer read late", "nothing", exchange, carries, vec![]);
         cases.push(case);
     }
@@ -63,11 +71,11 @@ fn slow_reader(mpm: Mpm, what: &str, change: impl FnOnce(&mut RunPlan)) {
     let (mut client, _) = stand.connect_with_buffer(BUFFER);
     client.get(&path);
     let mut cases = Vec::new();
-    for _ in 0..REPETITIONS {
+    for _ in 0..LONG_REPETITIONS {
         cases.push(Case::plain("large file", client.get(&path)));
         client.send(&path);
         let exchange = client.receive(Reading::Pausing(READING_PAUSE));
-        let carries = vec![(Phase::ClientReads, exchange.paused_ns)];
+        let carries = vec![(Phase::ClientReads, exchange.paused)];
         cases.push(Case::new(what, "large file", exchange, carries, vec![]));
     }
     drop(client);
@@ -112,28 +120,45 @@ pub fn a_request_that_finds_all_slots_held_waits_in_the_accept_queue(mpm: Mpm) {
     let (mut client, _) = stand.connect();
     let mut cases = nothing(&mut client);
     drop(client);
-    for _ in 0..REPETITIONS {
+    cases.extend(repeat(LONG_REPETITIONS, || {
         let mut holders: Vec<Client> = (0..SLOTS).map(|_| stand.connect_anew()).collect();
         for (index, holder) in holders.iter_mut().enumerate() {
             let length = if index == 0 { 6 * PAUSE } else { 12 * PAUSE };
             holder.send(&format!("/truth?do=sleep&ns={}", length.as_nanos()));
         }
-        until("all slots are held", || stand.busy() == SLOTS);
+        let mut all_held = false;
+        until("all slots are held, or one no more", || {
+            all_held = stand.busy() == SLOTS;
+            all_held || holders.iter().any(Client::is_readable)
+        });
         let mut further = stand.connect_anew();
         further.send("/truth?do=nothing");
-        // Its slot is free only when the connection has ended.
         let mut first = holders.remove(0);
-        first.receive(Reading::AtOnce);
+        let freed_ns = first.receive(Reading::AtOnce).told("End");
+        // Event's worker is free already, that of the others when the connection has ended.
+        let closing_ns = monotonic_ns();
         drop(first);
         let exchange = further.receive(Reading::AtOnce);
-        let waited_ns = exchange.told("Begin") - exchange.row.sent_ns;
-        let carries = vec![(Phase::AcceptQueue, waited_ns)];
-        let case = Case::new("all slots held", "nothing", exchange, carries, vec![]);
-        cases.push(case);
-        for mut holder in holders {
-            holder.receive(Reading::AtOnce);
-        }
-    }
+        let begin_ns = exchange.told("Begin");
+        let others_ns = holders
+            .iter_mut()
+            .map(|holder| holder.receive(Reading::AtOnce).told("End"))
+            .min();
+        let free_ns = if mpm == Mpm::Event {
+            freed_ns
+        } else {
+            closing_ns
+        };
+        let in_time = all_held
+            && free_ns > exchange.written_ns + WAIT_NS
+            && others_ns.is_some_and(|ended_ns| ended_ns > begin_ns);
+        let waited = Span {
+            least_ns: free_ns.saturating_sub(exchange.written_ns),
+            most_ns: begin_ns - exchange.row.sent_ns,
+        };
+        let carries = vec![(Phase::AcceptQueue, waited)];
+        in_time.then(|| Case::new("all slots held", "nothing", exchange, carries, vec![]))
+    }));
     settle(stand, cases);
 }
 
@@ -143,18 +168,33 @@ pub fn a_request_behind_another_waits_for_its_worker(mpm: Mpm) {
     };
     let (mut client, pid) = stand.connect();
     let mut cases = nothing(&mut client);
-    for _ in 0..REPETITIONS {
+    cases.extend(repeat(REPETITIONS, || {
         // Flushed, or httpd would keep the answer until it has the next one.
         client.send(&format!("/truth?do=sleep&ns={}&flush=1", PAUSE.as_nanos()));
-        until_busy(pid, None);
+        let seen = until_busy(pid, None, &client);
         client.send("/truth?do=nothing");
         let first = client.receive(Reading::AtOnce);
         let exchange = client.receive(Reading::AtOnce);
-        let waited_ns = first.told("End") - exchange.row.sent_ns;
-        let carries = vec![(Phase::NoFreeWorker, waited_ns)];
-        let case = Case::new("behind another", "nothing", exchange, carries, vec![]);
-        cases.push(case);
-    }
+        seen?;
+        let ended_ns = first.told("End");
+        if ended_ns < exchange.written_ns + WAIT_NS {
+            return None;
+        }
+        // The worker is free when it has sent the first answer, and was when it begins the second.
+        let free_ns = first.row.first_byte_ns.min(exchange.told("Begin"));
+        let waited = Span {
+            least_ns: ended_ns - exchange.written_ns,
+            most_ns: free_ns - exchange.row.sent_ns,
+        };
+        let carries = vec![(Phase::NoFreeWorker, waited)];
+        Some(Case::new(
+            "behind another",
+            "nothing",
+            exchange,
+            carries,
+            vec![],
+        ))
+    }));
     drop(client);
     settle(stand, cases);
 }

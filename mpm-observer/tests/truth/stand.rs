@@ -160,9 +160,18 @@ pub struct Task {
     pub tid: u32,
 }
 
+impl Task {
+    /// What the kernel says in that file of the task.
+    pub fn read(self, name: &str) -> String {
+        let path = format!("/proc/{}/task/{}/{name}", self.pid, self.tid);
+        fs::read_to_string(path).unwrap()
+    }
+}
+
 /// Waits until a task of the process does mod_truth's thing, and in this system call, if any.
-pub fn until_busy(pid: u32, call: Option<c_long>) -> Task {
-    let found = Cell::new(Task { pid, tid: 0 });
+/// `None`: the client has been answered before that was seen.
+pub fn until_busy(pid: u32, call: Option<c_long>, client: &Client) -> Option<Task> {
+    let found = Cell::new(None);
     let in_call = |task: &str| {
         let call = call.map(|number| format!("{number} "));
         let now = || fs::read_to_string(format!("{task}/syscall")).unwrap_or_default();
@@ -170,30 +179,21 @@ pub fn until_busy(pid: u32, call: Option<c_long>) -> Task {
     };
     until("a request is in its midst", || {
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-        tasks.flatten().any(|entry| {
+        for entry in tasks.flatten() {
             let task = entry.path().display().to_string();
-            let tid = entry.file_name().to_string_lossy().parse().unwrap();
-            found.set(Task { pid, tid });
-            is_busy(&task) && in_call(&task)
-        })
+            if is_busy(&task) && in_call(&task) {
+                let tid = entry.file_name().to_string_lossy().parse().unwrap();
+                found.set(Some(Task { pid, tid }));
+            }
+        }
+        found.get().is_some() || client.is_readable()
     });
     found.get()
 }
 
-/// Waits until a task is stopped by a signal.
-pub fn until_stopped(task: Task) {
-    until("the task is stopped", || {
-        let path = format!("/proc/{}/task/{}/stat", task.pid, task.tid);
-        let stat = fs::read_to_string(path).unwrap();
-        stat.rsplit(") ")
-            .next()
-            .is_some_and(|rest| rest.starts_with('T'))
-    });
-}
-
 /// Without sleeping: what is waited for lasts only some milliseconds.
-pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
     }
