@@ -21,7 +21,7 @@ use nix::{
     },
 };
 
-use crate::{span::Span, stand::until};
+use crate::span::Span;
 
 /// After less than this TCP does not try whether a full buffer has room again: what comes after such
 /// a silence is that.
@@ -140,8 +140,6 @@ impl Client {
         let mut paused = Span::default();
         let mut written_ns = monotonic_ns();
         if !second.is_empty() {
-            // A server that has not read it yet does not wait for the client.
-            until("the server has read the half", || self.server_has_read());
             paused.least_ns = sleep_for(pause);
             self.stream.write_all(second).unwrap();
             written_ns = monotonic_ns();
@@ -259,21 +257,6 @@ impl Client {
             thread::sleep(Duration::from_millis(1));
         }
         monotonic_ns() - full_ns
-    }
-
-    /// Whether nothing lies in the buffer of the server's socket.
-    fn server_has_read(&self) -> bool {
-        let table = fs::read_to_string("/proc/net/tcp").unwrap();
-        let port = |addr: SocketAddr| format!(":{:04X}", addr.port());
-        let server = port(self.stream.peer_addr().unwrap());
-        let client = port(self.stream.local_addr().unwrap());
-        table.lines().any(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            fields.len() > 4
-                && fields[1].ends_with(&server)
-                && fields[2].ends_with(&client)
-                && fields[4].ends_with(":00000000")
-        })
     }
 
     /// How much lies in the socket's buffer.
