@@ -23,9 +23,9 @@ use nix::{
 
 use crate::span::Span;
 
-/// After less than this TCP does not try whether a full buffer has room again: what comes after such
-/// a silence is that.
-const PROBE_NS: u64 = 100_000_000;
+/// What comes after such a silence into a buffer that is not read is TCP's own doing: an
+/// acknowledgement that it had put off (40 ms), or a try whether there is room again (200 ms).
+const SILENCE_NS: u64 = 20_000_000;
 
 /// An answered request.
 pub struct Exchange {
@@ -250,7 +250,7 @@ impl Client {
         while monotonic_ns() < until_ns {
             let now_unread = self.unread_bytes();
             let now_ns = monotonic_ns();
-            if now_unread > unread && now_ns - full_ns < PROBE_NS {
+            if now_unread > unread && now_ns - full_ns < SILENCE_NS {
                 unread = now_unread;
                 full_ns = now_ns;
             }
