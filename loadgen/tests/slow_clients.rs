@@ -48,7 +48,7 @@ fn slow_clients_alone_send_no_load() {
             while connection.stream.write_all(&[b'x'; 65536]).is_ok() {}
         }
     });
-    let line = "--hold-only --duration 500ms --slow-read 2:20000";
+    let line = "--hold-only --duration 5s --slow-read 2:20000";
     let (code, stdout, stderr) = loadgen(line, &server.url());
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(

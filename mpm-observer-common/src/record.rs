@@ -281,6 +281,33 @@ impl TaskFlags {
     pub const BASE_WANTED: u32 = 1 << 2;
     /// The task was still alive when the record was made.
     pub const ALIVE: u32 = 1 << 3;
+    /// Its process runs another program than the server's: one that a piped log or a CGI script is
+    /// for, or one that such a program made.
+    pub const OTHER_PROGRAM: u32 = 1 << 4;
+
+    /// The flags of a task that one with the flags `maker` makes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_new(maker: u32, is_thread: bool) -> u32 {
+        let inherited = maker & Self::OTHER_PROGRAM;
+        if is_thread {
+            inherited | Self::THREAD
+        } else {
+            inherited
+        }
+    }
+
+    /// The flags of a task with the flags `before` that has executed a program. The first one
+    /// becomes the server by that.
+    #[inline(always)]
+    #[must_use]
+    pub const fn after_exec(before: u32) -> u32 {
+        if before & Self::FIRST != 0 {
+            before
+        } else {
+            before | Self::OTHER_PROGRAM
+        }
+    }
 }
 
 /// One task of the server, at its end.

@@ -271,3 +271,20 @@ fn each_kind_of_blocking_is_at_its_number() {
         assert_eq!(kind as usize, index);
     }
 }
+
+#[test]
+fn what_executes_a_program_runs_another_one_unless_it_is_the_first_task() {
+    assert_eq!(TaskFlags::after_exec(0), TaskFlags::OTHER_PROGRAM);
+    assert_eq!(TaskFlags::after_exec(TaskFlags::FIRST), TaskFlags::FIRST);
+}
+
+#[test]
+fn what_another_program_makes_is_of_that_program_too() {
+    let (other, thread) = (TaskFlags::OTHER_PROGRAM, TaskFlags::THREAD);
+    assert_eq!(TaskFlags::of_new(other, false), other);
+    assert_eq!(TaskFlags::of_new(other, true), other | thread);
+    // Nothing else is inherited.
+    let httpds = TaskFlags::FIRST | TaskFlags::BASE_WANTED;
+    assert_eq!(TaskFlags::of_new(httpds, false), 0);
+    assert_eq!(TaskFlags::of_new(httpds, true), thread);
+}

@@ -1,5 +1,5 @@
 //! calls: system calls that were refused a resource, with limits and uses; what a process mapped
-//! for its threads; and accept.
+//! for its threads; accept; and that a process executes another program.
 //!
 //! One hook for all of them: `sys_exit`. That any system call is traced costs all of them the
 //! kernel's slow way in and out, and one program here is cheaper than a classic tracepoint per
@@ -12,7 +12,7 @@ use aya_ebpf::{
     helpers::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use mpm_observer_common::{
-    ARENA_BYTES, CallWatch, FailureFlags, FailureRecord, FailureSource, Mapping, arena_in,
+    ARENA_BYTES, CallWatch, FailureFlags, FailureRecord, FailureSource, Mapping, TaskFlags, arena_in,
 };
 
 use crate::{
@@ -68,6 +68,9 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
             note_mapping(slot, current, regs, returned as u64);
         } else if watch & CallWatch::EXEC != 0 {
             forget_mappings(slot);
+            if let Some(state) = task(slot) {
+                state.record.flags = TaskFlags::after_exec(state.record.flags);
+            }
         }
     }
     if is_refused(watch, returned, field(regs, offset!(regs_di))) {

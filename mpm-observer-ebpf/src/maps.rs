@@ -169,11 +169,15 @@ pub(crate) fn task(slot: u32) -> Option<&'static mut TaskState> {
     TASKS.get_ptr_mut(slot).map(|state| unsafe { &mut *state })
 }
 
-/// Gives `pid` a slot of its own; `None` if none is free.
+/// Gives `pid` a slot of its own; `None` if none is free, or if the number is higher than any was
+/// when the table was made.
 #[inline(always)]
 pub(crate) fn take_slot(pid: u32) -> Option<&'static mut TaskState> {
     let slot = FREE_SLOTS.pop().ok().flatten()?;
-    SLOT_OF_PID.set(pid, slot, 0).ok()?;
+    if SLOT_OF_PID.set(pid, slot, 0).is_err() {
+        let _ = FREE_SLOTS.push(slot, 0);
+        return None;
+    }
     task(slot)
 }
 

@@ -23,9 +23,11 @@ const CLONE_THREAD: u64 = 0x0001_0000;
 #[btf_tracepoint]
 pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     let parent = current_task();
-    if slot_of(field(parent, offset!(task_pid))) == 0 {
+    let parent_slot = slot_of(field(parent, offset!(task_pid)));
+    if parent_slot == 0 {
         return 0;
     }
+    let parent_flags = task(parent_slot).map_or(0, |state| state.record.flags);
     let child: *const c_void = ctx.arg(0);
     let clone_flags: u64 = ctx.arg(1);
     let pid: u32 = field(child, offset!(task_pid));
@@ -40,9 +42,7 @@ pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     *state = TaskState::begin(now_ns);
     forget_mappings(slot_of(pid));
     let record = &mut state.record;
-    if clone_flags & CLONE_THREAD != 0 {
-        record.flags = TaskFlags::THREAD;
-    }
+    record.flags = TaskFlags::of_new(parent_flags, clone_flags & CLONE_THREAD != 0);
     record.pid = pid;
     record.tgid = field(child, offset!(task_tgid));
     record.parent_tgid = field(parent, offset!(task_tgid));

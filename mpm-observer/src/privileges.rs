@@ -50,18 +50,19 @@ pub enum PrivilegeError {
 /// ask its mod_status and for the limit of its accept queue there.
 pub const FOR_OTHER_NETWORKS: Capability = Capability::CAP_SYS_ADMIN;
 
+/// Kept beside them only to record into a directory that root may not write to as its owner, such
+/// as an ordinary user's.
+pub const FOR_OTHER_DIRECTORIES: Capability = Capability::CAP_DAC_OVERRIDE;
+
 /// Gives up every capability that watching does not need, for good: also for programs that this
 /// process might start. To be called before other threads are started, which would keep theirs.
-/// Without effect on a process that has less already. With `other_networks`,
-/// [`FOR_OTHER_NETWORKS`] is kept.
+/// Without effect on a process that has less already. What `more` names is kept beside those.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn drop_others(other_networks: bool) -> Result<(), PrivilegeError> {
+pub fn drop_others(more: impl IntoIterator<Item = Capability>) -> Result<(), PrivilegeError> {
     let mut kept: CapsHashSet = KEPT.iter().map(|kept| kept.capability).collect();
-    if other_networks {
-        kept.insert(FOR_OTHER_NETWORKS);
-    }
+    kept.extend(more);
     // Leaving the bounding set takes a capability itself, so that is done first. Without it, no
     // new privileges are to be had all the same.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
@@ -98,9 +99,9 @@ mod tests {
         // Capabilities are a thread's own; those of the other tests stay.
         thread::spawn(|| {
             let before = caps::read(None, CapSet::Permitted).unwrap();
-            drop_others(false).unwrap();
+            drop_others(None).unwrap();
             // A second time is without effect.
-            drop_others(false).unwrap();
+            drop_others(None).unwrap();
             let kept: CapsHashSet = KEPT.iter().map(|kept| kept.capability).collect();
             let expected: CapsHashSet = before.intersection(&kept).copied().collect();
             for set in [CapSet::Permitted, CapSet::Effective] {

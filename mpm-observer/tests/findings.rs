@@ -54,6 +54,11 @@ fn found(out: &Path) -> Vec<Group> {
     runs
 }
 
+/// How often a scenario is run on a machine whose stalls bring further findings: a connection that
+/// waits for a second while the slots are taken is one, whatever it waited for. A wrong rule finds
+/// something each time.
+const TRIES: u32 = 3;
+
 /// Runs a scenario once with each MPM, and holds what was found against what its file expects.
 fn is_named(name: &str) {
     let scenario: Scenario = of_set(Set::Limits)
@@ -63,26 +68,32 @@ fn is_named(name: &str) {
     let Some(place) = common::dir_of_lab() else {
         return;
     };
-    let out = place.path().join("out");
-    run(Command::new(PROGRAM)
-        .args(["__bench", "limits", "--tries", "1", "--scenario", name])
-        .arg("--out")
-        .arg(&out)
-        .current_dir(place.path()));
-    let groups = found(&out);
-    assert_eq!(groups.len(), scenario.server.mpms.len());
-    for found in &groups {
-        let compared = Compared::new(&scenario, found.mpm, found);
-        let expected = scenario.findings.iter();
-        let expected = expected.filter(|finding| finding.mpms.contains(&found.mpm));
-        assert_eq!(compared.expected.len(), expected.count());
-        let told = format!("{name}, {}: {compared:#?}", found.mpm);
-        assert!(compared.is_named(), "{told}");
-        // A failure leads to others, such as a death while httpd stops.
-        assert!(
-            compared.is_alone() || !compared.expected.is_empty(),
-            "{told}"
-        );
+    for number in 1..=TRIES {
+        let out = place.path().join(format!("out-{number}"));
+        run(Command::new(PROGRAM)
+            .args(["__bench", "limits", "--tries", "1", "--scenario", name])
+            .arg("--out")
+            .arg(&out)
+            .current_dir(place.path()));
+        let groups = found(&out);
+        assert_eq!(groups.len(), scenario.server.mpms.len());
+        let mut others = Vec::new();
+        for found in &groups {
+            let compared = Compared::new(&scenario, found.mpm, found);
+            let expected = scenario.findings.iter();
+            let expected = expected.filter(|finding| finding.mpms.contains(&found.mpm));
+            assert_eq!(compared.expected.len(), expected.count());
+            let told = format!("{name}, {}: {compared:#?}", found.mpm);
+            assert!(compared.is_named(), "{told}");
+            // A failure leads to others, such as a death while httpd stops.
+            if !compared.is_alone() && compared.expected.is_empty() {
+                others.push(told);
+            }
+        }
+        if others.is_empty() {
+            return;
+        }
+        assert!(number < TRIES, "{others:#?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A server and a client on two hosts, as far as the kernel can make them so: each in a network of
-//! its own behind a veth pair, the client with a `CLOCK_MONOTONIC` of its own.
+//! its own behind a veth pair, the client with a `CLOCK_MONOTONIC` of its own. A private httpd and
+//! its client share a network.
 
 mod common;
 
@@ -11,10 +12,14 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use common::{PROGRAM, client::load_into, debian::DebianHttpd, have, wait_until};
+use common::{
+    GRACE, PROGRAM, Place, client::load_into, debian::DebianHttpd, have, network::Network, small,
+    wait_until,
+};
 use loadgen::RowWriter;
 use mpm_observer::{
     correlate::{Phase, load_run},
+    httpd::RuntimeDir,
     recording::{ClientRow, RunDir, read_table},
     scenario::Mpm,
 };
@@ -59,11 +64,18 @@ struct ClientHost {
 }
 
 impl ClientHost {
-    /// Behind a veth pair of the server's network.
-    fn start(httpd: &DebianHttpd, url_addr: SocketAddr, rows: &Path) -> Self {
+    /// Behind a veth pair of the server's network, and `commands` are run in its own one; with no
+    /// network of the server's, in that of this test.
+    fn start(
+        network: Option<&Network>,
+        url_addr: SocketAddr,
+        rows: &Path,
+        commands: &[&str],
+    ) -> Self {
         let ahead_s = AHEAD_S.to_string();
         let mut child = Command::new("unshare")
-            .args(["--net", "--time", "--monotonic", &ahead_s])
+            .args(network.map(|_| "--net"))
+            .args(["--time", "--monotonic", &ahead_s])
             .args(["--fork", "--kill-child", "--", "sh", "-c"])
             .arg(r#"echo ready; read go; exec "$0" --exact client_of_a_test --ignored"#)
             .arg(std::env::current_exe().unwrap())
@@ -79,20 +91,8 @@ impl ClientHost {
         stdout.read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
         child.stdout = Some(stdout.into_inner());
-        let pid = child.id();
-        httpd.network().within(|| {
-            ip(&format!(
-                "link add veth0 type veth peer name eth0 netns {pid}"
-            ));
-            ip(&format!("addr add {SERVER}/24 dev veth0"));
-            ip("link set veth0 up");
-        });
-        for arguments in ["addr add 10.66.0.2/24 dev eth0", "link set eth0 up"] {
-            let status = Command::new("nsenter")
-                .args(["--target", &pid.to_string(), "--net", "--", "ip"])
-                .args(arguments.split(' '))
-                .status();
-            assert!(status.unwrap().success(), "{arguments}");
+        if let Some(network) = network {
+            connect(network, child.id(), commands);
         }
         Self { child }
     }
@@ -104,6 +104,26 @@ impl ClientHost {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{said}");
         assert!(said.contains("1 passed"), "{said}");
+    }
+}
+
+/// Lays the veth pair between the server's network and that of the client's process, and runs
+/// `commands` in the latter.
+fn connect(network: &Network, pid: u32, commands: &[&str]) {
+    network.within(|| {
+        ip(&format!(
+            "link add veth0 type veth peer name eth0 netns {pid}"
+        ));
+        ip(&format!("addr add {SERVER}/24 dev veth0"));
+        ip("link set veth0 up");
+    });
+    let own = ["ip addr add 10.66.0.2/24 dev eth0", "ip link set eth0 up"];
+    for command in own.iter().chain(commands) {
+        let status = Command::new("nsenter")
+            .args(["--target", &pid.to_string(), "--net", "--"])
+            .args(command.split(' '))
+            .status();
+        assert!(status.unwrap().success(), "{command}");
     }
 }
 
@@ -122,22 +142,40 @@ fn client_of_a_test() {
     }
 }
 
+/// The server's side, and where all is written.
 struct Hosts {
-    httpd: DebianHttpd,
+    pid: u32,
+    /// In a network of its own; a private httpd is not.
+    httpd: Option<DebianHttpd>,
     dir: tempfile::TempDir,
 }
 
 impl Hosts {
-    fn new() -> Option<Self> {
+    fn new(mpm: Mpm) -> Option<Self> {
         if !can_be_two_hosts() {
             return None;
         }
+        let httpd = DebianHttpd::start(mpm)?;
+        let hosts = Self::of_private(httpd.pid());
+        Some(Self {
+            httpd: Some(httpd),
+            ..hosts
+        })
+    }
+
+    /// Of a private httpd.
+    fn of_private(pid: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("rows")).unwrap();
-        Some(Self {
-            httpd: DebianHttpd::start(Mpm::Event)?,
+        Self {
+            pid,
+            httpd: None,
             dir,
-        })
+        }
+    }
+
+    fn httpd(&self) -> &DebianHttpd {
+        self.httpd.as_ref().unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -146,10 +184,16 @@ impl Hosts {
 
     /// Records the server while the client asks `addr`.
     fn record(&self, addr: SocketAddr) {
-        let client = ClientHost::start(&self.httpd, addr, &self.path("rows"));
+        self.record_behind(&[], addr);
+    }
+
+    /// The same after these commands on the client's host.
+    fn record_behind(&self, commands: &[&str], addr: SocketAddr) {
+        let network = self.httpd.as_ref().map(DebianHttpd::network);
+        let client = ClientHost::start(network, addr, &self.path("rows"), commands);
         let server = self.path("server");
         let recording = Command::new(PROGRAM)
-            .args(["record", "--pid", &self.httpd.pid().to_string()])
+            .args(["record", "--pid", &self.pid.to_string()])
             .args(["--duration", "10m", "--out"])
             .arg(&server)
             .stdin(Stdio::null())
@@ -180,10 +224,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-#[test]
-fn two_hosts_are_joined_and_the_offset_of_their_clocks_is_found() {
-    let Some(hosts) = Hosts::new() else { return };
-    hosts.record(SocketAddr::new(SERVER.parse().unwrap(), 80));
+/// What has been recorded of both sides is joined request by request.
+fn both_sides_are_joined_and_the_offset_of_their_clocks_is_found(hosts: &Hosts) {
     let output = hosts.join();
     let stdout = text(&output.stdout);
     assert_eq!(
@@ -266,6 +308,51 @@ fn two_hosts_are_joined_and_the_offset_of_their_clocks_is_found() {
     assert_eq!(rows.len() as u64, KEPT + EACH);
 }
 
+fn two_hosts_are_joined(mpm: Mpm) {
+    let Some(hosts) = Hosts::new(mpm) else { return };
+    hosts.record(SocketAddr::new(SERVER.parse().unwrap(), 80));
+    both_sides_are_joined_and_the_offset_of_their_clocks_is_found(&hosts);
+}
+
+#[test]
+fn a_host_of_prefork_and_its_clients_are_joined() {
+    two_hosts_are_joined(Mpm::Prefork);
+}
+
+#[test]
+fn a_host_of_worker_and_its_clients_are_joined() {
+    two_hosts_are_joined(Mpm::Worker);
+}
+
+#[test]
+fn a_host_of_event_and_its_clients_are_joined() {
+    two_hosts_are_joined(Mpm::Event);
+}
+
+#[test]
+fn a_private_httpd_and_its_client_are_joined() {
+    if !can_be_two_hosts() {
+        return;
+    }
+    let Some(place) = Place::new() else { return };
+    let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+    // Event may close a kept connection on which a request is under way, which is then sent again.
+    let mut plan = small(Mpm::Worker, "warm", "");
+    // The client asks for it, and a private httpd has no page there.
+    plan.server.extra_directives = [
+        "<LocationMatch \"^/$\">",
+        "SetHandler server-status",
+        "</LocationMatch>",
+    ]
+    .map(String::from)
+    .into();
+    let (httpd, _) = place.start(&runtime, &plan);
+    let hosts = Hosts::of_private(httpd.pid());
+    hosts.record(httpd.addr());
+    both_sides_are_joined_and_the_offset_of_their_clocks_is_found(&hosts);
+    assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
+}
+
 /// Passes bytes on in both directions, for as many connections as come.
 fn proxy(listener: &TcpListener, to: SocketAddr) {
     fn pass(mut from: TcpStream, mut to: TcpStream) {
@@ -285,15 +372,17 @@ fn proxy(listener: &TcpListener, to: SocketAddr) {
 
 #[test]
 fn what_passes_through_a_proxy_is_said_to_be_not_joinable() {
-    let Some(hosts) = Hosts::new() else { return };
+    let Some(hosts) = Hosts::new(Mpm::Event) else {
+        return;
+    };
     let port = 8080;
-    let server = hosts.httpd.addr();
+    let server = hosts.httpd().addr();
     // On the server's host, as a load balancer would be; it lasts as long as this program.
     let listener = hosts
-        .httpd
+        .httpd()
         .network()
         .within(|| TcpListener::bind(("0.0.0.0", port)).unwrap());
-    hosts.httpd.network().within(|| {
+    hosts.httpd().network().within(|| {
         std::thread::spawn(move || proxy(&listener, server));
     });
     hosts.record(SocketAddr::new(SERVER.parse().unwrap(), port));
@@ -305,5 +394,88 @@ fn what_passes_through_a_proxy_is_said_to_be_not_joinable() {
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(!hosts.path("joined/manifest.json").exists());
+    // Nothing that was made for it is left, and what was there before is.
+    assert!(!hosts.path("joined").exists());
+    let join_into = |name: &str| {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(["join".into(), hosts.path("server"), hosts.path("rows")])
+            .arg("--out")
+            .arg(hosts.path(name));
+        assert_eq!(command.output().unwrap().status.code(), Some(8));
+    };
+    join_into("new/below");
+    assert!(!hosts.path("new").exists());
+    fs::create_dir(hosts.path("empty")).unwrap();
+    join_into("empty");
+    assert!(hosts.path("empty").is_dir());
+}
+
+/// Address translation by the kernel, in the network in which this is run.
+const TRANSLATION: &str = "nft add table ip nat";
+
+fn can_translate() -> bool {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--net", "--"])
+        .args(TRANSLATION.split(' '))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let succeeds = command.status().is_ok_and(|status| status.success());
+    have("nft, and address translation in the kernel", succeeds)
+}
+
+/// What joining says, which is refused.
+fn refusal(hosts: &Hosts) -> String {
+    let output = hosts.join();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(8), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_client_that_is_masqueraded_is_said_to_be_not_joinable() {
+    let Some(hosts) = Hosts::new(Mpm::Event).filter(|_| can_translate()) else {
+        return;
+    };
+    // The client has an address of its own, and goes out by that of its host.
+    let commands = [
+        "ip link set lo up",
+        "ip addr add 192.168.77.7/32 dev lo",
+        "ip route replace 10.66.0.0/24 dev eth0 src 192.168.77.7",
+        TRANSLATION,
+        "nft add chain ip nat out { type nat hook postrouting priority 100; }",
+        "nft add rule ip nat out oifname eth0 masquerade",
+    ];
+    hosts.record_behind(&commands, SocketAddr::new(SERVER.parse().unwrap(), 80));
+    let said = refusal(&hosts);
+    assert!(
+        said.contains("192.168.77.7") && said.contains("10.66.0.2"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_port_that_is_redirected_before_the_server_is_said_to_be_not_joinable() {
+    let Some(hosts) = Hosts::new(Mpm::Event).filter(|_| can_translate()) else {
+        return;
+    };
+    hosts.httpd().network().within(|| {
+        for command in [
+            TRANSLATION,
+            "nft add chain ip nat in { type nat hook prerouting priority -100; }",
+            "nft add rule ip nat in tcp dport 8080 redirect to :80",
+        ] {
+            let mut words = command.split(' ');
+            let status = Command::new(words.next().unwrap()).args(words).status();
+            assert!(status.unwrap().success(), "{command}");
+        }
+    });
+    hosts.record(SocketAddr::new(SERVER.parse().unwrap(), 8080));
+    let said = refusal(&hosts);
+    assert!(
+        said.contains("the client called 10.66.0.1:8080, the server was called at 10.66.0.1:80"),
+        "{said}"
+    );
 }

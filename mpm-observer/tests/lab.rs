@@ -316,6 +316,12 @@ fn an_httpd_that_cannot_start_is_a_result_and_not_an_error() {
     assert!(nothing_is_left(pid, &bench.out()));
 }
 
+/// Whether a run has rows of the client, more than the first, and of the kernel.
+fn has_rows_of_both(run: &Path) -> bool {
+    run.join("client_requests/part-00001.parquet").exists()
+        && run.join("kernel_requests/part-00000.parquet").exists()
+}
+
 /// Starts a lab and returns once its load is under way.
 fn start_and_wait_for_load(bench: &Bench, scenario: &Path) -> Child {
     let lab = bench
@@ -325,14 +331,9 @@ fn start_and_wait_for_load(bench: &Bench, scenario: &Path) -> Child {
         .spawn()
         .unwrap();
     let rows = bench.out().join("runs");
-    wait_until("client rows are written", || {
-        fs::read_dir(&rows).is_ok_and(|runs| {
-            runs.flatten().any(|run| {
-                run.path()
-                    .join("client_requests/part-00001.parquet")
-                    .exists()
-            })
-        })
+    wait_until("rows are written", || {
+        fs::read_dir(&rows)
+            .is_ok_and(|runs| runs.flatten().any(|run| has_rows_of_both(&run.path())))
     });
     lab
 }
@@ -355,10 +356,8 @@ fn ctrl_c_ends_httpd_keeps_what_was_recorded_and_reports_the_runs_that_ended() {
     let mut line = String::new();
     errors.read_line(&mut line).unwrap();
     assert!(line.contains("small.event.1"), "{line}");
-    let second = bench.out().join("runs/long.event.1/client_requests");
-    wait_until("the second load is under way", || {
-        second.join("part-00001.parquet").exists()
-    });
+    let second = bench.out().join("runs/long.event.1");
+    wait_until("the second load is under way", || has_rows_of_both(&second));
     kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).unwrap();
     let rest = std::thread::spawn(move || {
         let mut rest = String::new();

@@ -4,21 +4,26 @@ mod common;
 
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    os::unix::fs::chown,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
 use common::{
-    PROGRAM,
+    GRACE, PROGRAM, Place,
+    capabilities::assert_only_kept,
     client::{get, load},
     debian::DebianHttpd,
-    wait_until,
+    have, small, wait_until,
 };
 use mpm_observer::{
     correlate::{RunAnalysis, ServerSide, load_run},
-    httpd::{Role, ServerStatus},
+    httpd::{Role, RuntimeDir, ServerStatus},
+    privileges::{FOR_OTHER_DIRECTORIES, FOR_OTHER_NETWORKS},
     recording::{Ended, RunDir, Status, TaskRow},
     scenario::Mpm,
 };
@@ -71,7 +76,7 @@ impl Recording {
         let deadline = Instant::now() + PATIENCE;
         while self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "the recording does not end");
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
         let (mut stdout, mut stderr) = (String::new(), String::new());
         let streams = (self.child.stdout.take(), self.child.stderr.take());
@@ -101,6 +106,32 @@ fn accesses(httpd: &DebianHttpd) -> u64 {
 
 fn recorded(out: &Path) -> RunAnalysis {
     load_run(&RunDir::at(out)).unwrap()
+}
+
+#[test]
+fn it_records_with_nothing_but_the_privileges_that_watching_and_writing_need() {
+    const ANOTHER: u32 = 65_534;
+    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let of_another = dir.path().join("another's");
+    fs::create_dir(&of_another).unwrap();
+    chown(&of_another, Some(ANOTHER), None).unwrap();
+    // It lies in a network of its own.
+    let new = (dir.path().join("new"), &[FOR_OTHER_NETWORKS][..]);
+    let both = [FOR_OTHER_NETWORKS, FOR_OTHER_DIRECTORIES];
+    for (out, more) in [new, (of_another, &both)] {
+        let recording = Recording::start(httpd.pid(), &out, &["--duration", "10m"]);
+        recording.wait_until_attached();
+        assert_only_kept(recording.child.id(), more);
+        httpd.network().within(|| load(httpd.addr(), 50, 1, false));
+        recording.interrupt();
+        let (code, stdout, stderr) = recording.end();
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        assert_eq!(recorded(&out).manifest.status, Status::Complete);
+    }
+    httpd.stop();
 }
 
 fn what_is_served_is_recorded(mpm: Mpm) {
@@ -144,6 +175,9 @@ fn what_is_served_is_recorded(mpm: Mpm) {
     assert!(live.attached_ns != 0 && live.attached_ns < live.ended_ns);
     assert!(run.manifest.httpd_version.starts_with("Apache/2.4"));
     assert_eq!(run.manifest.httpd_user, "www-data");
+    // ListenBacklog 511, or less by somaxconn; asked of its own network.
+    let limits = run.samples.iter().filter_map(|row| row.accept_queue_limit);
+    assert!(limits.max().is_some_and(|limit| (1..=511).contains(&limit)));
     let of_tasks: u64 = run.ends.iter().map(|row| row.requests).sum();
     assert_eq!(of_tasks, side.answered);
     let server = if mpm.is_threaded() {
@@ -162,6 +196,12 @@ fn what_is_served_is_recorded(mpm: Mpm) {
     assert!(run.manifest.trace.is_some());
 
     let report = run_report(&out);
+    for of_trace in ["trace.png", "trace.perfetto-trace"] {
+        let bytes = fs::metadata(out.join("report").join(of_trace))
+            .unwrap()
+            .len();
+        assert!(bytes > 0, "{of_trace}");
+    }
     assert!(
         report.contains(&format!("{} requests answered", "3,502")),
         "{report}"
@@ -209,6 +249,97 @@ fn what_worker_serves_is_recorded() {
 #[test]
 fn what_event_serves_is_recorded() {
     what_is_served_is_recorded(Mpm::Event);
+}
+
+/// A connection that has sent these bytes.
+fn sender_of(addr: SocketAddr, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(bytes.as_bytes()).unwrap();
+    stream
+}
+
+/// Of a private httpd, whose ten slots wait for the rest of a head each while two clients wait.
+fn slots_that_were_taken_are_what_went_wrong(mpm: Mpm) {
+    const SLOTS: u64 = 10;
+    /// From here on a wait is a long one.
+    const LONG_NS: u64 = 1_000_000_000;
+    if !have("root", nix::unistd::geteuid().is_root()) {
+        return;
+    }
+    let Some(place) = Place::new() else { return };
+    let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+    let (httpd, _) = place.start(&runtime, &small(mpm, "warm", ""));
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("recording");
+    let recording = Recording::start(httpd.pid(), &out, &["--duration", "10m"]);
+    recording.wait_until_attached();
+
+    let held: Vec<TcpStream> = (0..SLOTS)
+        .map(|_| sender_of(httpd.addr(), "GET /alive.txt HTTP/1.1\r\nHost: t"))
+        .collect();
+    let whole = "GET /alive.txt HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    let mut waiting = [(); 2].map(|()| sender_of(httpd.addr(), whole));
+    let ports = waiting
+        .each_ref()
+        .map(|stream| stream.local_addr().unwrap().port());
+    // This is their wait.
+    thread::sleep(Duration::from_nanos(2 * LONG_NS));
+    drop(held);
+    for stream in &mut waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    recording.interrupt();
+    let (code, stdout, stderr) = recording.end();
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    let line = stdout.lines().find(|line| line.starts_with("went wrong: "));
+    let line = line.unwrap_or_else(|| panic!("{stdout}"));
+    let told = format!("(mpm-observer explain {})", out.display());
+    assert!(
+        line.contains("slots taken") && line.ends_with(&told),
+        "{line}"
+    );
+
+    let run = recorded(&out);
+    assert_eq!(run.manifest.live().unwrap().pid, httpd.pid());
+    for port in ports {
+        let row = run.kernel.iter().find(|row| row.remote_port == port);
+        let row = row.unwrap_or_else(|| panic!("no request from port {port}"));
+        assert!(row.pickup_ns - row.arrival_ns >= LONG_NS, "{row:?}");
+    }
+    run_report(&out);
+    let explained = text(&self::run(&["explain"], &out).stdout);
+    let report = fs::read_to_string(out.join("report/report.md")).unwrap();
+    for text in [explained, report] {
+        // They are broken into lines.
+        let text: Vec<&str> = text.split_whitespace().collect();
+        let text = text.join(" ");
+        for words in [
+            "before a task read from them",
+            "because all 10 slots that existed waited for the rest of a request's head",
+            "RequestReadTimeout",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
+}
+
+#[test]
+fn slots_of_prefork_that_were_taken_are_what_went_wrong() {
+    slots_that_were_taken_are_what_went_wrong(Mpm::Prefork);
+}
+
+#[test]
+fn slots_of_worker_that_were_taken_are_what_went_wrong() {
+    slots_that_were_taken_are_what_went_wrong(Mpm::Worker);
+}
+
+#[test]
+fn slots_of_event_that_were_taken_are_what_went_wrong() {
+    slots_that_were_taken_are_what_went_wrong(Mpm::Event);
 }
 
 #[test]
@@ -315,6 +446,7 @@ fn a_recording_that_cannot_begin_leaves_nothing_behind() {
     let new = dir.path().join("new");
     record(&new);
     assert!(!new.exists());
+    record(&dir.path().join("new/and/below"));
     record(dir.path());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -9,9 +9,13 @@ mod command;
 mod common;
 #[path = "serve/control_group.rs"]
 mod control_group;
+#[path = "serve/helpers.rs"]
+mod helpers;
 #[path = "serve/hostile.rs"]
 mod hostile;
 #[path = "serve/live.rs"]
 mod live;
+#[path = "serve/names.rs"]
+mod names;
 #[path = "serve/serving.rs"]
 mod serving;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::build;
 use crate::environment;
 use crate::paths::Paths;
-use crate::setup::{self, AB, GRAFANA_TYPES, PROMETHEUS, ROTEL, UNIT_TOOLS};
+use crate::setup::{self, AB, GRAFANA_TYPES, PROMETHEUS, ROTEL, TRANSLATION, UNIT_TOOLS};
 use crate::step::{self, Step};
 use crate::tally::Tally;
 
@@ -32,6 +32,11 @@ pub fn run(paths: &Paths, filters: &[String]) -> Result<ExitCode> {
     for ensured in [
         setup::ensure_programs(paths, &[AB], "to hold loadgen's counts against"),
         setup::ensure_programs(paths, &UNIT_TOOLS, "to check the systemd unit"),
+        setup::ensure_programs(
+            paths,
+            &[TRANSLATION],
+            "to translate addresses between two hosts",
+        ),
         setup::ensure_unpacked(paths, &PROMETHEUS),
         setup::ensure_python_package(paths, &GRAFANA_TYPES),
         setup::ensure_python_package(paths, &ROTEL),

@@ -52,6 +52,8 @@ pub(super) struct Attempts<'a, 'b> {
     deadlines: Deadlines,
     connect_deadlines: Deadlines,
     woke_ns: u64,
+    /// When it woke the time before: what had come by then has been looked at since.
+    looked_ns: u64,
     tick_ns: u64,
     server_header_known: bool,
 }
@@ -81,6 +83,7 @@ impl<'a, 'b> Attempts<'a, 'b> {
             deadlines: Deadlines::new(plan.slots),
             connect_deadlines: Deadlines::new(plan.slots),
             woke_ns,
+            looked_ns: 0,
             tick_ns: woke_ns + TICK_NS,
             server_header_known: false,
         }
@@ -102,7 +105,7 @@ impl<'a, 'b> Attempts<'a, 'b> {
 
     /// The loop woke: what happens until it sleeps again was caused by now.
     pub(super) fn woke(&mut self) {
-        self.woke_ns = monotonic_ns();
+        self.looked_ns = std::mem::replace(&mut self.woke_ns, monotonic_ns());
     }
 
     /// To be called once a turn of the loop.
@@ -135,14 +138,16 @@ impl<'a, 'b> Attempts<'a, 'b> {
         self.dispatcher.next(self.woke_ns)
     }
 
-    /// A slot whose time is over: to be cut off.
+    /// A slot whose time was over the time before that the loop woke: to be cut off. Later than
+    /// that an answer may have come unseen, as the loop wakes without a look at the sockets
+    /// after a signal, and may have to wait for its CPU.
     pub(super) fn next_timed_out(&mut self) -> Option<u32> {
-        while let Some(slot) = self.connect_deadlines.pop_passed(self.woke_ns) {
+        while let Some(slot) = self.connect_deadlines.pop_passed(self.looked_ns) {
             if self.of(slot).stage == Stage::Connecting {
                 return Some(slot);
             }
         }
-        self.deadlines.pop_passed(self.woke_ns)
+        self.deadlines.pop_passed(self.looked_ns)
     }
 
     /// The present attempt of a slot.

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::limits::{check_open_files, check_ports};
 use crate::{Error, Row, Target};
@@ -186,18 +186,36 @@ impl Holder {
 
     /// Waits until all are in their state, but no longer than `at_most`: a server without a free
     /// slot does not answer. Returns early when `stop` is set. `tell` is called at each look.
-    pub fn settle(&self, at_most: Duration, stop: &AtomicBool, mut tell: impl FnMut(u32)) {
-        let deadline = Instant::now() + at_most;
+    ///
+    /// A time in which this thread got no CPU hardly counts: the server may have had none, too.
+    pub fn settle(&self, at_most: Duration, stop: &AtomicBool, tell: impl FnMut(u32)) {
+        self.wait_for(self.connections, at_most, stop, tell);
+    }
+
+    /// The same until the first one is in its state, or will not come into it.
+    pub fn settle_first(&self, at_most: Duration, stop: &AtomicBool, tell: impl FnMut(u32)) {
+        self.wait_for(1, at_most, stop, tell);
+    }
+
+    fn wait_for(
+        &self,
+        wanted: u32,
+        at_most: Duration,
+        stop: &AtomicBool,
+        mut tell: impl FnMut(u32),
+    ) {
+        let mut left = at_most;
         loop {
             let held = self.held();
             let decided = held + self.shared.failed.load(Ordering::Relaxed);
             tell(held);
             let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
-            let over = decided >= self.connections || ended || stop.load(Ordering::Relaxed);
-            if over || Instant::now() >= deadline {
+            let over = decided >= wanted || ended || stop.load(Ordering::Relaxed);
+            if over || left.is_zero() {
                 return;
             }
             thread::sleep(LOOK);
+            left = left.saturating_sub(LOOK);
         }
     }
 

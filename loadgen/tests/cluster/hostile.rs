@@ -153,7 +153,7 @@ fn coordinators_that_lie_or_stall_do_not_keep_a_worker_from_working() {
 }
 
 /// Far enough off for a worker to be ready by then, also where it has to wait for a CPU.
-const SOON_NS: i64 = 2_000_000_000;
+const SOON_NS: i64 = 10_000_000_000;
 
 /// Orders a run as a coordinator does, and starts it `in_ns` after now.
 fn order(stream: &mut TcpStream, config: &Config, in_ns: i64) {

@@ -231,7 +231,7 @@ fn all_outputs_are_those_of_one_machine_with_the_workers_named() {
 #[test]
 fn a_worker_killed_in_the_middle_costs_its_own_figures_only() {
     let files = Files::new();
-    let run = UnderWay::start(&["-t", "3", "--rows", &files.rows, "--json", &files.json]);
+    let run = UnderWay::start(&["-t", "12", "--rows", &files.rows, "--json", &files.json]);
     signal(&run.workers[1].child, Signal::SIGKILL);
     let ((code, stdout, stderr), [_, victim], server) = run.end();
     assert_eq!(code, Some(1), "{stderr}");
@@ -258,7 +258,7 @@ fn a_worker_killed_in_the_middle_costs_its_own_figures_only() {
 
 #[test]
 fn a_worker_that_freezes_is_given_up_and_the_others_count() {
-    let run = UnderWay::start(&["-t", "3"]);
+    let run = UnderWay::start(&["-t", "12"]);
     signal(&run.workers[0].child, Signal::SIGSTOP);
     let ((code, stdout, _), [frozen, _], _) = run.end();
     assert_eq!(code, Some(1));
@@ -273,7 +273,7 @@ fn a_worker_that_freezes_is_given_up_and_the_others_count() {
 #[test]
 fn a_worker_stopped_by_ctrl_c_hands_over_what_it_measured() {
     let files = Files::new();
-    let run = UnderWay::start(&["-t", "3", "--rows", &files.rows, "--json", &files.json]);
+    let run = UnderWay::start(&["-t", "12", "--rows", &files.rows, "--json", &files.json]);
     signal(&run.workers[1].child, Signal::SIGINT);
     let ((code, stdout, stderr), [_, mut stopped], _) = run.end();
     assert_eq!(code, Some(1), "{stderr}");

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod reconcile;
+pub mod stopped;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loadgen::clock::monotonic_ns;
 use loadgen::{Config, EngineKind, Outcome, Progress, Row, RowReader, RowWriter, Summary, Target};
@@ -109,6 +110,15 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
 
 /// What was sent so long before a client's time was over must have been seen.
 const UNSEEN_NS: u64 = 50_000_000;
+
+/// How long a connection may take to its acceptance on a busy machine.
+const ACCEPT_TIME: Duration = Duration::from_secs(60);
+
+/// As many rows as requests came, or more, were sent.
+pub fn check_sent(rows: &[Row], requests: u64) {
+    let sent = rows.iter().filter(|row| row.sent_ns != 0).count() as u64;
+    assert!(sent >= requests, "{sent} sent, {requests} came");
+}
 
 /// A port that refuses all connections: nobody listens there, and nobody else can come by it
 /// as long as this lives.
@@ -224,11 +234,23 @@ impl Server {
         self.ports.lock().expect("not poisoned").clone()
     }
 
-    /// The number of a row's connection; it must have been accepted.
+    /// The number of a row's connection, which is accepted or soon will be.
     pub fn connection_of(&self, row: &Row) -> usize {
-        let ports = self.client_ports();
-        let number = ports.iter().position(|port| *port == row.local_port);
-        number.unwrap_or_else(|| panic!("not accepted: {row:?}"))
+        let began = Instant::now();
+        loop {
+            let ports = self.client_ports();
+            if let Some(number) = ports.iter().position(|port| *port == row.local_port) {
+                return number;
+            }
+            assert!(began.elapsed() < ACCEPT_TIME, "not accepted: {row:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Every request that came here was sent by the rows' account, too. A client that had to
+    /// wait for a CPU until its time was over need not have sent one.
+    pub fn check_sent(&self, rows: &[Row]) {
+        check_sent(rows, self.requests());
     }
 
     /// Whether the server itself began its answer so late that the client need not have seen

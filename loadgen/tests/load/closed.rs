@@ -12,14 +12,14 @@ const MS: u64 = 1_000_000;
 fn a_slot_pauses_between_an_outcome_and_its_next_request() {
     each_engine(|| {
         let server = Server::answering(OK);
-        let mut config = server.config(12, 3);
+        let mut config = server.config(60, 3);
         config.keep_alive = true;
         config.pace = Pace::Closed {
             think: Duration::from_millis(40),
             connections: None,
         };
         let (summary, rows) = run(&config);
-        assert_eq!(outcomes(&summary), [(Outcome::Ok, 12)]);
+        assert_eq!(outcomes(&summary), [(Outcome::Ok, 60)]);
         assert_eq!(summary.connections_opened, 3);
         for slot in 0..3 {
             let of_slot: Vec<&Row> = rows.iter().filter(|row| row.slot == slot).collect();

@@ -91,8 +91,9 @@ fn a_server_that_stops_for_a_second_shows_in_the_corrected_percentiles_and_not_i
             );
         }
         // What a generator says that waits for its slots before it looks at the clock.
-        let raw_ns = latencies.raw.percentile_ns(99.0);
-        assert!(raw_ns < percentile(&truth_ns, 99.0) / 2, "{raw_ns}");
+        // Fifty rows a stall are 0.6 %, and a busy machine stalls once more: hence not p99.
+        let raw_ns = latencies.raw.percentile_ns(90.0);
+        assert!(raw_ns < percentile(&truth_ns, 90.0) / 2, "{raw_ns}");
         assert_eq!(latencies.raw.count(), REQUESTS);
         // Some thousand were due in the stall, for which there were fifty slots.
         let waited = rows.iter().filter(|row| row.has_waited()).count() as u64;

@@ -220,16 +220,15 @@ fn every_second_connection_closed_leaves_the_others_answered() {
 
 #[test]
 fn an_answer_that_never_comes_times_out() {
-    let (summary, rows) = good(
-        |mut connection| {
-            connection.request();
-            connection.stall();
-        },
-        |config| {
-            config.timeout = Duration::from_secs(1);
-            config.requests = Some(10);
-        },
-    );
+    let authority = Authority::new();
+    let server = TlsServer::start(authority.server(&Kind::GOOD, &[]), |mut connection| {
+        connection.request();
+        connection.stall();
+    });
+    let mut config = config(server.tcp.addr, 10, 10);
+    authority.trust(&mut config);
+    config.timeout = Duration::from_secs(1);
+    let (summary, rows) = run(&config);
     assert_eq!(outcomes(&summary), [(Outcome::Timeout, 10)]);
-    assert!(rows.iter().all(|row| row.sent_ns != 0));
+    server.tcp.check_sent(&rows);
 }

@@ -19,32 +19,25 @@ pub(super) fn roles(
         .iter()
         .find(|(_, task)| task.flags & TaskFlags::FIRST != 0)
         .map(|(_, task)| task.tgid);
-    let deeds: HashMap<(u32, u64), (u64, u64)> = tasks
+    let at_end: HashMap<(u32, u64), Facts> = tasks
         .iter()
         .filter(|(moment, _)| *moment == Moment::End)
         .map(|(_, task)| {
-            let totals = &task.totals;
-            let attempts = totals.accepts
-                + totals.accepts_again
-                + totals.accepts_interrupted
-                + totals.accepts_failed;
-            ((task.pid, task.created_ns), (attempts, totals.requests))
+            let facts = Facts::of(task, mpm, first);
+            ((task.pid, task.created_ns), facts)
         })
         .collect();
     move |task| {
-        let (accept_attempts, requests_served) = deeds
+        let facts = at_end
             .get(&(task.pid, task.created_ns))
             .copied()
-            .unwrap_or_default();
-        httpd::role(Facts {
-            mpm,
-            of_first_process: Some(task.tgid) == first,
-            first_of_process: task.pid == task.tgid,
-            accept_attempts,
-            requests_served,
-        })
-        .name()
-        .to_owned()
+            // Of one whose end is not there its deeds are not known.
+            .unwrap_or_else(|| Facts {
+                accept_attempts: 0,
+                requests_served: 0,
+                ..Facts::of(task, mpm, first)
+            });
+        httpd::role(facts).name().to_owned()
     }
 }
 
@@ -88,16 +81,27 @@ mod tests {
     #[test]
     fn an_early_snapshot_gets_the_role_that_the_tasks_end_shows() {
         let early = task(12, 11, TaskFlags::THREAD, 0, 0);
+        let of_first = |pid, flags| TaskRecord {
+            parent_tgid: 10,
+            ..task(pid, pid, flags, 0, 0)
+        };
+        // A snapshot of a log's program, before and after it was executed.
+        let program = |flags| of_first(14, flags);
         let tasks = [
             (Moment::End, task(10, 10, TaskFlags::FIRST, 0, 0)),
-            (Moment::End, task(11, 11, 0, 0, 0)),
+            (Moment::End, of_first(11, 0)),
             (Moment::LoadBegin, early),
             (Moment::End, task(12, 11, TaskFlags::THREAD, 1, 0)),
             (Moment::End, task(13, 11, TaskFlags::THREAD, 0, 5)),
+            (Moment::LoadBegin, program(0)),
+            (Moment::End, program(TaskFlags::OTHER_PROGRAM)),
         ];
         let role = roles(&tasks, Mpm::Event);
         let names: Vec<String> = tasks.iter().map(|(_, task)| role(task)).collect();
-        assert_eq!(names, ["parent", "child", "listener", "listener", "worker"]);
+        let expected = [
+            "parent", "child", "listener", "listener", "worker", "helper", "helper",
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]

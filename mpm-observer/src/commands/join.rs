@@ -1,15 +1,13 @@
 //! `mpm-observer join`
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{
     exit::{CommandResult, Exit},
     lab::stamp,
+    new_directory::NewDirectory,
     record::require_empty,
 };
 use crate::{
@@ -44,6 +42,8 @@ pub(super) fn run(arguments: &JoinArguments) -> CommandResult {
         }
         None => new_directory(Path::new("recordings"), &stamp()),
     };
+    // Made where it is written.
+    let directory = NewDirectory::at(&out);
     let joined = join_recordings(&arguments.server, &arguments.client, &out).map_err(|error| {
         let exit = match &error {
             JoinError::NotJoinable(_) | JoinError::NoOffset(_) => Exit::NotJoinable,
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &JoinArguments) -> CommandResult {
             JoinError::Recording(_) | JoinError::Client { .. } => Exit::Failed,
         };
         // Nothing but empty directories can be there if nothing was joined.
-        let _ = fs::remove_dir(&out);
+        directory.remove();
         (exit, error.to_string())
     })?;
     tell(&joined, &out);

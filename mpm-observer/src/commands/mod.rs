@@ -23,6 +23,7 @@ mod join;
 mod lab;
 mod limit;
 mod log;
+mod new_directory;
 mod otlp;
 mod place;
 mod print;

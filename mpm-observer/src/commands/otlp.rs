@@ -4,7 +4,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
-use crate::otlp::{Otlp, OtlpError, OtlpOptions, Rate};
+use super::span::parse_span;
+use crate::otlp::{Otlp, OtlpError, OtlpOptions, Rate, SEND_TIMEOUT};
+
+/// A look comes no sooner.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Longer is as good as never.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Whether and what is sent to an OpenTelemetry collector.
 #[derive(Debug, Clone, Args)]
@@ -22,15 +28,25 @@ pub(super) struct OtlpArguments {
         requires = "otlp"
     )]
     otlp_sample: Rate,
-    /// Seconds between two exports
-    #[arg(long, value_name = "S", default_value_t = 10.0, requires = "otlp")]
-    otlp_interval: f64,
+    /// Time between two exports, 1s to 1h
+    #[arg(long, value_name = "TIME", default_value = "10s", requires = "otlp", value_parser = interval)]
+    otlp_interval: Duration,
     /// Leave out spans of requests that are slower than 99 % of the minute before
     #[arg(long, requires = "otlp")]
     otlp_no_slow: bool,
     /// Tell the client's address and port in the spans
     #[arg(long, requires = "otlp")]
     otlp_client_address: bool,
+}
+
+/// Times between these, as those of all commands are written.
+fn interval(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text)?;
+    if (SHORTEST..=LONGEST).contains(&span) {
+        Ok(span)
+    } else {
+        Err("not between 1s and 1h".into())
+    }
 }
 
 impl OtlpArguments {
@@ -42,16 +58,30 @@ impl OtlpArguments {
         let Some(endpoint) = &self.otlp else {
             return Ok(None);
         };
-        // Not shorter than a look, and not so long that it is as good as never.
-        let interval_s = self.otlp_interval.clamp(1.0, 3600.0);
         Otlp::start(&OtlpOptions {
             endpoint: endpoint.clone(),
             sample: self.otlp_sample,
             slow: !self.otlp_no_slow,
-            interval: Duration::from_secs_f64(interval_s),
+            interval: self.otlp_interval,
+            send_timeout: SEND_TIMEOUT,
             client_address: self.otlp_client_address,
             listen: Some(listen),
         })
         .map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_their_bounds_and_others_are_refused() {
+        assert_eq!(interval("1"), Ok(SHORTEST));
+        assert_eq!(interval("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(interval("60m"), Ok(LONGEST));
+        for bad in ["", "nan", "inf", "-5", "0", "999ms", "2h", "1e9"] {
+            assert!(interval(bad).is_err(), "{bad:?}");
+        }
     }
 }

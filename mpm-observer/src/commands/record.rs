@@ -3,17 +3,20 @@
 use std::{
     fs,
     io::{self, IsTerminal},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use nix::unistd::geteuid;
 use plots::Unit;
 
 use super::{
-    exit::{CommandResult, Exit, of_live},
+    exit::{CommandResult, Exit, failed, of_live},
     lab::stamp,
+    new_directory::NewDirectory,
     span::parse_span,
     target::TargetArguments,
 };
@@ -23,6 +26,7 @@ use crate::{
     kernel::{Kernel, Ports},
     lab::{Interrupt, new_directory},
     live::{LiveError, RecordOrder, Server, record},
+    privileges::{FOR_OTHER_DIRECTORIES, FOR_OTHER_NETWORKS, PrivilegeError, drop_others},
     recording::{
         Ended, FailureKind, FailureRow, KernelRow, LiveServer, Manifest, RunDir, fold_table,
     },
@@ -77,15 +81,16 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         .target
         .require()
         .map_err(|error| of_live(&error))?;
-    let interrupt = Interrupt::on_signals()
-        .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let path = match &arguments.out {
         Some(dir) => dir.clone(),
         None => new_directory(Path::new("recordings"), &stamp()),
     };
-    let is_new = !path.exists();
-    fs::create_dir_all(&path)
+    let made = NewDirectory::at(&path);
+    made.make()
         .map_err(|error| (Exit::Failed, format!("{}: {error}", path.display())))?;
+    drop_privileges(&server, &path).map_err(|error| failed(true, &error))?;
+    let interrupt = Interrupt::on_signals()
+        .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let dir = RunDir::at(&path);
     let order = RecordOrder {
         ports,
@@ -102,13 +107,22 @@ pub(super) fn run(arguments: &RecordArguments) -> CommandResult {
         path.display()
     );
     let manifest = with_progress(&kernel, &server, &order, &dir, &interrupt).map_err(|error| {
-        if is_new {
-            // Only if nothing was recorded: it does not take one that is not empty.
-            let _ = fs::remove_dir(&path);
-        }
+        // Only if nothing was recorded: what has something in it stays.
+        made.remove();
         of_live(&error)
     })?;
     tell(&manifest, &path)
+}
+
+/// To be called before other threads are started, which would keep theirs.
+fn drop_privileges(server: &Server, dir: &Path) -> Result<(), PrivilegeError> {
+    let is_own = fs::metadata(dir).is_ok_and(|dir| {
+        let may_enter_and_write = 0o300;
+        dir.uid() == geteuid().as_raw() && dir.mode() & may_enter_and_write == may_enter_and_write
+    });
+    let network = (!server.is_in_our_network()).then_some(FOR_OTHER_NETWORKS);
+    let directory = (!is_own).then_some(FOR_OTHER_DIRECTORIES);
+    drop_others(network.into_iter().chain(directory))
 }
 
 /// A directory for a recording must be new or empty.

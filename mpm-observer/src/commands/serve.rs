@@ -11,12 +11,14 @@ use super::{
     target::TargetArguments,
 };
 use crate::{
-    kernel::{Kernel, Options, Ports, Record, count_run_time},
+    kernel::{Counters, Kernel, Options, Ports, Record, count_run_time},
     lab::Interrupt,
-    live::{Consumer, LiveError, Look, Server, Target, follow, none_fits},
-    otlp::Otlp,
-    privileges,
-    serve::{Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, listen},
+    live::{Consumer, Effort, LiveError, Look, Server, Target, follow, none_fits},
+    otlp::{Otlp, OtlpError},
+    privileges::{self, FOR_OTHER_NETWORKS},
+    serve::{
+        Feeder, ServeError, ServeOptions, Service, StatusSource, StatusUrl, WebConfigError, listen,
+    },
 };
 
 /// Options of `serve`.
@@ -72,7 +74,8 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
         None
     };
     if !arguments.keep_privileges {
-        privileges::drop_others(is_elsewhere(&arguments.target.target(), &found))
+        let is_elsewhere = is_elsewhere(&arguments.target.target(), &found);
+        privileges::drop_others(is_elsewhere.then_some(FOR_OTHER_NETWORKS))
             .map_err(|error| failed(false, &error))?;
     }
     let interrupt = Interrupt::on_signals()
@@ -104,7 +107,7 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     let otlp = arguments
         .otlp
         .start(service.address())
-        .map_err(|error| (Exit::Usage, error.to_string()))?;
+        .map_err(|error| (exit_of_otlp(&error), error.to_string()))?;
     if let Some(otlp) = &otlp {
         service.spans(Arc::clone(otlp.counts()));
     }
@@ -112,14 +115,14 @@ pub(super) fn run(arguments: ServeArguments) -> CommandResult {
     if let Some(warning) = service.warning() {
         eprintln!("warning: {warning}");
     }
+    let target = arguments.target;
     let mut consumer = Telling {
         feeder: service.feeder(),
         otlp,
-        names_a_place,
+        target: target.target(),
         watched: None,
         has_told: false,
     };
-    let target = arguments.target;
     let followed = follow(
         &kernel,
         || target.find(),
@@ -141,11 +144,24 @@ fn is_elsewhere(target: &Target, found: &Result<Option<(Server, Ports)>, LiveErr
         || matches!(found, Ok(Some((server, _))) if !server.is_in_our_network())
 }
 
+/// Wrong usage is what stays wrong: the unit does not start this again then. A file may come, and
+/// a certificate be written to its end.
 const fn exit_of(error: &ServeError) -> Exit {
     match error {
-        ServeError::WebConfig(_) | ServeError::StatusTls(_) => Exit::Usage,
-        ServeError::Listen { .. } => Exit::Missing,
+        ServeError::WebConfig(WebConfigError::Content { .. }) | ServeError::StatusName(_) => {
+            Exit::Usage
+        }
+        ServeError::Listen { .. } | ServeError::WebConfig(_) | ServeError::StatusTls(_) => {
+            Exit::Missing
+        }
         ServeError::System { .. } => Exit::Failed,
+    }
+}
+
+const fn exit_of_otlp(error: &OtlpError) -> Exit {
+    match error {
+        OtlpError::Endpoint(_) | OtlpError::Exporter(_) => Exit::Usage,
+        OtlpError::System(_) => Exit::Failed,
     }
 }
 
@@ -153,28 +169,43 @@ const fn exit_of(error: &ServeError) -> Exit {
 struct Telling {
     feeder: Feeder,
     otlp: Option<Otlp>,
-    names_a_place: bool,
+    target: Target,
     /// The first process of the server that is watched, or was.
     watched: Option<u32>,
     has_told: bool,
 }
 
-/// What is said while nothing is watched.
-fn waiting(watched: Option<u32>, names_a_place: bool) -> String {
-    match watched {
-        Some(pid) if !names_a_place => format!(
+/// What is said when the probes are attached. `watched`: the server before, by its first process.
+fn watching(watched: Option<u32>, server: &Server) -> String {
+    let Server { process, mpm, .. } = server;
+    let line = format!("watching httpd (pid {}, {mpm})", process.pid);
+    match watched == Some(process.pid) {
+        true => format!(
+            "{line} anew, as it listens on {} now",
+            server.ports().in_words()
+        ),
+        false => line,
+    }
+}
+
+/// What is said while nothing that is meant runs.
+fn waiting(watched: Option<u32>, target: &Target) -> String {
+    match (watched, target) {
+        (Some(pid), Target::Pid(_)) => format!(
             "httpd (pid {pid}) has ended, and --pid names no other: start this again without it \
              to watch the next one"
         ),
-        _ => "no httpd runs; waiting for one".into(),
+        (_, Target::Only) => "no httpd runs; waiting for one".into(),
+        // Others may run.
+        _ => format!("{}; waiting for one", none_fits(target)),
     }
 }
 
 impl Consumer for Telling {
     fn begin(&mut self, server: &Server) {
-        let Server { process, mpm, .. } = server;
-        eprintln!("watching httpd (pid {}, {mpm})", process.pid);
-        self.watched = Some(process.pid);
+        let pid = server.process.pid;
+        eprintln!("{}", watching(self.watched, server));
+        self.watched = Some(pid);
         self.feeder.begin(server);
         if let Some(otlp) = &mut self.otlp {
             otlp.begin(server);
@@ -182,8 +213,8 @@ impl Consumer for Telling {
     }
 
     fn record(&mut self, record: &Record) {
-        self.feeder.record(record);
-        if let Some(otlp) = &mut self.otlp {
+        let is_of_server = self.feeder.count(record);
+        if let Some(otlp) = self.otlp.as_mut().filter(|_| is_of_server) {
             otlp.record(record);
         }
     }
@@ -192,6 +223,13 @@ impl Consumer for Telling {
         self.feeder.look(look);
         if let Some(otlp) = &mut self.otlp {
             otlp.look(look);
+        }
+    }
+
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.feeder.last(counters, effort);
+        if let Some(otlp) = &mut self.otlp {
+            otlp.last(counters, effort);
         }
     }
 
@@ -205,7 +243,7 @@ impl Consumer for Telling {
 
     fn waiting(&mut self) {
         if !self.has_told {
-            eprintln!("{}", waiting(self.watched, self.names_a_place));
+            eprintln!("{}", waiting(self.watched, &self.target));
             self.has_told = true;
         }
     }
@@ -213,16 +251,45 @@ impl Consumer for Telling {
 
 #[cfg(test)]
 mod tests {
-    use super::waiting;
+    use super::*;
+    use crate::{httpd::ProcessId, scenario::Mpm};
 
     #[test]
     fn only_where_another_may_come_is_it_waited_for() {
         let next = "no httpd runs; waiting for one";
-        assert_eq!(waiting(None, true), next);
-        assert_eq!(waiting(None, false), next);
-        assert_eq!(waiting(Some(7), true), next);
-        let told = waiting(Some(7), false);
+        assert_eq!(waiting(None, &Target::Only), next);
+        assert_eq!(waiting(Some(7), &Target::Only), next);
+        let of_unit = waiting(Some(7), &Target::Unit("nosuch".into()));
+        // Which others run on this machine is another matter.
+        assert!(
+            of_unit.starts_with("no httpd runs in the unit nosuch")
+                && of_unit.ends_with("; waiting for one"),
+            "{of_unit}"
+        );
+        let told = waiting(Some(7), &Target::Pid(7));
         assert!(told.starts_with("httpd (pid 7) has ended"), "{told}");
         assert!(told.contains("without it") && !told.contains("waiting"));
+    }
+
+    #[test]
+    fn a_server_that_is_watched_anew_is_told_with_its_ports() {
+        let server = Server {
+            process: ProcessId {
+                pid: 7,
+                start_ticks: 1,
+            },
+            binary: PathBuf::new(),
+            mpm: Mpm::Event,
+            listens: [80, 8443]
+                .map(|port| SocketAddr::from(([0, 0, 0, 0], port)))
+                .to_vec(),
+        };
+        let first = "watching httpd (pid 7, event)";
+        assert_eq!(watching(None, &server), first);
+        assert_eq!(watching(Some(6), &server), first);
+        assert_eq!(
+            watching(Some(7), &server),
+            "watching httpd (pid 7, event) anew, as it listens on ports 80 8443 now"
+        );
     }
 }

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     kernel::{Kernel, Options, count_run_time},
     lab::Interrupt,
-    live::{LiveError, follow},
-    privileges,
+    live::{LiveError, Server, follow},
+    privileges::{self, FOR_OTHER_NETWORKS},
     top::{Model, Picture, Shared, is_possible, lines, show},
 };
 
@@ -77,7 +77,9 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
         .transpose()
         .map_err(|error| live(error.into()))?;
     // Before other threads are started, which would keep theirs.
-    privileges::drop_others(!server.is_in_our_network()).map_err(|error| failed(true, &error))?;
+    let is_elsewhere = !server.is_in_our_network();
+    privileges::drop_others(is_elsewhere.then_some(FOR_OTHER_NETWORKS))
+        .map_err(|error| failed(true, &error))?;
     let interrupt = Interrupt::on_signals()
         .map_err(|error| (Exit::Failed, format!("signals cannot be caught: {error}")))?;
     let window_ns = arguments.window.as_nanos() as u64;
@@ -110,7 +112,7 @@ pub(super) fn run(arguments: &TopArguments) -> CommandResult {
                     ports.in_words()
                 );
                 // The feed's last look ends the window.
-                once(arguments, &shared, &passed_on, &what)
+                once(arguments, &shared, &passed_on, &server, &what)
             } else {
                 thread::scope(|scope| {
                     scope.spawn(|| passed_on.wait());
@@ -176,6 +178,7 @@ fn once(
     arguments: &TopArguments,
     shared: &Shared,
     ends: &PassedOn<'_>,
+    server: &Server,
     what: &str,
 ) -> Result<bool, String> {
     while !shared.is_watching() {
@@ -190,7 +193,11 @@ fn once(
     let until = Instant::now() + arguments.window;
     while Instant::now() < until && !ends.interrupt.is_set() {
         if shared.has_ended() {
-            return Err(format!("{what} has ended before the window has"));
+            // The feed ends too where the ports have changed, and begins anew.
+            return Err(match server.process.is_alive() {
+                true => format!("a reload changed the ports of {what} before the window has ended"),
+                false => format!("{what} has ended before the window has"),
+            });
         }
         if ends.stop.load(Ordering::SeqCst) {
             return Ok(false);

@@ -65,6 +65,7 @@ pub(crate) fn who(role: &str) -> String {
         "" => "a task".into(),
         "parent" => "the parent".into(),
         "thread" => "a thread of a child".into(),
+        "helper" => "a program that httpd started".into(),
         role => format!("a {role}"),
     }
 }

@@ -20,7 +20,11 @@ mod tests {
 
     #[test]
     fn the_port_can_be_bound_again_at_once() {
-        let port = free_port().unwrap();
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        // Another test may take one of them before.
+        let can_be_bound = (0..10).any(|_| {
+            let port = free_port().unwrap();
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
+        assert!(can_be_bound);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mpm_observer_common::{TaskFlags, TaskRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::Mpm;
@@ -21,16 +22,20 @@ pub enum Role {
     Worker,
     /// A further thread of a child, about which nothing shows which of the two it is.
     Thread,
+    /// A task of another program that httpd started, such as a piped log's or a CGI script's, or of
+    /// a process that a child made for one.
+    Helper,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Parent,
         Self::Child,
         Self::Listener,
         Self::Worker,
         Self::Thread,
+        Self::Helper,
     ];
 
     /// The role of a name in tables.
@@ -47,6 +52,7 @@ impl Role {
             Role::Listener => "listener",
             Role::Worker => "worker",
             Role::Thread => "thread",
+            Role::Helper => "helper",
         }
     }
 }
@@ -64,6 +70,9 @@ pub struct Facts {
     pub mpm: Mpm,
     /// Whether it belongs to httpd's first process.
     pub of_first_process: bool,
+    /// Whether its process is none of httpd's own: it runs another program, or another process than
+    /// httpd's first one made it.
+    pub of_helper: bool,
     /// Whether it is the first task of its process (its thread id is the process id).
     pub first_of_process: bool,
     /// How often it called accept, with or without success.
@@ -72,11 +81,38 @@ pub struct Facts {
     pub requests_served: u64,
 }
 
+impl Facts {
+    /// What a task's record shows. `first` is the number of httpd's first process, if it is known.
+    #[must_use]
+    pub fn of(record: &TaskRecord, mpm: Mpm, first: Option<u32>) -> Self {
+        let totals = &record.totals;
+        let of_first_process = first == Some(record.tgid);
+        let first_of_process = record.flags & TaskFlags::THREAD == 0;
+        // A child makes processes for other programs alone, and the first one makes the children.
+        let made_by_another =
+            first_of_process && first.is_some_and(|pid| pid != record.parent_tgid);
+        Self {
+            mpm,
+            of_first_process,
+            of_helper: record.flags & TaskFlags::OTHER_PROGRAM != 0 || made_by_another,
+            first_of_process,
+            accept_attempts: totals.accepts
+                + totals.accepts_again
+                + totals.accepts_interrupted
+                + totals.accepts_failed,
+            requests_served: totals.requests,
+        }
+    }
+}
+
 /// The role that the facts show. Threads are told apart by what they did, as all of a child's
 /// threads look alike from outside.
 pub fn role(facts: Facts) -> Role {
     if facts.of_first_process {
         return Role::Parent;
+    }
+    if facts.of_helper {
+        return Role::Helper;
     }
     if facts.first_of_process || facts.mpm == Mpm::Prefork {
         return Role::Child;
@@ -112,11 +148,48 @@ mod tests {
             let facts = Facts {
                 mpm,
                 of_first_process,
+                of_helper: false,
                 first_of_process,
                 accept_attempts,
                 requests_served,
             };
             assert_eq!(role(facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn programs_that_httpd_starts_are_none_of_its_children() {
+        const FIRST: u32 = 10;
+        let record = |tgid, parent_tgid, flags| TaskRecord {
+            pid: tgid,
+            tgid,
+            parent_tgid,
+            flags,
+            ..TaskRecord::default()
+        };
+        let (other, thread) = (TaskFlags::OTHER_PROGRAM, TaskFlags::THREAD);
+        let table = [
+            (record(FIRST, 1, TaskFlags::FIRST), Role::Parent),
+            (record(20, FIRST, 0), Role::Child),
+            // A piped log's.
+            (record(21, FIRST, other), Role::Helper),
+            (record(21, 21, other | thread), Role::Helper),
+            // A CGI script's, before and after it executes it.
+            (record(22, 20, 0), Role::Helper),
+            (record(22, 20, other), Role::Helper),
+        ];
+        for mpm in Mpm::ALL {
+            for (record, expected) in table {
+                let role = role(Facts::of(&record, mpm, Some(FIRST)));
+                assert_eq!(role, expected, "{mpm} {record:?}");
+            }
+            // A thread is made by its own process.
+            let thread = record(20, 20, thread);
+            let role = role(Facts::of(&thread, mpm, Some(FIRST)));
+            assert_ne!(role, Role::Helper, "{mpm}");
+            // Without the first process none is known to be made by another one.
+            let role = self::role(Facts::of(&record(20, 5, 0), mpm, None));
+            assert_eq!(role, Role::Child);
         }
     }
 }

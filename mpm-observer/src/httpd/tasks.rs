@@ -62,6 +62,7 @@ pub fn tasks(session: u32, mpm: Mpm) -> io::Result<Vec<Task>> {
                 role: role(Facts {
                     mpm,
                     of_first_process: pid == session,
+                    of_helper: false,
                     first_of_process: tid == pid,
                     accept_attempts: 0,
                     requests_served: 0,

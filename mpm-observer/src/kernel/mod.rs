@@ -2,6 +2,7 @@
 //! come from them.
 
 mod adopt;
+mod connections;
 mod counters;
 mod error;
 mod links;

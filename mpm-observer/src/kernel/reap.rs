@@ -79,8 +79,7 @@ impl Watch {
         sockets: impl FnOnce() -> io::Result<HashSet<Ends>>,
     ) -> Result<(), KernelError> {
         let mut followed = HashMap::new();
-        for key in self.connections.keys() {
-            let key = key?;
+        for key in self.connection_keys()? {
             if let Some(connection) = self.connection(key)? {
                 followed.insert(key, Identity::of(&connection));
             }
@@ -104,14 +103,6 @@ impl Watch {
             }
         }
         Ok(())
-    }
-
-    fn connection(&self, key: u64) -> Result<Option<ConnState>, KernelError> {
-        match self.connections.get(&key, 0) {
-            Ok(connection) => Ok(Some(connection)),
-            Err(aya::maps::MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 
     fn reap_tasks(&mut self) -> Result<(), KernelError> {

@@ -4,7 +4,7 @@ use std::fs;
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf, Stack},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf, Stack},
     programs::Program as AyaProgram,
 };
 use aya_log::EbpfLogger;
@@ -41,6 +41,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Most connections followed at once.
     pub max_conns: u32,
+    /// Most tasks followed at once, [`MAX_TASKS`] or fewer.
+    pub max_tasks: u32,
     /// Whether events can be traced ([`Watch::trace`]); costs more even while none is.
     pub tracing: bool,
     /// Programs that are left out, by name, to measure what each costs. What they would tell is
@@ -57,6 +59,7 @@ impl Options {
             network: 0,
             ring_bytes: RING_BYTES,
             max_conns: MAX_CONNS,
+            max_tasks: MAX_TASKS,
             tracing: false,
             without: &[],
         }
@@ -69,11 +72,10 @@ pub struct Kernel {
     btf: Btf,
     offsets: Offsets,
     listen_overflow: Option<u32>,
-    pid_max: u32,
 }
 
 impl Kernel {
-    /// Reads types and limits of the running kernel.
+    /// Reads the types of the running kernel.
     ///
     /// # Errors
     /// Without root or its capabilities, without BTF, or when the kernel lacks a field.
@@ -90,7 +92,6 @@ impl Kernel {
             offsets,
             listen_overflow,
             btf: Btf::from_sys_fs().map_err(|error| KernelError::NoBtf(error.to_string()))?,
-            pid_max: pid_max()?,
         })
     }
 
@@ -109,6 +110,8 @@ pub struct Watch {
     pub(super) slot_of_pid: Array<MapData, u32>,
     pub(super) free_slots: Stack<MapData, u32>,
     pub(super) connections: HashMap<MapData, u64, ConnState>,
+    /// As many as they may be at once.
+    pub(super) max_conns: u32,
     mappings: Array<MapData, Mappings>,
     trace_window: Array<MapData, TraceWindow>,
     warnings: EbpfLogger<&'static dyn log::Log>,
@@ -119,13 +122,15 @@ pub struct Watch {
     /// Connections that had no socket when it was looked last.
     pub(super) suspects: Suspects,
     pub(super) reaped: Reaped,
+    /// Tasks that were there before the watch and for which there was no room.
+    pub(super) unadopted: u64,
 }
 
 impl Watch {
     /// Loads and attaches all probes; nothing is recorded until [`Watch::follow`].
     ///
     /// # Errors
-    /// When a probe of the base tier cannot be attached.
+    /// When a probe of the base tier cannot be attached, or the highest process id cannot be read.
     pub fn start(kernel: &Kernel, options: Options) -> Result<Self, KernelError> {
         if OBJECT.is_empty() {
             return Err(KernelError::NoPrograms);
@@ -144,13 +149,14 @@ impl Watch {
             .btf(Some(&kernel.btf))
             .override_global("OFFSETS", &kernel.offsets, true)
             .override_global("SETTINGS", &settings, true)
-            .map_max_entries("SLOT_OF_PID", kernel.pid_max)
+            // It may have been raised since the last watch.
+            .map_max_entries("SLOT_OF_PID", pid_max()?)
             .map_max_entries("RECORDS", options.ring_bytes)
             .map_max_entries("CONNS", options.max_conns)
             .load(OBJECT)?;
 
         let mut free_slots: Stack<_, u32> = Stack::try_from(take_map(&mut ebpf, "FREE_SLOTS"))?;
-        for slot in (1..=MAX_TASKS).rev() {
+        for slot in (1..=options.max_tasks.min(MAX_TASKS)).rev() {
             free_slots.push(slot, 0)?;
         }
         let warnings = EbpfLogger::init_with_logger(&mut ebpf, log::logger()).map_err(|error| {
@@ -167,6 +173,7 @@ impl Watch {
             slot_of_pid: Array::try_from(take_map(&mut ebpf, "SLOT_OF_PID"))?,
             free_slots,
             connections: HashMap::try_from(take_map(&mut ebpf, "CONNS"))?,
+            max_conns: options.max_conns,
             mappings: Array::try_from(take_map(&mut ebpf, "MAPPINGS"))?,
             trace_window: Array::try_from(take_map(&mut ebpf, "TRACE_WINDOW"))?,
             warnings,
@@ -176,6 +183,7 @@ impl Watch {
             tracing: options.tracing,
             suspects: Suspects::new(),
             reaped: Reaped::default(),
+            unadopted: 0,
             ebpf,
         };
         watch.attach(&kernel.btf, options)?;
@@ -269,9 +277,13 @@ impl Watch {
     }
 
     /// Gives a task that exists already a slot, as one that has been blocked since now. Returns
-    /// the slot.
-    pub(super) fn enter(&mut self, task: TaskRecord) -> Result<u32, KernelError> {
-        let slot = self.free_slots.pop(0)?;
+    /// the slot, or `None` if none is free.
+    pub(super) fn enter(&mut self, task: TaskRecord) -> Result<Option<u32>, KernelError> {
+        let slot = match self.free_slots.pop(0) {
+            Ok(slot) => slot,
+            Err(MapError::ElementNotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         let now_ns = loadgen::clock::monotonic_ns();
         let mut state = TaskState::begin(now_ns);
         state.record = TaskRecord {
@@ -283,7 +295,7 @@ impl Watch {
         self.tasks.set(slot, state, 0)?;
         self.mappings.set(slot, Mappings::default(), 0)?;
         self.slot_of_pid.set(task.pid, slot, 0)?;
-        Ok(slot)
+        Ok(Some(slot))
     }
 
     /// Whether events can be traced.
@@ -359,23 +371,6 @@ impl Watch {
         Ok(states)
     }
 
-    /// The connections that are followed. One that begins or ends meanwhile may be among them.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
-    pub fn connections(&self) -> Result<Vec<ConnState>, KernelError> {
-        let mut connections = Vec::new();
-        for key in self.connections.keys() {
-            match self.connections.get(&key?, 0) {
-                Ok(connection) => connections.push(connection),
-                // It has ended.
-                Err(aya::maps::MapError::KeyNotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(connections)
-    }
-
     /// The books so far.
     ///
     /// # Errors
@@ -388,6 +383,7 @@ impl Watch {
         let mut counters = self.received.books(|index| values[index as usize]);
         counters.conns_reaped = self.reaped.conns;
         counters.tasks_reaped = self.reaped.tasks;
+        counters.tasks_unfollowed += self.unadopted;
         counters.missed = self
             .program_runs()
             .into_iter()

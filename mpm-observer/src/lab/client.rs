@@ -201,13 +201,15 @@ fn take_places(
     let config = order.config().map_err(|error| error.to_string())?;
     let holder = Holder::start(&config).map_err(|error| error.to_string())?;
     let mut due = Instant::now();
-    holder.settle(order.patience(), stop, |_| {
+    let mut tell = |_| {
         if Instant::now() >= due {
             // The lab looks at each frame whether it is to end; if it is gone, the input says so.
             let _ = write_frame(out, kind::HOLDING, &[]);
             due = Instant::now() + PROGRESS_INTERVAL;
         }
-    });
+    };
+    holder.settle_first(held::FIRST_PATIENCE, stop, &mut tell);
+    holder.settle(order.patience(), stop, tell);
     Ok(holder)
 }
 

@@ -13,8 +13,10 @@ use crate::{
     scenario::{Held, HeldKind},
 };
 
-/// How long the load waits for slow clients to come into their state: a server whose slots are all
-/// held, or do not exist yet, lets no other in.
+/// How long the load waits for the first slow client to come into its state.
+pub(super) const FIRST_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it then waits for the others: a server whose slots are all held, or do not exist yet,
+/// lets no other in.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What each of them may take of the client's own time.
 const PATIENCE_EACH: Duration = Duration::from_millis(1);
@@ -31,7 +33,7 @@ pub struct HoldOrder {
 }
 
 impl HoldOrder {
-    /// How long the load waits for them at most.
+    /// How long the load waits for them after the first, at most.
     pub(super) fn patience(&self) -> Duration {
         PATIENCE + PATIENCE_EACH * self.held.connections
     }

@@ -9,7 +9,9 @@ use std::{
     thread,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use nix::sys::signal::Signal;
+use procfs::process::Process;
+use tokio::signal::unix::{self, SignalKind, signal};
 
 /// Set once the user wants the lab to end.
 #[derive(Clone, Debug, Default)]
@@ -19,34 +21,37 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// Catches SIGINT, SIGTERM and SIGHUP from now on. A second one ends the process at once;
-    /// the guard then ends httpd.
+    /// the guard then ends httpd. A SIGHUP that is ignored stays so: that is what `nohup` asks for.
     ///
     /// # Errors
     /// When the signals cannot be caught.
     pub fn on_signals() -> io::Result<Self> {
         let interrupt = Self::default();
         let flag = Arc::clone(&interrupt.flag);
+        let is_nohup = is_ignored(Signal::SIGHUP)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let mut signals = {
             let _context = runtime.enter();
-            [
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::hangup())?,
-            ]
+            let interrupt = signal(SignalKind::interrupt())?;
+            let terminate = signal(SignalKind::terminate())?;
+            let hangup = match is_nohup {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            };
+            (interrupt, terminate, hangup)
         };
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 runtime.block_on(async {
-                    let [interrupt, terminate, hangup] = &mut signals;
+                    let (interrupt, terminate, hangup) = &mut signals;
                     loop {
                         tokio::select! {
                             _ = interrupt.recv() => {}
                             _ = terminate.recv() => {}
-                            _ = hangup.recv() => {}
+                            () = next(hangup.as_mut()) => {}
                         }
                         if flag.swap(true, Ordering::Relaxed) {
                             std::process::exit(130);
@@ -68,4 +73,21 @@ impl Interrupt {
     pub fn flag(&self) -> &AtomicBool {
         &self.flag
     }
+}
+
+/// Waits for the next one; for ever if it is not caught.
+async fn next(signal: Option<&mut unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process was started so that a signal does nothing.
+fn is_ignored(signal: Signal) -> io::Result<bool> {
+    let status = Process::myself().and_then(|own| own.status());
+    let ignored = status.map_err(io::Error::other)?.sigign;
+    Ok(ignored & (1 << (signal as u32 - 1)) != 0)
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long httpd may take to serve.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long httpd gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 

@@ -9,9 +9,11 @@ use std::{
 use loadgen::clock::monotonic_ns;
 use nix::time::ClockId;
 
-use super::{Effort, LiveError, Look, QueueLook, Server, look::resident_bytes, now::System};
+use super::{
+    Effort, LiveError, Look, QueueLook, Server, look::resident_bytes, now::System, reload::Reload,
+};
 use crate::{
-    kernel::{Ports, Record, Watch, kernel_memory_bytes},
+    kernel::{Counters, Ports, Record, Watch, kernel_memory_bytes},
     resources::{Listener, listen_counters_of},
 };
 
@@ -21,6 +23,8 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 const REAP_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the server is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is asked whether the server listens on other ports.
+const PORTS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Who wants to know what a server does. All calls come from one thread, the feed's; one that
 /// takes long lets records be lost, which is counted.
@@ -31,7 +35,11 @@ pub trait Consumer {
     fn record(&mut self, record: &Record);
     /// About a second has passed.
     fn look(&mut self, look: &Look);
-    /// The server is gone; the next call is [`Consumer::begin`], with the next one.
+    /// What the probes counted until now and what they took, at the end and after the last record:
+    /// more than the last look told. There is no look any more, as the server may be gone.
+    fn last(&mut self, _counters: &Counters, _effort: &Effort) {}
+    /// The server is gone, or the probes are detached; the next call is [`Consumer::begin`], with
+    /// the next server or the same one.
     fn end(&mut self);
     /// Nothing runs that could be watched; told about once a second.
     fn waiting(&mut self) {}
@@ -44,10 +52,13 @@ pub enum Ended {
     Stopped,
     /// The server's first process has ended.
     ServerGone,
+    /// The server listens on other ports than when the probes were attached, as after a reload of
+    /// a configuration that was changed.
+    PortsChanged,
 }
 
-/// Feeds `consumer` until `stop` or until the server is gone; detaches the probes then. Where it is
-/// told to stop, the consumer gets a last look.
+/// Feeds `consumer` until `stop`, until the server is gone or until its ports have changed;
+/// detaches the probes then. The consumer gets a last look, unless the server is gone.
 ///
 /// # Errors
 /// When a map of the programs cannot be read.
@@ -61,6 +72,9 @@ pub fn feed(
     consumer.begin(server);
     let ended = pass_on(&mut watch, server, ports.into(), consumer, stop);
     watch.drain(|record| consumer.record(&record));
+    if let Ok(counters) = watch.counters() {
+        consumer.last(&counters, &effort_of(&watch));
+    }
     consumer.end();
     ended
 }
@@ -82,6 +96,8 @@ fn pass_on(
     consumer.look(&first_look);
     let mut next_look = Instant::now() + LOOK_INTERVAL;
     let mut next_reap = next_look + REAP_INTERVAL;
+    let mut reload = Reload::of(server);
+    let mut next_ports = next_look + PORTS_INTERVAL;
     let mut first_ended = false;
     loop {
         watch.drain(|record| {
@@ -92,7 +108,12 @@ fn pass_on(
         if first_ended && !is_stopped {
             return Ok(Ended::ServerGone);
         }
-        if is_stopped || Instant::now() >= next_look {
+        let mut has_changed_ports = false;
+        if Instant::now() >= next_ports {
+            has_changed_ports = reload.has_changed_ports(server);
+            next_ports = Instant::now() + PORTS_INTERVAL;
+        }
+        if is_stopped || has_changed_ports || Instant::now() >= next_look {
             let mut look = look_at(watch, server, &listeners)?;
             look.effort.kernel_bytes = kernel_bytes;
             consumer.look(&look);
@@ -103,6 +124,9 @@ fn pass_on(
         }
         if is_stopped {
             return Ok(Ended::Stopped);
+        }
+        if has_changed_ports {
+            return Ok(Ended::PortsChanged);
         }
         if Instant::now() >= next_reap {
             watch.reap(server.process.pid)?;
@@ -140,13 +164,18 @@ pub(crate) fn look_at(
     look.queues = listeners.iter().filter_map(queue_of).collect();
     look.listen = listen_counters_of(server.process.pid).ok();
     look.counters = watch.counters()?;
-    look.effort = Effort {
+    look.effort = effort_of(watch);
+    Ok(look)
+}
+
+/// What watching took so far, but for the kernel's memory.
+fn effort_of(watch: &Watch) -> Effort {
+    Effort {
         cpu_ns: ClockId::CLOCK_PROCESS_CPUTIME_ID
             .now()
             .map_or(0, |time| Duration::from(time).as_nanos() as u64),
         programs: watch.program_runs(),
         resident_bytes: resident_bytes(),
         kernel_bytes: 0,
-    };
-    Ok(look)
+    }
 }

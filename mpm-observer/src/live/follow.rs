@@ -22,7 +22,8 @@ const NO_PORT_QUIET: Duration = Duration::from_secs(5);
 /// one for a moment, and so is the first process of one that goes to the background.
 const MOST_SEVERAL: u32 = 3;
 
-/// Watches the server that `choose` gives until it is gone, then the next one, until `stop`.
+/// Watches the server that `choose` gives until it is gone, then the next one, until `stop`; the
+/// same one anew when its ports have changed, so `choose` has to read them each time.
 /// `choose` gives `None` while there is none; `options` are made for each server's ports.
 ///
 /// Once a server was watched, nothing but `stop` ends this: what fails is logged and tried again.
@@ -50,6 +51,8 @@ pub fn follow<P: Into<Ports> + Copy>(
                     match ended {
                         Ok(Ended::Stopped) => return Ok(()),
                         Ok(Ended::ServerGone) => None,
+                        // It is there: it is watched anew at once.
+                        Ok(Ended::PortsChanged) => continue,
                         Err(error) => Some(error),
                     }
                 }
@@ -60,17 +63,27 @@ pub fn follow<P: Into<Ports> + Copy>(
             Ok(None) => None,
             Err(error) => Some(error),
         };
+        let is_nobody_there = is_nobody_there(failed.as_ref());
         match failed {
             Some(error) => patience.bear(error)?,
             None => patience.forget(),
         }
-        if told.elapsed() >= WAIT_INTERVAL {
+        if is_nobody_there && told.elapsed() >= WAIT_INTERVAL {
             told = Instant::now();
             consumer.waiting();
         }
         pause(patience.interval(), stop);
     }
     Ok(())
+}
+
+/// Whether what kept a server from being watched is that none runs; others are there, and what is
+/// wrong with them is said.
+const fn is_nobody_there(failed: Option<&LiveError>) -> bool {
+    matches!(
+        failed,
+        None | Some(LiveError::NoServer | LiveError::NoProcess { .. } | LiveError::NoneFits { .. })
+    )
 }
 
 /// Sleeps, but not much longer than until `stop`.

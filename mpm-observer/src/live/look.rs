@@ -5,7 +5,7 @@ use std::{
     net::{Ipv6Addr, SocketAddr},
 };
 
-use mpm_observer_common::{ConnState, OffCpu, TaskRecord, TaskState};
+use mpm_observer_common::{ConnState, OffCpu, TaskFlags, TaskRecord, TaskState};
 
 use super::{
     Server, SlotState,
@@ -165,8 +165,11 @@ impl Look {
             .iter()
             .map(|state| {
                 let (pid, tid) = (state.record.tgid, state.record.pid);
-                // Nobody asks what the first process does, nor a child of a threaded server.
-                let may_serve = pid != first && (server.mpm == Mpm::Prefork || pid != tid);
+                // Nobody asks what the first process does, nor a child of a threaded server, nor
+                // another program.
+                let may_serve = pid != first
+                    && (server.mpm == Mpm::Prefork || pid != tid)
+                    && state.record.flags & TaskFlags::OTHER_PROGRAM == 0;
                 let asked = may_serve && state.off_cpu == OffCpu::Blocked as u32;
                 Doing::of(state, asked.then(|| beside.task(pid, tid)).flatten())
             })
@@ -239,7 +242,8 @@ impl<'a> Known<'a> {
             .filter(|held| held.base_task == 0 || held.base_created_ns == state.record.created_ns)
             // The tasks were read before the connections: what it did since is left out.
             .filter(|held| !is_off_cpu(state) || worked_ns(held) <= state.since_ns);
-        let is_slot = is_slot(role, server.mpm);
+        let first_of_process = state.record.flags & TaskFlags::THREAD == 0;
+        let is_slot = is_slot(role, first_of_process, server.mpm);
         let mut client = connection.map(client_of);
         let mut partner = Partner::Unknown;
         if is_slot

@@ -1,6 +1,6 @@
 use std::{net::Ipv4Addr, path::PathBuf};
 
-use mpm_observer_common::{BlockedIn, RequestFlags, RequestRecord, TaskFlags};
+use mpm_observer_common::{BlockedIn, RequestFlags, RequestRecord};
 
 use super::*;
 use crate::{httpd::ProcessId, live::now::TaskNow};
@@ -33,8 +33,10 @@ fn blocked(pid: u32, tid: u32, kind: BlockedIn) -> TaskState {
     state.blocked_in = kind as u32;
     state.record.tgid = pid;
     state.record.pid = tid;
+    state.record.parent_tgid = FIRST;
     if pid != tid {
         state.record.flags |= TaskFlags::THREAD;
+        state.record.parent_tgid = pid;
     }
     state
 }
@@ -400,4 +402,34 @@ fn of_several_accept_queues_the_one_nearest_to_its_limit_is_the_fullest() {
         Some(queue(80, 0, 10))
     );
     assert_eq!(fullest(&[]), None);
+}
+
+#[test]
+fn programs_that_httpd_starts_are_no_slots() {
+    for mpm in Mpm::ALL {
+        let mut tasks = match mpm {
+            Mpm::Prefork => vec![
+                blocked(FIRST, FIRST, BlockedIn::Poll),
+                blocked(CHILD, CHILD, BlockedIn::Receive),
+            ],
+            Mpm::Worker | Mpm::Event => child(),
+        };
+        let count = |tasks: &[TaskState]| {
+            let look = Look::new(NOW_NS, &server(mpm), tasks, &[]);
+            let slots = look.tasks.iter().filter(|task| task.slot.is_some());
+            slots.count()
+        };
+        let before = count(&tasks);
+        assert!(before > 0, "{mpm}");
+        // A piped log's waits for lines; it may have threads.
+        let mut log = blocked(30, 30, BlockedIn::Receive);
+        let mut its_thread = blocked(30, 31, BlockedIn::Futex);
+        log.record.flags |= TaskFlags::OTHER_PROGRAM;
+        its_thread.record.flags |= TaskFlags::OTHER_PROGRAM;
+        // A child has made a process for a CGI script, which is not executed yet.
+        let mut script = blocked(40, 40, BlockedIn::Other);
+        script.record.parent_tgid = CHILD;
+        tasks.extend([log, its_thread, script]);
+        assert_eq!(count(&tasks), before, "{mpm}");
+    }
 }

@@ -21,6 +21,7 @@ mod now;
 mod place;
 mod recognise;
 mod record;
+mod reload;
 mod roles;
 mod server;
 mod slot;

@@ -11,10 +11,14 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         unix::fs::FileExt,
     },
+    sync::Once,
 };
 
 use nix::libc;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
+};
 
 /// What a task is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +90,29 @@ impl Beside for System {
         let process = Pid::from_raw(i32::try_from(pid).ok()?)?;
         let process = pidfd_open(process, PidfdFlags::empty()).ok()?;
         // Shares the server's socket for some microseconds. Closing it again sends nothing.
-        let socket = pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).ok()?;
-        Some(socket_now(socket))
+        match pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()) {
+            Ok(socket) => Some(socket_now(socket)),
+            Err(error) => {
+                if matches!(error, Errno::PERM | Errno::NOSYS) {
+                    warn_of_refusal(error);
+                }
+                None
+            }
+        }
     }
+}
+
+/// Says once what is missing where sockets cannot be looked at. That a process or its descriptor is
+/// gone meanwhile is no refusal.
+fn warn_of_refusal(error: Errno) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        log::warn!(
+            "what slots poll for cannot be looked at (pidfd_getfd: {error}): those that wait for a \
+             backend, or for a client to close, count as reading_client; allow the call, as the \
+             unit's SystemCallFilter= does, and keep CAP_SYS_PTRACE"
+        );
+    });
 }
 
 /// Reads a line of `/proc/PID/task/TID/syscall`: `running`, or the call's number and arguments,

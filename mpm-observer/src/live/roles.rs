@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mpm_observer_common::{BlockedIn, TaskFlags, TaskState};
+use mpm_observer_common::{BlockedIn, TaskState};
 
 use super::{
     Server,
@@ -50,17 +50,11 @@ pub(super) fn roles(server: &Server, tasks: &[TaskState], doings: &[Doing]) -> V
 }
 
 fn one(server: &Server, state: &TaskState, doing: Doing) -> Role {
-    let totals = &state.record.totals;
-    let by_deeds = role(Facts {
-        mpm: server.mpm,
-        of_first_process: state.record.tgid == server.process.pid,
-        first_of_process: state.record.flags & TaskFlags::THREAD == 0,
-        accept_attempts: totals.accepts
-            + totals.accepts_again
-            + totals.accepts_interrupted
-            + totals.accepts_failed,
-        requests_served: totals.requests,
-    });
+    let by_deeds = role(Facts::of(
+        &state.record,
+        server.mpm,
+        Some(server.process.pid),
+    ));
     // A worker that has served nobody yet waits in a queue.
     let listens = matches!(
         doing,
@@ -78,7 +72,7 @@ fn one(server: &Server, state: &TaskState, doing: Doing) -> Role {
 mod tests {
     use std::path::PathBuf;
 
-    use mpm_observer_common::OffCpu;
+    use mpm_observer_common::{OffCpu, TaskFlags};
 
     use super::*;
     use crate::{httpd::ProcessId, scenario::Mpm};
@@ -102,8 +96,10 @@ mod tests {
         let mut state = TaskState::begin(1);
         state.record.tgid = pid;
         state.record.pid = tid;
+        state.record.parent_tgid = FIRST;
         if pid != tid {
             state.record.flags |= TaskFlags::THREAD;
+            state.record.parent_tgid = pid;
         }
         state
     }
@@ -160,6 +156,17 @@ mod tests {
         let tasks = [task(CHILD, 22), served];
         let roles = roles(&server(Mpm::Event), &tasks, &[futex(); 2]);
         assert_eq!(roles, [Role::Thread, Role::Worker]);
+    }
+
+    #[test]
+    fn no_thread_of_another_program_is_a_listener() {
+        let mut program = [task(CHILD, CHILD), task(CHILD, 21), task(CHILD, 22)];
+        for state in &mut program {
+            state.record.flags |= TaskFlags::OTHER_PROGRAM;
+        }
+        let doings = [futex(), Doing::Blocked(Wait::Events), futex()];
+        let roles = roles(&server(Mpm::Event), &program, &doings);
+        assert_eq!(roles, [Role::Helper; 3]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Server {
             process: ProcessId::of(pid).ok()?,
             binary,
             mpm: mpm_of(pid)?,
-            listens: listens(process),
+            listens: listens_of(process, &sockets_of(process)),
         })
     }
 
@@ -195,18 +195,18 @@ fn is_httpd(binary: &std::path::Path) -> bool {
     name.is_some_and(|name| PROGRAMS.contains(&name))
 }
 
-/// Where a process listens, in its own network namespace.
-fn listens(process: &Process) -> Vec<SocketAddr> {
-    let sockets: HashSet<u64> = process
-        .fd()
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|fd| match fd.target {
-            FDTarget::Socket(inode) => Some(inode),
-            _ => None,
-        })
-        .collect();
+/// The inodes of a process's sockets; none if they cannot be seen.
+pub(super) fn sockets_of(process: &Process) -> HashSet<u64> {
+    let files = process.fd().into_iter().flatten().flatten();
+    let sockets = files.filter_map(|fd| match fd.target {
+        FDTarget::Socket(inode) => Some(inode),
+        _ => None,
+    });
+    sockets.collect()
+}
+
+/// Where a process with these sockets listens, in its own network namespace.
+pub(super) fn listens_of(process: &Process, sockets: &HashSet<u64>) -> Vec<SocketAddr> {
     let tables = [process.tcp(), process.tcp6()];
     let mut addresses: BTreeSet<(u16, SocketAddr)> = BTreeSet::new();
     for entry in tables.into_iter().flatten().flatten() {

@@ -206,13 +206,13 @@ pub(super) const fn has_stood(connection: &ConnState) -> bool {
     connection.request.flags & RequestFlags::IN_PART != 0
 }
 
-/// Whether tasks of a role are slots.
+/// Whether a task of a role is a slot. A further thread in a child of prefork is some module's own.
 #[must_use]
-pub(super) fn is_slot(role: Role, mpm: Mpm) -> bool {
+pub(super) fn is_slot(role: Role, first_of_process: bool, mpm: Mpm) -> bool {
     match role {
         Role::Worker | Role::Thread => true,
-        Role::Child => mpm == Mpm::Prefork,
-        Role::Parent | Role::Listener => false,
+        Role::Child => mpm == Mpm::Prefork && first_of_process,
+        Role::Parent | Role::Listener | Role::Helper => false,
     }
 }
 

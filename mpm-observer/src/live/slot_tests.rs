@@ -208,9 +208,11 @@ fn a_connection_that_the_server_has_closed_still_holds_its_slot() {
 #[test]
 fn slots_are_workers_and_preforks_children() {
     for mpm in Mpm::ALL {
-        assert!(!is_slot(Role::Parent, mpm));
-        assert!(!is_slot(Role::Listener, mpm));
-        assert!(is_slot(Role::Worker, mpm));
-        assert_eq!(is_slot(Role::Child, mpm), mpm == Mpm::Prefork);
+        assert!(!is_slot(Role::Parent, true, mpm));
+        assert!(!is_slot(Role::Listener, false, mpm));
+        assert!(is_slot(Role::Worker, false, mpm));
+        assert_eq!(is_slot(Role::Child, true, mpm), mpm == Mpm::Prefork);
+        // A module's own thread in a child of prefork.
+        assert!(!is_slot(Role::Child, false, mpm));
     }
 }

@@ -8,6 +8,7 @@ use super::{
     family::{as_f64, label, seconds},
 };
 use crate::{
+    kernel::Counters,
     live::{ConnectionsLook, Look, QueueLook},
     resources::ListenCounters,
 };
@@ -64,7 +65,7 @@ const PORT: &[super::Label] = &[label("port", "")];
 static LENGTH: Family = Family::gauge(
     "httpd_accept_queue_length",
     "Connections in the accept queue",
-    "/proc/PID/net/tcp",
+    "socket diagnosis, or /proc/PID/net/tcp",
 )
 .labels(PORT);
 static LIMIT: Family = Family::gauge(
@@ -139,9 +140,14 @@ impl Connections {
             0 => 0,
             since_ns => look.at_ns.saturating_sub(since_ns),
         };
-        self.established.update(look.counters.conns_established);
+        self.counted(&look.counters);
         self.queues.clone_from(&look.queues);
         self.listen = look.listen;
+    }
+
+    /// What the probes counted, at a look or after the last one.
+    pub(super) const fn counted(&mut self, counters: &Counters) {
+        self.established.update(counters.conns_established);
     }
 
     pub(super) fn count(&mut self, failure: &FailureRecord) {
@@ -198,7 +204,7 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kernel::Counters, metrics::tests::written};
+    use crate::metrics::tests::written;
 
     fn look(established: u64) -> Look {
         Look {

@@ -48,8 +48,8 @@ static CGROUP_TASKS_LIMIT: Family = Family::gauge(
 );
 static CGROUP_MEMORY: Family = Family::gauge(
     "httpd_cgroup_memory_bytes",
-    "Memory of the control group that is nearest to its limit",
-    "memory.current",
+    "Memory of the control group that is nearest to its limit, without files that were not used lately",
+    "memory.current less inactive_file",
 );
 static CGROUP_MEMORY_LIMIT: Family = Family::gauge(
     "httpd_cgroup_memory_limit_bytes",

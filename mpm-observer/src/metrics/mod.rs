@@ -37,8 +37,8 @@ use status::Status;
 use tasks::Tasks;
 
 use crate::{
-    kernel::{Ports, Record},
-    live::Look,
+    kernel::{Counters, Ports, Record},
+    live::{Effort, Look},
     resources::{LimitsLook, OwnProcess},
     scenario::Mpm,
 };
@@ -71,6 +71,8 @@ pub struct ScrapeFigures {
     pub slow: u64,
     /// … because they did not speak TLS properly.
     pub no_tls: u64,
+    /// … because what came is no request, or too long a one.
+    pub malformed: u64,
 }
 
 /// All that is counted, over one server after another: counters go on growing.
@@ -144,6 +146,12 @@ impl Metrics {
     /// mod_status was asked, which took so long; `page` if it answered.
     pub fn status(&mut self, outcome: StatusOutcome, page: Option<StatusPage>, took_ns: u64) {
         self.status.asked(outcome, page, took_ns);
+    }
+
+    /// What the probes counted and took, after the last look.
+    pub fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.connections.counted(counters);
+        self.observer.counted(counters, effort);
     }
 
     /// The server is gone.

@@ -175,15 +175,18 @@ pub enum StatusOutcome {
     Refused,
     /// With something else, such as an error.
     Unreadable,
+    /// It was not asked, as there is no way to it: its network cannot be entered.
+    Unreachable,
 }
 
 impl StatusOutcome {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Answered,
         Self::Timeout,
         Self::Refused,
         Self::Unreadable,
+        Self::Unreachable,
     ];
 
     /// Its name as a label.
@@ -194,6 +197,7 @@ impl StatusOutcome {
             Self::Timeout => "timeout",
             Self::Refused => "refused",
             Self::Unreadable => "unreadable",
+            Self::Unreachable => "unreachable",
         }
     }
 }
@@ -203,15 +207,21 @@ impl StatusOutcome {
 pub(super) struct Status {
     page: Option<StatusPage>,
     outcomes: [u64; StatusOutcome::ALL.len()],
-    took_ns: u64,
+    /// How long the last answer, or waiting for it, took.
+    took_ns: Option<u64>,
+    /// Whether there was a way to it the last time.
+    is_reachable: bool,
 }
 
 impl Status {
-    /// It was asked; `page` if it answered.
+    /// It was asked, or could not be; `page` if it answered.
     pub(super) fn asked(&mut self, outcome: StatusOutcome, page: Option<StatusPage>, took_ns: u64) {
         self.page = page;
         self.outcomes[outcome as usize] += 1;
-        self.took_ns = took_ns;
+        self.is_reachable = outcome != StatusOutcome::Unreachable;
+        if self.is_reachable {
+            self.took_ns = Some(took_ns);
+        }
     }
 
     /// There is no server that could be asked.
@@ -226,8 +236,8 @@ impl Status {
     }
 
     /// How long the last question took; `None` if there was none.
-    pub(super) fn took_ns(&self) -> Option<u64> {
-        (self.outcomes.iter().sum::<u64>() > 0).then_some(self.took_ns)
+    pub(super) const fn took_ns(&self) -> Option<u64> {
+        self.took_ns
     }
 
     pub(super) fn write(&self, to: &mut Exposition) {
@@ -235,9 +245,17 @@ impl Status {
         if self.took_ns().is_none() {
             return;
         }
-        to.number(&UP, u8::from(self.page.is_some()));
-        let answered = self.outcomes[StatusOutcome::Answered as usize];
-        to.count(&FAILURES, self.outcomes.iter().sum::<u64>() - answered);
+        // Of one that cannot be asked it is not known, and an alert must not say that it is silent.
+        if self.is_reachable {
+            to.number(&UP, u8::from(self.page.is_some()));
+        }
+        let failed = [
+            StatusOutcome::Timeout,
+            StatusOutcome::Refused,
+            StatusOutcome::Unreadable,
+        ];
+        let failed = failed.map(|outcome| self.outcomes[outcome as usize]);
+        to.count(&FAILURES, failed.into_iter().sum::<u64>());
         let Some(page) = &self.page else { return };
         for (&index, samples) in &page.samples {
             for sample in samples {

@@ -133,6 +133,24 @@ fn while_it_does_not_answer_only_that_is_told() {
 }
 
 #[test]
+fn of_one_that_cannot_be_asked_it_is_not_told_whether_it_is_up() {
+    let mut status = Status::default();
+    status.asked(StatusOutcome::Unreachable, None, 0);
+    assert_eq!(written(|to| status.write(to)), Exposition::default());
+    assert_eq!(status.took_ns(), None);
+    assert_eq!(status.outcomes().last(), Some(("unreachable", 1)));
+    // The server before it could be asked, and the counter goes on.
+    let mut status = Status::default();
+    status.asked(StatusOutcome::Timeout, None, 2_000);
+    status.asked(StatusOutcome::Unreachable, None, 0);
+    let exposition = written(|to| status.write(to));
+    assert_eq!(exposition.get("apache_up", &[]), None);
+    let failures = exposition.get("apache_exporter_scrape_failures_total", &[]);
+    assert_eq!(failures, Some(1.0));
+    assert_eq!(status.took_ns(), Some(2_000));
+}
+
+#[test]
 fn every_state_of_the_scoreboard_is_documented() {
     let states: Vec<&str> = SCOREBOARD_STATES.iter().map(|(_, state)| *state).collect();
     assert_eq!(SCOREBOARD.labels[0].values, states.join(", "));

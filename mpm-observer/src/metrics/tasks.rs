@@ -164,6 +164,8 @@ struct Known {
     role: Role,
     /// In how many looks it was missing.
     missing: u32,
+    /// Whether it counts as started, or was there before the watch.
+    is_counted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -265,7 +267,7 @@ impl Tasks {
             if self.ended.contains(&key) || self.ended_before.contains(&key) {
                 continue;
             }
-            let is_new = self.advance(key, &task.record, task.role);
+            let before = self.advance(key, &task.record, task.role, !self.looked);
             let of_role = &mut self.by_role[index_of(task.role)];
             of_role.alive += 1;
             if task.role == Role::Listener {
@@ -273,8 +275,10 @@ impl Tasks {
             }
             if self.is_child(&task.record) {
                 self.children += 1;
-                // Those of the first look were there before.
-                self.children_started += u64::from(is_new && self.looked);
+                // At second sight: at the first one it may be about to execute another program.
+                if before == Some(false) {
+                    self.count_start(key);
+                }
             }
         }
         self.known
@@ -287,53 +291,64 @@ impl Tasks {
     pub(super) fn count(&mut self, record: &TaskRecord) {
         let key = (record.pid, record.created_ns);
         let role = self.known.get(&key).map_or_else(
-            || {
-                let totals = &record.totals;
-                role(Facts {
-                    mpm: self.mpm,
-                    of_first_process: record.tgid == self.first_pid,
-                    first_of_process: record.flags & TaskFlags::THREAD == 0,
-                    accept_attempts: Figures::of(totals).accepts.iter().sum(),
-                    requests_served: totals.requests,
-                })
-            },
+            || role(Facts::of(record, self.mpm, Some(self.first_pid))),
             |known| known.role,
         );
-        let is_new = self.advance(key, record, role);
-        self.known.remove(&key);
-        self.ended.insert(key);
+        let before = self.advance(key, record, role, false);
         if self.is_child(record) {
-            self.children_started += u64::from(is_new && self.looked);
+            // One that no look has seen may be older than the first look.
+            if before == Some(false) || (before.is_none() && self.looked) {
+                self.count_start(key);
+            }
             *self
                 .children_ended
                 .entry(how_ended(record.exit_code))
                 .or_default() += 1;
         }
+        self.known.remove(&key);
+        self.ended.insert(key);
     }
 
-    /// Adds what a task did since it was seen last. Whether it was not seen before.
-    fn advance(&mut self, key: Key, record: &TaskRecord, role: Role) -> bool {
+    /// A child was made since the first look.
+    fn count_start(&mut self, key: Key) {
+        self.children_started += 1;
+        if let Some(known) = self.known.get_mut(&key) {
+            known.is_counted = true;
+        }
+    }
+
+    /// Adds what a task did since it was seen last. Returns whether it counted as started before;
+    /// `None` if it was not seen before: then it does as told.
+    fn advance(
+        &mut self,
+        key: Key,
+        record: &TaskRecord,
+        role: Role,
+        is_counted: bool,
+    ) -> Option<bool> {
         let figures = Figures::of(&record.totals);
-        let before = self.known.insert(
+        let before = self.known.get(&key);
+        let counted_before = before.map(|known| known.is_counted);
+        let old = before.map_or_else(Figures::default, |known| known.figures);
+        self.known.insert(
             key,
             Known {
                 figures,
                 role,
                 missing: 0,
+                is_counted: counted_before.unwrap_or(is_counted),
             },
         );
-        let is_new = before.is_none();
-        let old = before.map_or_else(Figures::default, |known| known.figures);
         let of_role = &mut self.by_role[index_of(role)];
         of_role.figures.add(&figures, &old);
         let told: u64 = of_role.figures.faults.iter().sum();
         let left = of_role.figures.all_faults.saturating_sub(told);
         of_role.other_faults.update(left);
-        is_new
+        counted_before
     }
 
     const fn is_child(&self, record: &TaskRecord) -> bool {
-        record.flags & TaskFlags::THREAD == 0
+        record.flags & (TaskFlags::THREAD | TaskFlags::OTHER_PROGRAM) == 0
             && record.tgid != self.first_pid
             && record.parent_tgid == self.first_pid
     }
@@ -383,7 +398,9 @@ impl Tasks {
             to.labelled(&FAULTS, [role.into(), "other".into()], other);
         }
         for (index, outcome) in OUTCOMES.iter().enumerate() {
-            let counts = self.by_role.iter().map(|of| of.figures.accepts[index]);
+            // What another program accepts is no connection of httpd's.
+            let of_httpd = roles().filter(|(role, _)| *role != Role::Helper.name());
+            let counts = of_httpd.map(|(_, of)| of.figures.accepts[index]);
             to.labelled(&ACCEPTS, [(*outcome).into()], as_f64(counts.sum()));
         }
     }

@@ -119,6 +119,56 @@ fn children_count_as_started_from_the_second_look_on() {
 }
 
 #[test]
+fn a_program_of_a_piped_log_is_no_child_however_it_ends() {
+    let mut tasks = tasks();
+    let program = |pid| TaskRecord {
+        flags: TaskFlags::OTHER_PROGRAM,
+        exit_code: 1 << 8,
+        ..child(pid, 0)
+    };
+    tasks.look(&look(&[child(1, 0)]));
+    tasks.look(&look(&[child(1, 0), program(2)]));
+    tasks.count(&program(2));
+    tasks.count(&program(3));
+    let of = |name, labels: &[&str]| get(&tasks, name, labels);
+    assert_eq!(of("httpd_children", &[]), 1.0);
+    assert_eq!(of("httpd_children_started_total", &[]), 0.0);
+    assert_eq!(of("httpd_children_ended_total", &["error", ""]), 0.0);
+    // Of one that no look has seen the role is known too.
+    assert_eq!(tasks.by_role[index_of(Role::Helper)].alive, 0);
+    tasks.count(&TaskRecord {
+        totals: totals(3),
+        ..program(4)
+    });
+    assert_eq!(
+        get(&tasks, "httpd_task_cpu_seconds_total", &["helper"]),
+        3.0
+    );
+}
+
+#[test]
+fn a_process_that_is_about_to_execute_another_program_is_no_started_child() {
+    let mut tasks = tasks();
+    tasks.look(&look(&[child(1, 0)]));
+    tasks.look(&look(&[child(1, 0), child(2, 0), child(3, 0)]));
+    let executed = TaskRecord {
+        flags: TaskFlags::OTHER_PROGRAM,
+        ..child(2, 0)
+    };
+    let started = |tasks: &Tasks| get(tasks, "httpd_children_started_total", &[]);
+    for _ in 0..2 {
+        tasks.look(&look(&[child(1, 0), executed, child(3, 0)]));
+        assert_eq!(started(&tasks), 1.0);
+    }
+    tasks.count(&child(3, 0));
+    assert_eq!(started(&tasks), 1.0);
+    // One that ends after its first look has been a child.
+    tasks.look(&look(&[child(1, 0), executed, child(4, 0)]));
+    tasks.count(&child(4, 0));
+    assert_eq!(started(&tasks), 2.0);
+}
+
+#[test]
 fn the_ends_of_children_are_told_by_status_and_signal() {
     let mut tasks = tasks();
     for (pid, exit_code) in [(1, 0), (2, 1 << 8), (3, 11 | 0x80), (4, 9), (5, 9)] {

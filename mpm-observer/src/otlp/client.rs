@@ -16,7 +16,8 @@ const HTTP_PORT: u16 = 80;
 
 /// The exporters run on threads without a runtime, so it has its own.
 pub(super) struct Client {
-    runtime: Runtime,
+    /// Gone when this is dropped.
+    runtime: Option<Runtime>,
     timeout: Duration,
     last: Arc<LastAnswer>,
 }
@@ -37,10 +38,19 @@ impl Client {
             .enable_all()
             .build()?;
         Ok(Self {
-            runtime,
+            runtime: Some(runtime),
             timeout,
             last,
         })
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A name that is still being looked up is not waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -56,10 +66,14 @@ impl HttpClient for Client {
         // Each exporter has a client and a thread of its own, which may block.
         Box::pin(async move {
             let path = request.uri().path().to_owned();
-            let answered = self.runtime.block_on(async {
+            let sent = async {
                 let answered = timeout(self.timeout, send(request)).await;
                 answered.unwrap_or_else(|_| Err("no answer in time".into()))
-            });
+            };
+            let answered = match &self.runtime {
+                Some(runtime) => runtime.block_on(sent),
+                None => Err("the export has ended".into()),
+            };
             self.last.set(Answer::of(&path, &answered));
             answered
         })

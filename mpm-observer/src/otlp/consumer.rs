@@ -26,17 +26,17 @@ use super::{
 };
 use crate::{
     correlate::server_phases,
-    kernel::Record,
-    live::{Consumer, Look, Server},
+    kernel::{Counters, Record},
+    live::{Consumer, Effort, Look, Server},
     recording::KernelRow,
     scenario::Mpm,
 };
 
 const SCOPE: &str = "mpm-observer";
-/// How long one attempt to send may take, and all attempts of one batch.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the end waits for what is left to be sent.
-const END_PATIENCE: Duration = Duration::from_secs(6);
+/// A [`OtlpOptions::send_timeout`] that hardly keeps who ends the observer waiting.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much longer than an attempt to send the end waits for what is left to be sent.
+const END_LONGER: Duration = Duration::from_secs(1);
 
 /// What is sent where.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,8 @@ pub struct OtlpOptions {
     pub slow: bool,
     /// Time between two exports.
     pub interval: Duration,
+    /// How long one attempt to send may take, and all attempts of one batch.
+    pub send_timeout: Duration,
     /// Whether the client's address is told.
     pub client_address: bool,
     /// Where the observer listens, which tells it from others of its host.
@@ -67,6 +69,8 @@ pub struct Otlp {
     sampler: Sampler,
     trace_state: Option<String>,
     scope: InstrumentationScope,
+    /// How long the end waits for what is left to be sent.
+    end_patience: Duration,
     ids: RandomIdGenerator,
     clock: WallClock,
     client_address: bool,
@@ -92,7 +96,7 @@ impl Otlp {
         let answer = Arc::new(LastAnswer::default());
         let mut provider = SdkMeterProvider::builder().with_resource(resource.clone());
         if signals.metrics {
-            let exporter = metric_exporter(endpoint, &answer)?;
+            let exporter = metric_exporter(endpoint, options.send_timeout, &answer)?;
             let reader = PeriodicReader::builder(exporter).with_interval(options.interval);
             provider = provider.with_reader(reader.build());
         }
@@ -100,7 +104,7 @@ impl Otlp {
         let counts = Arc::new(SpanCounts::default());
         let queue = if signals.spans {
             let answer = Arc::new(LastAnswer::default());
-            let mut exporter = span_exporter(endpoint, &answer)?;
+            let mut exporter = span_exporter(endpoint, options.send_timeout, &answer)?;
             exporter.set_resource(&resource);
             let counts = Arc::clone(&counts);
             Some(Queue::start(exporter, answer, options.interval, counts)?)
@@ -120,6 +124,7 @@ impl Otlp {
             trace_state: sampler.trace_state(),
             sampler,
             scope,
+            end_patience: options.send_timeout + END_LONGER,
             ids: RandomIdGenerator::default(),
             clock: WallClock::read(),
             client_address: options.client_address,
@@ -138,9 +143,9 @@ impl Otlp {
     /// Sends what is left, as far as the collector takes it within some seconds.
     pub fn finish(mut self) {
         if let Some(queue) = &mut self.queue {
-            queue.finish(END_PATIENCE);
+            queue.finish(self.end_patience);
         }
-        let ended = self.provider.shutdown_with_timeout(END_PATIENCE);
+        let ended = self.provider.shutdown_with_timeout(self.end_patience);
         if let Some(complaint) = self.answer.get().complaint(&ended) {
             log::warn!("the last metrics were not taken: {complaint}");
         }
@@ -200,30 +205,42 @@ impl Consumer for Otlp {
         self.metrics.look(look);
     }
 
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.metrics.counted(counters, effort);
+    }
+
     fn end(&mut self) {
         self.processes.clear();
         self.metrics.end();
     }
 }
 
-fn metric_exporter(endpoint: &str, answer: &Arc<LastAnswer>) -> Result<TellingExporter, OtlpError> {
+fn metric_exporter(
+    endpoint: &str,
+    timeout: Duration,
+    answer: &Arc<LastAnswer>,
+) -> Result<TellingExporter, OtlpError> {
     let exporter = MetricExporter::builder()
         .with_http()
-        .with_http_client(Client::new(SEND_TIMEOUT, Arc::clone(answer))?)
+        .with_http_client(Client::new(timeout, Arc::clone(answer))?)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{endpoint}/v1/metrics"))
-        .with_timeout(SEND_TIMEOUT)
+        .with_timeout(timeout)
         .build()?;
     Ok(TellingExporter::new(exporter, Arc::clone(answer)))
 }
 
-fn span_exporter(endpoint: &str, answer: &Arc<LastAnswer>) -> Result<SpanExporter, OtlpError> {
+fn span_exporter(
+    endpoint: &str,
+    timeout: Duration,
+    answer: &Arc<LastAnswer>,
+) -> Result<SpanExporter, OtlpError> {
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Client::new(SEND_TIMEOUT, Arc::clone(answer))?)
+        .with_http_client(Client::new(timeout, Arc::clone(answer))?)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{endpoint}/v1/traces"))
-        .with_timeout(SEND_TIMEOUT)
+        .with_timeout(timeout)
         .build()?;
     Ok(exporter)
 }

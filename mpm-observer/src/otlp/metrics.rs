@@ -1,7 +1,10 @@
 //! The figures that collectors get: a small set of those that Prometheus gets, by names that
 //! become the same ones when a collector passes them on to Prometheus.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use mpm_observer_common::{FailureRecord, FailureSource, RequestFlags, RequestRecord};
 use opentelemetry::{
@@ -14,7 +17,7 @@ use crate::{
     correlate::{Phases, SERVER_PHASES},
     findings::errno_name,
     kernel::{Counters, call_name},
-    live::{Look, SlotState},
+    live::{Effort, Look, QueueLook, SlotState},
 };
 
 /// Bounds of times, seconds.
@@ -34,6 +37,8 @@ pub(super) struct Metrics {
     slots: Gauge<u64>,
     queue_length: Gauge<u64>,
     queue_limit: Gauge<u64>,
+    /// Those whose accept queues were told: a collector has the last value of each until the next.
+    ports: BTreeSet<u16>,
     connections: Gauge<u64>,
     watched: Gauge<u64>,
     lost: Counter<u64>,
@@ -106,6 +111,7 @@ impl Metrics {
                 "{connection}",
                 "How many the accept queue takes",
             ),
+            ports: BTreeSet::new(),
             connections: gauge(
                 "httpd.connections.open",
                 "{connection}",
@@ -182,31 +188,46 @@ impl Metrics {
             *slots.entry(state).or_default() += 1;
         }
         self.record_slots(&slots);
-        for queue in &look.queues {
-            let port = [KeyValue::new("port", queue.port.to_string())];
-            self.queue_length.record(queue.length.into(), &port);
-            if queue.limit > 0 {
-                self.queue_limit.record(queue.limit.into(), &port);
-            }
-        }
+        self.record_queues(&look.queues);
         self.connections.record(look.connections.open.into(), &[]);
-        let lost = Counters::lost(&look.counters);
-        self.lost.add(lost.saturating_sub(self.last_lost), &[]);
-        self.last_lost = lost;
-        let cpu_ns = look.effort.cpu_ns;
-        self.cpu
-            .add(seconds(cpu_ns.saturating_sub(self.last_cpu_ns)), &[]);
-        self.last_cpu_ns = cpu_ns;
+        self.counted(&look.counters, &look.effort);
         self.memory.record(look.effort.resident_bytes, &[]);
         self.kernel_memory.record(look.effort.kernel_bytes, &[]);
     }
 
+    /// What the probes counted and took, at a look or after the last one.
+    pub(super) fn counted(&mut self, counters: &Counters, effort: &Effort) {
+        let lost = counters.lost();
+        self.lost.add(lost.saturating_sub(self.last_lost), &[]);
+        self.last_lost = lost;
+        let cpu_ns = effort.cpu_ns;
+        self.cpu
+            .add(seconds(cpu_ns.saturating_sub(self.last_cpu_ns)), &[]);
+        self.last_cpu_ns = cpu_ns;
+    }
+
     /// The server is gone: nothing of it is left, and gauges would say so of the past for ever.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&mut self) {
         self.record_slots(&HashMap::new());
-        self.queue_length.record(0, &[]);
+        self.record_queues(&[]);
         self.connections.record(0, &[]);
         self.watched.record(0, &[]);
+    }
+
+    /// Of a port whose queue is not there any more nothing waits, and nothing can.
+    fn record_queues(&mut self, queues: &[QueueLook]) {
+        self.ports.extend(queues.iter().map(|queue| queue.port));
+        for port in &self.ports {
+            let label = [KeyValue::new("port", port.to_string())];
+            let queue = queues.iter().find(|queue| queue.port == *port);
+            let length = queue.map_or(0, |queue| queue.length);
+            self.queue_length.record(length.into(), &label);
+            let limit = queue.map_or(0, |queue| queue.limit);
+            // 0 of a queue that is there: not known.
+            if limit > 0 || queue.is_none() {
+                self.queue_limit.record(limit.into(), &label);
+            }
+        }
     }
 
     fn record_slots(&self, slots: &HashMap<SlotState, u64>) {
@@ -237,3 +258,7 @@ const fn kind_of(source: FailureSource) -> &'static str {
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -22,7 +22,7 @@ mod rate;
 mod sample;
 mod span;
 
-pub use consumer::{Otlp, OtlpOptions};
+pub use consumer::{Otlp, OtlpOptions, SEND_TIMEOUT};
 pub use error::OtlpError;
 pub use queue::SpanCounts;
 pub use rate::{BadRate, Rate};

@@ -166,10 +166,22 @@ fn high_water_bytes(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use nix::{sys::stat::Mode, unistd::mkfifo};
+
     use super::*;
     use crate::lab::allowed_cpus;
 
     fn run_shell(script: &str, at_most: Duration) -> Result<Option<Ran>, LabError> {
+        run_shell_with(script, at_most, || Ok(()))
+    }
+
+    fn run_shell_with(
+        script: &str,
+        at_most: Duration,
+        look: impl FnMut() -> Result<(), LabError>,
+    ) -> Result<Option<Ran>, LabError> {
         let dir = tempfile::tempdir().unwrap();
         let cpus = allowed_cpus().unwrap();
         let order = Order {
@@ -180,7 +192,7 @@ mod tests {
             at_most,
             dir: dir.path(),
         };
-        run(&order, &Interrupt::default(), || Ok(()))
+        run(&order, &Interrupt::default(), look)
     }
 
     #[test]
@@ -196,8 +208,27 @@ mod tests {
 
     #[test]
     fn cpu_time_is_that_of_the_process_whoever_else_works() {
-        let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
-        let ran = run_shell(script, Duration::from_secs(60)).unwrap().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let end = dir.path().join("end");
+        mkfifo(&end, Mode::S_IRWXU).unwrap();
+        // It is there until its memory has been looked at.
+        let script = format!(
+            "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; read -r _ < {}",
+            end.display()
+        );
+        // Open for both, it waits for no reader.
+        let mut end = File::options().read(true).write(true).open(end).unwrap();
+        let began = Instant::now();
+        let mut looks = 0;
+        let look = || {
+            looks += u32::from(began.elapsed() > 2 * LOOK);
+            if looks == 2 {
+                end.write_all(b"\n").unwrap();
+            }
+            Ok(())
+        };
+        let ran = run_shell_with(&script, Duration::from_secs(60), look);
+        let ran = ran.unwrap().unwrap();
         assert!(
             ran.cpu_ns > 1_000_000 && ran.peak_rss_bytes > 100_000,
             "{ran:?}"

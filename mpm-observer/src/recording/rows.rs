@@ -339,9 +339,9 @@ pub struct SampleRow {
     pub server_cpu_ns: u64,
     /// CPU time of the load generator since its start.
     pub client_cpu_ns: u64,
-    /// Connections in the accept queue; missing while nothing listens.
+    /// Connections in the accept queues of all ports and addresses; missing while nothing listens.
     pub accept_queue: Option<u32>,
-    /// The accept queue's limit.
+    /// The limit of all these together; missing if one is not known.
     pub accept_queue_limit: Option<u32>,
     /// The kernel's `ListenOverflows`, all sockets of this network namespace.
     pub listen_overflows: u64,

@@ -53,7 +53,8 @@ pub struct LimitsLook {
     pub user_tasks: Option<LimitUse>,
     /// Tasks of the control group nearest to its limit, `pids.max`.
     pub cgroup_tasks: Option<LimitUse>,
-    /// Bytes of memory of the control group nearest to its limit, `memory.max`.
+    /// Bytes of memory of the control group nearest to its limit, `memory.max`, without the pages of
+    /// files that were not used lately: those are taken back before the limit refuses anything.
     pub cgroup_memory: Option<LimitUse>,
     /// Resident bytes of all processes; a page counts once for each that shares it.
     pub resident_bytes: Option<u64>,

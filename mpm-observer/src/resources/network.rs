@@ -6,6 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The state of a listener, as the kernel's tables of sockets have it.
+const LISTEN: &str = "0A";
+/// The kernel gives so much of a table at once.
+const PAGE_BYTES: usize = 4096;
+
 /// The kernel's counters, all sockets of the network namespace, since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListenCounters {
@@ -15,7 +20,7 @@ pub struct ListenCounters {
     pub drops: u64,
 }
 
-/// Reads how many connections wait to be accepted by the IPv4 listener on `port`; `None` while nobody listens.
+/// Reads how many connections wait to be accepted by the IPv4 listeners on `port`; `None` while nobody listens.
 ///
 /// # Errors
 /// When `/proc/net/tcp` cannot be read.
@@ -23,8 +28,8 @@ pub fn accept_queue_length(port: u16) -> io::Result<Option<u32>> {
     queue_in(Path::new("/proc/net/tcp"), port)
 }
 
-/// How many connections wait to be accepted by the listener on `port` in a process's network
-/// namespace, IPv4 or IPv6; `None` while nobody listens there.
+/// How many connections wait to be accepted by all listeners on `port` in a process's network
+/// namespace, IPv4 and IPv6; `None` while nobody listens there.
 #[must_use]
 pub fn accept_queue(pid: u32, port: u16) -> Option<u32> {
     let tables = ["tcp", "tcp6"].map(|table| PathBuf::from(format!("/proc/{pid}/net/{table}")));
@@ -33,19 +38,33 @@ pub fn accept_queue(pid: u32, port: u16) -> Option<u32> {
 }
 
 fn queue_in(table: &Path, port: u16) -> io::Result<Option<u32>> {
-    // The kernel lists listeners first, so the first page suffices even if there are thousands
-    // of connections.
-    let mut first_page = [0; 4096];
-    let length = File::open(table)?.read(&mut first_page)?;
-    Ok(parse_tcp(
-        &String::from_utf8_lossy(&first_page[..length]),
-        port,
-    ))
+    // The kernel lists listeners first: what follows them, which may be thousands of connections,
+    // is not read.
+    let mut text = Vec::new();
+    let mut file = File::open(table)?;
+    loop {
+        let before = text.len();
+        text.resize(before + PAGE_BYTES, 0);
+        let length = file.read(&mut text[before..])?;
+        text.truncate(before + length);
+        if length == 0 || !lists_listeners(&text) {
+            return Ok(parse_tcp(&String::from_utf8_lossy(&text), port));
+        }
+    }
 }
 
+/// Whether there may be more listeners than the text has: its last whole line is of one.
+fn lists_listeners(text: &[u8]) -> bool {
+    let mut lines = text.split_inclusive(|byte| *byte == b'\n').rev();
+    let last = lines.find(|line| line.ends_with(b"\n"));
+    let last = String::from_utf8_lossy(last.unwrap_or_default());
+    // The line of headings is the first one.
+    last.contains("local_address") || last.split_whitespace().nth(3) == Some(LISTEN)
+}
+
+/// Sums the queues of all listeners on a port.
 fn parse_tcp(text: &str, port: u16) -> Option<u32> {
-    const LISTEN: &str = "0A";
-    text.lines().skip(1).find_map(|line| {
+    let queues = text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let (_, local_port) = fields.next()?.split_once(':')?;
         let state = fields.nth(1)?;
@@ -55,7 +74,8 @@ fn parse_tcp(text: &str, port: u16) -> Option<u32> {
         }
         // For a listener the receive queue is the accept queue, in connections.
         u32::from_str_radix(receive_queue, 16).ok()
-    })
+    });
+    queues.reduce(u32::saturating_add)
 }
 
 /// Reads the counters.
@@ -100,7 +120,11 @@ fn parse_netstat(text: &str) -> Option<ListenCounters> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::{
+        net::{TcpListener, TcpStream},
+        thread,
+        time::{Duration, Instant},
+    };
 
     use super::*;
 
@@ -118,6 +142,53 @@ mod tests {
     #[test]
     fn a_connection_on_the_port_is_not_a_listener() {
         assert_eq!(parse_tcp(TCP, 8081), None);
+    }
+
+    #[test]
+    fn the_queues_of_all_listeners_on_a_port_are_one() {
+        let more =
+            "   3: 0200007F:1F90 00000000:0000 0A 00000000:00000004 00:00000000 00000000 0\n";
+        assert_eq!(parse_tcp(&(TCP.to_owned() + more), 8080), Some(15));
+    }
+
+    #[test]
+    fn the_table_is_read_as_long_as_it_has_listeners() {
+        let (_, first) = TCP.split_once('\n').unwrap();
+        let headings = &TCP[..TCP.len() - first.len()];
+        let lists = |text: &str| lists_listeners(text.as_bytes());
+        assert!(lists(headings));
+        // What is behind the last whole line does not count.
+        assert!(lists(&TCP[..TCP.len() - 1]));
+        assert!(!lists(TCP));
+        assert!(!lists(""));
+
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("tcp");
+        let line = |port: u16, state: &str| {
+            format!(
+                "9: 0100007F:{port:04X} 00000000:0000 {state} 00000000:00000002 00:00000000 0\n"
+            )
+        };
+        // Many listeners, of which the last one is asked for; and then many connections.
+        let mut text = headings.to_owned();
+        text.extend((1..=300).map(|port| line(port, LISTEN)));
+        let listeners = text.len();
+        text.extend((0..300).map(|_| line(300, "01")));
+        fs::write(&table, &text).unwrap();
+        assert!(listeners > 4 * PAGE_BYTES);
+        assert_eq!(queue_in(&table, 300).unwrap(), Some(2));
+        assert_eq!(queue_in(&table, 301).unwrap(), None);
+    }
+
+    #[test]
+    fn among_many_listeners_each_one_is_found() {
+        let listeners: Vec<TcpListener> = (0..100)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        for listener in &listeners {
+            let port = listener.local_addr().unwrap().port();
+            assert_eq!(accept_queue(std::process::id(), port), Some(0));
+        }
     }
 
     #[test]
@@ -141,8 +212,12 @@ mod tests {
         let clients: Vec<_> = (0..3)
             .map(|_| TcpStream::connect(address).unwrap())
             .collect();
-        let queue = accept_queue_length(address.port()).unwrap();
-        assert_eq!(queue, Some(3));
+        // A client is connected before the server's side is in the queue.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while accept_queue_length(address.port()).unwrap() != Some(3) {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(1));
+        }
         drop(clients);
     }
 }

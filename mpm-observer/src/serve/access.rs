@@ -177,6 +177,8 @@ struct Loaded {
     access: Arc<Access>,
     stamps: Vec<Stamp>,
     checked: Instant,
+    /// Why the files as they are now cannot be used; none if they are in use.
+    wrong: Option<String>,
 }
 
 /// The access by the files as they are now: certificates are renewed while the service runs.
@@ -190,7 +192,7 @@ impl Guard {
     /// By this web configuration file; without one, everybody who comes through may read.
     pub(super) fn new(config: Option<PathBuf>) -> Result<Self, WebConfigError> {
         let (access, stamps) = match &config {
-            Some(path) => load(path)?,
+            Some(path) => load(path, WebConfig::load)?,
             None => Default::default(),
         };
         Ok(Self {
@@ -199,6 +201,7 @@ impl Guard {
                 access: Arc::new(access),
                 stamps,
                 checked: Instant::now(),
+                wrong: None,
             }),
         })
     }
@@ -211,33 +214,47 @@ impl Guard {
         {
             loaded.checked = Instant::now();
             let paths = loaded.stamps.iter().map(|(path, _)| path.clone());
-            let stamps = stamps(paths);
-            if stamps != loaded.stamps {
-                match load(path) {
-                    Ok((access, stamps)) => {
-                        (loaded.access, loaded.stamps) = (Arc::new(access), stamps);
-                    }
-                    Err(error) => {
-                        log::warn!("the web configuration stays as it was: {error}");
-                        loaded.stamps = stamps;
-                    }
-                }
+            // What was wrong may be mended in a file that is not among those in use.
+            if loaded.wrong.is_some() || stamps(paths) != loaded.stamps {
+                loaded.reload(path);
             }
         }
         Arc::clone(&loaded.access)
     }
 }
 
-fn load(path: &Path) -> Result<(Access, Vec<Stamp>), WebConfigError> {
-    let config = WebConfig::load(path)?;
-    let mut files = vec![path.to_owned()];
-    if let Some(tls) = &config.tls_server_config {
-        files.extend([tls.cert_file.clone(), tls.key_file.clone()]);
-        files.extend(tls.client_ca_file.clone());
+impl Loaded {
+    /// Uses the files as they are now, if they can be used; tells once why not.
+    fn reload(&mut self, path: &Path) {
+        match load(path, WebConfig::load_again) {
+            Ok((access, stamps)) => {
+                (self.access, self.stamps) = (Arc::new(access), stamps);
+                self.wrong = None;
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if self.wrong.as_ref() != Some(&error) {
+                    log::warn!("the web configuration stays as it was: {error}");
+                }
+                self.wrong = Some(error);
+            }
+        }
     }
-    // Before the files are read: a later change is then noticed.
-    let stamps = stamps(files);
-    Ok((Access::of(config)?, stamps))
+}
+
+/// Reads a web configuration in this way, and the files that it names.
+fn load(
+    path: &Path,
+    read: fn(&Path) -> Result<WebConfig, WebConfigError>,
+) -> Result<(Access, Vec<Stamp>), WebConfigError> {
+    // Before each file is read: a later change is then noticed.
+    let mut seen = stamps([path.to_owned()]);
+    let config = read(path)?;
+    if let Some(tls) = &config.tls_server_config {
+        let files = [tls.cert_file.clone(), tls.key_file.clone()];
+        seen.extend(stamps(files.into_iter().chain(tls.client_ca_file.clone())));
+    }
+    Ok((Access::of(config)?, seen))
 }
 
 fn stamps(files: impl IntoIterator<Item = PathBuf>) -> Vec<Stamp> {
@@ -322,18 +339,21 @@ mod tests {
         assert_eq!(bcrypt::verify("x", NOBODY).ok(), Some(false));
     }
 
+    /// The access when it is time to look at the files.
+    fn look_again(guard: &Guard) -> Arc<Access> {
+        let mut loaded = guard.loaded.lock().unwrap();
+        loaded.checked = loaded.checked.checked_sub(2 * RELOAD_CHECK).unwrap();
+        drop(loaded);
+        guard.access()
+    }
+
     #[test]
     fn a_changed_file_is_read_again_and_a_wrong_one_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("web.yml");
         fs::write(&path, "").unwrap();
         let guard = Guard::new(Some(path.clone())).unwrap();
-        let look_again = || {
-            let mut loaded = guard.loaded.lock().unwrap();
-            loaded.checked = loaded.checked.checked_sub(2 * RELOAD_CHECK).unwrap();
-            drop(loaded);
-            guard.access()
-        };
+        let look_again = || look_again(&guard);
         assert!(!look_again().authenticates());
         let hash = bcrypt::hash("x", 4).unwrap();
         fs::write(&path, format!("basic_auth_users:\n  a: {hash}\n")).unwrap();
@@ -342,7 +362,31 @@ mod tests {
         assert!(look_again().authenticates());
         fs::remove_file(&path).unwrap();
         assert!(look_again().authenticates());
+        // As it is between being cut and written.
+        fs::write(&path, "").unwrap();
+        assert!(look_again().authenticates());
         fs::write(&path, "# open\n").unwrap();
         assert!(!look_again().authenticates());
+    }
+
+    #[test]
+    fn files_that_a_changed_configuration_names_may_come_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("web.yml");
+        let config = "tls_server_config:\n  cert_file: new.crt\n  key_file: new.key\n";
+        fs::write(&path, "# open\n").unwrap();
+        let guard = Guard::new(Some(path.clone())).unwrap();
+        let look_again = || look_again(&guard);
+        let wrong = || guard.loaded.lock().unwrap().wrong.clone();
+        fs::write(&path, config).unwrap();
+        assert!(look_again().tls.is_none());
+        assert!(wrong().unwrap().contains("new.key: "), "{:?}", wrong());
+        let made = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
+        fs::write(dir.path().join("new.key"), made.signing_key.serialize_pem()).unwrap();
+        assert!(look_again().tls.is_none());
+        assert!(wrong().unwrap().contains("new.crt: "), "{:?}", wrong());
+        fs::write(dir.path().join("new.crt"), made.cert.pem()).unwrap();
+        assert!(look_again().tls.is_some());
+        assert_eq!(wrong(), None);
     }
 }

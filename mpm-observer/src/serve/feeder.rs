@@ -6,8 +6,8 @@ use loadgen::clock::monotonic_ns;
 
 use super::shared::Shared;
 use crate::{
-    kernel::{Ports, Record},
-    live::{Consumer, Look, Server},
+    kernel::{Counters, Ports, Record},
+    live::{Consumer, Effort, Look, Server},
 };
 
 /// The consumer that counts for the metrics.
@@ -21,6 +21,23 @@ pub struct Feeder {
 impl Feeder {
     pub(super) const fn new(shared: Arc<Shared>, ports: Ports) -> Self {
         Self { shared, ports }
+    }
+
+    /// Counts a record; whether it is of the server: that of the observer's own question to
+    /// mod_status is not. To be asked once for each, as the last one of a connection makes that
+    /// forgotten.
+    pub fn count(&self, record: &Record) -> bool {
+        let is_own = match record {
+            Record::Request(request) => self.shared.own_connections().is_own(request),
+            _ => false,
+        };
+        let mut metrics = self.shared.metrics();
+        if is_own {
+            metrics.own_request(record);
+        } else {
+            metrics.record(record);
+        }
+        !is_own
     }
 }
 
@@ -38,20 +55,15 @@ impl Consumer for Feeder {
     }
 
     fn record(&mut self, record: &Record) {
-        let is_own = match record {
-            Record::Request(request) => self.shared.own_connections().is_own(request),
-            _ => false,
-        };
-        let mut metrics = self.shared.metrics();
-        if is_own {
-            metrics.own_request(record);
-        } else {
-            metrics.record(record);
-        }
+        self.count(record);
     }
 
     fn look(&mut self, look: &Look) {
         self.shared.metrics().look(look);
+    }
+
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.shared.metrics().last(counters, effort);
     }
 
     fn end(&mut self) {

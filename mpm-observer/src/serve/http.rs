@@ -121,8 +121,11 @@ impl Server {
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service)
             .await;
-        if spoken.is_err_and(|error| error.is_timeout()) {
+        let Err(error) = spoken else { return };
+        if error.is_timeout() {
             self.shared.scrapes().slow += 1;
+        } else if error.is_parse() {
+            self.shared.scrapes().malformed += 1;
         }
     }
 

@@ -87,7 +87,10 @@ pub enum ServeError {
     /// The web configuration file is wrong, or names something that is.
     #[error(transparent)]
     WebConfig(#[from] WebConfigError),
-    /// mod_status cannot be asked over TLS.
+    /// mod_status cannot be asked over TLS of somebody with this name.
+    #[error("--status-url: {0:?} cannot be the name of a server")]
+    StatusName(String),
+    /// The certificates of those who are trusted to be mod_status cannot be used.
     #[error("--status-url: {0}")]
     StatusTls(#[source] loadgen::Error),
     /// The system refused something.
@@ -157,16 +160,18 @@ impl Service {
             limits::run(&shared);
             Ok(())
         })?;
-        let port = options.ports.first();
+        let ports = options.ports;
         match options.status {
             StatusSource::Never => {}
             StatusSource::Server => {
-                service.spawn("mod_status", move |shared| status::run(None, port, &shared))?;
+                service.spawn("mod_status", move |shared| {
+                    status::run(None, ports, &shared)
+                })?;
             }
             StatusSource::Url(url, trust) => {
                 let elsewhere = Elsewhere::new(url, &trust)?;
                 service.spawn("mod_status", move |shared| {
-                    status::run(Some(&elsewhere), port, &shared)
+                    status::run(Some(&elsewhere), ports, &shared)
                 })?;
             }
         }

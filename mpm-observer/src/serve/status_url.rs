@@ -8,7 +8,7 @@ use std::{
 };
 use thiserror::Error;
 
-use crate::httpd::config::STATUS_PATH;
+use crate::{httpd::config::STATUS_PATH, kernel::Ports};
 
 /// Why a URL cannot be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -49,6 +49,11 @@ impl FromStr for StatusUrl {
         };
         let authority = uri.authority().ok_or_else(none)?;
         let user = authority.as_str().rsplit_once('@').map(|(user, _)| user);
+        let authorization = user.map(|user| {
+            let (name, password) = user.split_once(':').unwrap_or((user, ""));
+            let credentials = [&*decoded(name), b":", &*decoded(password)].concat();
+            format!("Basic {}", STANDARD.encode(credentials))
+        });
         Ok(Self {
             has_tls,
             host: authority.host().trim_matches(['[', ']']).to_owned(),
@@ -56,9 +61,27 @@ impl FromStr for StatusUrl {
             path: uri
                 .path_and_query()
                 .map_or("/".to_owned(), |path| path.as_str().to_owned()),
-            authorization: user.map(|user| format!("Basic {}", STANDARD.encode(user))),
+            authorization,
         })
     }
+}
+
+/// The bytes of a part of a URL: `%40` is `@`. What is no such code stands for itself.
+fn decoded(part: &str) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let bytes = part.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut next = 0;
+    while let Some(&byte) = bytes.get(next) {
+        let digits = (digit(bytes.get(next + 1)), digit(bytes.get(next + 2)));
+        let (byte, length) = match digits {
+            (Some(high), Some(low)) if byte == b'%' => ((high * 16 + low) as u8, 3),
+            _ => (byte, 1),
+        };
+        decoded.push(byte);
+        next += length;
+    }
+    decoded
 }
 
 /// The port that a URL need not name.
@@ -71,10 +94,13 @@ pub(super) fn default_path() -> String {
     format!("{STATUS_PATH}?auto")
 }
 
-/// Where a server that listens on these addresses can be reached from its own machine on `port`,
-/// in the order in which to try; without a listener there, nowhere.
-pub(super) fn addresses_of(listens: &[SocketAddr], port: Option<u16>) -> Vec<SocketAddr> {
-    let port = port.or_else(|| listens.iter().map(SocketAddr::port).min());
+/// Where a server that listens on these addresses can be reached from its own machine, in the
+/// order in which to try: on the lowest of `ports` on which it listens, or of all its ports if
+/// those are none; without a listener there, nowhere.
+pub(super) fn addresses_of(listens: &[SocketAddr], ports: Ports) -> Vec<SocketAddr> {
+    let is_asked_for = |port: &u16| ports.is_empty() || ports.iter().any(|asked| asked == *port);
+    let port = listens.iter().map(SocketAddr::port);
+    let port = port.filter(is_asked_for).min();
     let of_port = listens.iter().filter(|listen| Some(listen.port()) == port);
     let mut addresses = Vec::new();
     for listen in of_port {
@@ -108,13 +134,28 @@ mod tests {
             .unwrap();
         assert_eq!((&*url.host, url.port), ("web.local", 8080));
         assert_eq!(url.path, "/status?auto");
-        // As it stands: what is encoded in it is the server's to know.
-        let authorization = format!("Basic {}", STANDARD.encode("prom:s%40e"));
-        assert_eq!(url.authorization, Some(authorization));
         let url: StatusUrl = "http://[::1]/server-status?auto".parse().unwrap();
         assert_eq!((&*url.host, url.port, url.authorization), ("::1", 80, None));
         let url: StatusUrl = "https://web.local/server-status?auto".parse().unwrap();
         assert_eq!((url.has_tls, url.port), (true, 443));
+    }
+
+    #[test]
+    fn user_and_password_are_decoded_each_for_itself() {
+        for (user, expected) in [
+            ("prom:s%40e", "prom:s@e"),
+            ("a%3Ab:c%3ad:e", "a:b:c:d:e"),
+            ("prom:100%", "prom:100%"),
+            ("prom:%4", "prom:%4"),
+            ("prom:%zz%25", "prom:%zz%"),
+            ("prom:%C3%A9", "prom:\u{e9}"),
+            ("prom", "prom:"),
+        ] {
+            let url = format!("http://{user}@web.local/");
+            let url: StatusUrl = url.parse().unwrap();
+            let authorization = format!("Basic {}", STANDARD.encode(expected));
+            assert_eq!(url.authorization, Some(authorization), "{user}");
+        }
     }
 
     #[test]
@@ -131,13 +172,15 @@ mod tests {
         let listens: Vec<SocketAddr> = ["[::]:80", "0.0.0.0:81", "10.0.0.1:82"]
             .map(|text| text.parse().unwrap())
             .into();
-        let of = |port| -> Vec<String> {
-            let addresses = addresses_of(&listens, port);
+        let of = |ports: &[u16]| -> Vec<String> {
+            let addresses = addresses_of(&listens, Ports::from(ports));
             addresses.iter().map(ToString::to_string).collect()
         };
-        assert_eq!(of(None), ["127.0.0.1:80", "[::1]:80"]);
-        assert_eq!(of(Some(81)), ["127.0.0.1:81"]);
-        assert_eq!(of(Some(82)), ["10.0.0.1:82"]);
-        assert_eq!(of(Some(83)), [""; 0]);
+        assert_eq!(of(&[]), ["127.0.0.1:80", "[::1]:80"]);
+        assert_eq!(of(&[81]), ["127.0.0.1:81"]);
+        assert_eq!(of(&[82]), ["10.0.0.1:82"]);
+        // It does not listen on the lowest one.
+        assert_eq!(of(&[79, 82]), ["10.0.0.1:82"]);
+        assert_eq!(of(&[83]), [""; 0]);
     }
 }

@@ -32,6 +32,12 @@ pub enum WebConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// There is nothing in a file that there was something in.
+    #[error("{path} is empty; a comment line in it says that this is meant")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate or key cannot be used.
     #[error("{path}: {reason}")]
     Certificate {
@@ -160,11 +166,22 @@ const UNSUPPORTED: [&str; 9] = [
 impl WebConfig {
     /// Reads a file; the files that it names lie beside it unless their paths are absolute.
     pub(super) fn load(path: &Path) -> Result<Self, WebConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| WebConfigError::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut config = Self::parse(path, &text)?;
+        Self::of(path, &text_of(path)?)
+    }
+
+    /// The same of one that was read before. An empty one, which asks for no password, is taken for
+    /// one that is about to be written: between being cut and written, a file is empty.
+    pub(super) fn load_again(path: &Path) -> Result<Self, WebConfigError> {
+        match &*text_of(path)? {
+            "" => Err(WebConfigError::Empty {
+                path: path.to_owned(),
+            }),
+            text => Self::of(path, text),
+        }
+    }
+
+    fn of(path: &Path, text: &str) -> Result<Self, WebConfigError> {
+        let mut config = Self::parse(path, text)?;
         let directory = path.parent().unwrap_or(Path::new(""));
         if let Some(tls) = &mut config.tls_server_config {
             let files = [&mut tls.cert_file, &mut tls.key_file];
@@ -240,6 +257,13 @@ impl WebConfig {
             )),
         }
     }
+}
+
+fn text_of(path: &Path) -> Result<String, WebConfigError> {
+    fs::read_to_string(path).map_err(|source| WebConfigError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The first line that has a key, from 1; 0 if none has.

@@ -21,16 +21,20 @@ use procfs::{net::TcpState, process::Process};
 use super::{
     Churned, Entries, Seen, Soaked,
     churn::{churn, kept},
+    scrape::scrape,
     seen::Tally,
+    verdict::is_memory_flat,
 };
 use crate::{
     httpd::{self, Httpd, Setup, THIS_PROGRAM},
-    kernel::Options,
+    kernel::{Options, Ports},
     lab::LabError,
     live::{self, LiveError},
-    otlp::{Otlp, OtlpOptions, Rate},
+    otlp::{Otlp, OtlpOptions, Rate, SEND_TIMEOUT},
     overhead::{Ground, plan, system},
     scenario::{Mpm, RunPlan},
+    serve::{ServeOptions, Service, StatusSource},
+    top::Model,
 };
 
 /// Clients at once.
@@ -48,6 +52,11 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 const CALM_TIMEOUT: Duration = Duration::from_secs(200);
 /// Nobody listens on this port.
 const NO_COLLECTOR: &str = "http://127.0.0.1:1";
+/// The window of `top`.
+const WINDOW_NS: u64 = 10_000_000_000;
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is made longer.
+const MOST_FURTHER: u32 = 2;
 const TICK: Duration = Duration::from_millis(50);
 
 /// What is done.
@@ -55,7 +64,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub struct SoakPlan {
     /// The MPM.
     pub mpm: Mpm,
-    /// How long.
+    /// How long. It goes on for as long again, at most twice, while memory grows.
     pub duration: Duration,
     /// Time between graceful restarts.
     pub graceful_every: Duration,
@@ -114,14 +123,31 @@ pub fn soak(ground: Ground<'_>, soak: &SoakPlan) -> Result<Option<Soaked>, LabEr
         sample: Rate::Share(1.0),
         slow: true,
         interval: Duration::from_secs(1),
+        send_timeout: SEND_TIMEOUT,
         client_address: true,
         listen: None,
     })
     .map_err(|error| place.failed(error.to_string()))?;
-    let began = Instant::now();
+    let service = Service::start(ServeOptions {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        web_config: None,
+        status: StatusSource::Server,
+        ports: Ports::default(),
+    })
+    .map_err(|error| place.failed(error.to_string()))?;
+    let tally = Tally {
+        seen: &shared.seen,
+        began: Instant::now(),
+        feeder: service.feeder(),
+        model: Model::new(Some(WINDOW_NS)),
+        otlp,
+    };
+    let began = tally.began;
     thread::scope(|scope| {
         let shared = &shared;
-        let watching = scope.spawn(move || watch(ground, shared, began, otlp));
+        let address = service.address();
+        let watching = scope.spawn(move || watch(ground, shared, tally));
+        scope.spawn(move || scrape_until_stopped(shared, address));
         for seed in 0..CLIENTS {
             scope.spawn(move || {
                 let server = || shared.server().map(|(_, address)| address);
@@ -159,12 +185,24 @@ fn worn_out(mpm: Mpm) -> RunPlan {
     plan
 }
 
-fn watch(ground: Ground<'_>, shared: &Shared, began: Instant, otlp: Otlp) -> Result<(), LiveError> {
-    let mut tally = Tally {
-        seen: &shared.seen,
-        began,
-        otlp,
-    };
+/// Asks for the metrics, as a Prometheus would, but more often.
+fn scrape_until_stopped(shared: &Shared, address: SocketAddr) {
+    while !shared.stop_watching.load(Ordering::Relaxed) {
+        let scraped = scrape(address);
+        let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match scraped {
+            Ok(series) => {
+                seen.scrapes += 1;
+                seen.series = series;
+            }
+            Err(_) => seen.failed_scrapes += 1,
+        }
+        drop(seen);
+        thread::sleep(SCRAPE_INTERVAL);
+    }
+}
+
+fn watch(ground: Ground<'_>, shared: &Shared, mut tally: Tally<'_>) -> Result<(), LiveError> {
     let choose = || {
         let Some((pid, address)) = shared.server() else {
             return Ok(None);
@@ -225,7 +263,17 @@ fn wear(
     shared.set_server(Some(&httpd));
     let (mut graceful, mut restarts) = (0, 0);
     let mut next = Instant::now() + soak.graceful_every;
-    while began.elapsed() < soak.duration {
+    let mut until = began + soak.duration;
+    let mut further = 0;
+    loop {
+        if Instant::now() >= until {
+            // What settles late has settled by then, what leaks goes on.
+            if further == MOST_FURTHER || is_memory_flat(&shared.seen().samples) {
+                break;
+            }
+            further += 1;
+            until = Instant::now() + soak.duration;
+        }
         if place.ground.interrupt.is_set() {
             return Ok(None);
         }

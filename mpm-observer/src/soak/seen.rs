@@ -1,4 +1,4 @@
-//! What came out of the live stage during a soak.
+//! What came out of the live stage during a soak, through everything that consumes it for long.
 
 use std::{
     collections::BTreeSet,
@@ -6,10 +6,14 @@ use std::{
     time::Instant,
 };
 
+use loadgen::clock::monotonic_ns;
+
 use crate::{
     kernel::{Counters, Record},
-    live::{Consumer, Look, Server},
+    live::{Consumer, Effort, Look, Server},
     otlp::Otlp,
+    serve::Feeder,
+    top::Model,
 };
 
 /// The state of things at a look.
@@ -36,6 +40,12 @@ pub struct Seen {
     pub tasks_ended: u64,
     /// Failed calls, refused connections and the like.
     pub failures: u64,
+    /// Scrapes of the metrics that were answered.
+    pub scrapes: u64,
+    /// Scrapes that were not.
+    pub failed_scrapes: u64,
+    /// Series of the last scrape.
+    pub series: usize,
     /// Requests whose spans could not be sent, as nobody takes them.
     pub spans_not_sent: u64,
     /// Records lost, and tasks or connections for which there was no room, of all servers.
@@ -52,10 +62,14 @@ pub struct Seen {
     pub watched: Option<u32>,
 }
 
-/// A consumer that counts.
+/// A consumer that counts, and passes on to those that watch for months.
 pub(super) struct Tally<'a> {
     pub(super) seen: &'a Mutex<Seen>,
     pub(super) began: Instant,
+    /// The metrics of `serve`.
+    pub(super) feeder: Feeder,
+    /// The last minute of `top`.
+    pub(super) model: Model,
     /// An export to a collector that is not there, whose queue must not grow.
     pub(super) otlp: Otlp,
 }
@@ -69,6 +83,8 @@ impl Tally<'_> {
 impl Consumer for Tally<'_> {
     fn begin(&mut self, server: &Server) {
         self.otlp.begin(server);
+        self.feeder.begin(server);
+        self.model.begin(server, monotonic_ns());
         self.change(|seen| {
             seen.servers += 1;
             seen.watched = Some(server.process.pid);
@@ -77,6 +93,8 @@ impl Consumer for Tally<'_> {
 
     fn record(&mut self, record: &Record) {
         self.otlp.record(record);
+        self.feeder.record(record);
+        self.model.record(record, monotonic_ns());
         self.change(|seen| match record {
             Record::Request(_) => seen.requests += 1,
             Record::Task(_) => seen.tasks_ended += 1,
@@ -87,6 +105,10 @@ impl Consumer for Tally<'_> {
 
     fn look(&mut self, look: &Look) {
         self.otlp.look(look);
+        self.feeder.look(look);
+        self.model.look(look);
+        // As if somebody looked at it.
+        let _ = self.model.picture(monotonic_ns());
         let [_, (_, dropped), (_, failed)] = self.otlp.counts().named();
         let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.change(|seen| {
@@ -103,8 +125,16 @@ impl Consumer for Tally<'_> {
         });
     }
 
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.otlp.last(counters, effort);
+        self.feeder.last(counters, effort);
+        self.change(|seen| seen.counters = counters.clone());
+    }
+
     fn end(&mut self) {
         self.otlp.end();
+        self.feeder.end();
+        self.model.end(monotonic_ns());
         self.change(|seen| {
             seen.lost += std::mem::take(&mut seen.counters).lost();
             seen.watched = None;

@@ -56,28 +56,30 @@ pub struct Soaked {
 }
 
 impl Soaked {
-    /// Medians of the resident memory in the second quarter of the time and in the last one;
-    /// `None` with too few looks.
-    #[must_use]
-    pub fn resident_bytes(&self) -> Option<(u64, u64)> {
-        let samples = &self.seen.samples;
-        let quarter = samples.len() / 4;
-        if quarter == 0 {
-            return None;
-        }
-        let early = median(&samples[quarter..2 * quarter])?;
-        let late = median(&samples[samples.len() - quarter..])?;
-        Some((early, late))
-    }
-
-    /// Whether nothing grows, and nothing was lost.
+    /// Whether nothing grows, nothing was lost, and every scrape was answered.
     #[must_use]
     pub fn is_flat(&self) -> bool {
-        let is_memory_flat = self
-            .resident_bytes()
-            .is_some_and(|(early, late)| late <= early + MOST_GROWTH_BYTES);
-        is_memory_flat && self.entries.is_exact() && self.seen.lost == 0
+        let is_memory_flat = is_memory_flat(&self.seen.samples);
+        let is_scraped = self.seen.scrapes > 0 && self.seen.failed_scrapes == 0;
+        is_memory_flat && is_scraped && self.entries.is_exact() && self.seen.lost == 0
     }
+}
+
+/// Whether the memory did not grow any more.
+pub(super) fn is_memory_flat(samples: &[Sample]) -> bool {
+    resident_bytes(samples).is_some_and(|(early, late)| late <= early + MOST_GROWTH_BYTES)
+}
+
+/// Medians of the resident memory in the second quarter of the time and in the last one; `None`
+/// with too few looks.
+fn resident_bytes(samples: &[Sample]) -> Option<(u64, u64)> {
+    let quarter = samples.len() / 4;
+    if quarter == 0 {
+        return None;
+    }
+    let early = median(&samples[quarter..2 * quarter])?;
+    let late = median(&samples[samples.len() - quarter..])?;
+    Some((early, late))
 }
 
 fn median(samples: &[Sample]) -> Option<u64> {
@@ -107,7 +109,7 @@ impl fmt::Display for Soaked {
             self.graceful,
             self.restarts,
         )?;
-        match self.resident_bytes() {
+        match resident_bytes(&self.seen.samples) {
             Some((early, late)) => writeln!(
                 out,
                 "  resident memory  {:.1} MB in the second quarter, {:.1} MB in the last",
@@ -138,6 +140,11 @@ impl fmt::Display for Soaked {
             "  spans not sent   {} (there is no collector)",
             self.seen.spans_not_sent
         )?;
+        writeln!(
+            out,
+            "  scrapes          {} answered, {} failed; {} series in the last",
+            self.seen.scrapes, self.seen.failed_scrapes, self.seen.series
+        )?;
         write!(out, "  {verdict}")
     }
 }
@@ -161,6 +168,7 @@ mod tests {
             restarts: 0,
             seen: Seen {
                 samples: samples.collect(),
+                scrapes: 1,
                 ..Seen::default()
             },
             entries: Entries::default(),
@@ -171,7 +179,8 @@ mod tests {
     fn memory_that_rises_at_first_and_stays_is_flat() {
         let rising = (0..40).map(|second| 50_000_000 + second.min(9) * 1_000_000);
         let soaked = soaked(rising);
-        assert_eq!(soaked.resident_bytes(), Some((59_000_000, 59_000_000)));
+        let medians = resident_bytes(&soaked.seen.samples);
+        assert_eq!(medians, Some((59_000_000, 59_000_000)));
         assert!(soaked.is_flat());
     }
 
@@ -198,6 +207,9 @@ mod tests {
         let mut stale = flat.clone();
         stale.entries.connections_held = 1;
         assert!(!stale.is_flat());
+        let mut silent = flat.clone();
+        silent.seen.failed_scrapes = 1;
+        assert!(!silent.is_flat());
         let mut lost = flat;
         lost.seen.lost = 1;
         assert!(!lost.is_flat());

@@ -248,7 +248,9 @@ impl Minute {
         }
         let (signal, status) = (record.exit_code as u8 & 0x7f, (record.exit_code >> 8) as u8);
         let sent = self.signals.take(record.tgid);
-        if signal == 0 && status == 0 {
+        // What the exit status of another program means is not known.
+        let is_helper = record.flags & TaskFlags::OTHER_PROGRAM != 0;
+        if signal == 0 && (status == 0 || is_helper) {
             return;
         }
         let is_victim = self.victims.take(record.tgid).is_some();

@@ -156,6 +156,22 @@ fn a_child_that_gives_up_and_a_thread_that_ends_are_told_apart() {
 }
 
 #[test]
+fn another_programs_exit_status_is_no_failure_and_its_crash_is() {
+    let program = |exit_code| TaskRecord {
+        flags: TaskFlags::OTHER_PROGRAM,
+        ..end(7, exit_code)
+    };
+    let mut minute = Minute::default();
+    minute.ended(&program(1 << 8));
+    assert_eq!(kinds(&minute, SECOND_NS), []);
+    minute.ended(&program(11));
+    assert_eq!(
+        kinds(&minute, SECOND_NS),
+        [(Kind::Killed { signal: 11 }, 1)]
+    );
+}
+
+#[test]
 fn slots_are_exhausted_when_all_are_taken_and_somebody_waits() {
     let held = |pid| busy(pid, SlotState::KeepAlive, 5);
     let seen = |tasks, unread| {

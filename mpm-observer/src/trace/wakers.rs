@@ -62,6 +62,7 @@ impl Waker {
             Self::Task(Role::Listener) => "listener",
             Self::Task(Role::Worker) => "other worker",
             Self::Task(Role::Thread) => "other thread",
+            Self::Task(Role::Helper) => "program that httpd started",
             Self::Network => "kernel's network",
             Self::Timer => "timer",
             Self::Interrupt => "other interrupt",

@@ -33,6 +33,61 @@ fn pid_of(target: &Target) -> Option<u32> {
     server.map(|server| server.process.pid)
 }
 
+/// The process that `top --once` watches, as the options name the server.
+fn watched_by_top(mut command: Command, options: &[&str]) -> u32 {
+    let output = command
+        .args(["top", "--once", "--json", "--window", "100ms"])
+        .args(options)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let picture: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let pid = picture["server"]["pid"].as_u64().expect("a number");
+    pid.try_into().unwrap()
+}
+
+/// A program that sees itself and `pids` in /proc and no other process; the rest of /proc is there.
+///
+/// `dir`: an empty directory, for all of /proc within the program's own mounts.
+fn seeing_only(pids: &[u32], program: &str, dir: &Path) -> Command {
+    // `exec` keeps the shell's number.
+    const SCRIPT: &str = r#"set -e
+        all=$1; program=$2; shift 2
+        mount --bind /proc "$all"
+        mount -t tmpfs tmpfs /proc
+        for name in $(ls "$all"); do
+            case $name in [0-9]*) ;; *) ln -s "$all/$name" "/proc/$name" ;; esac
+        done
+        for pid in $$ $PIDS; do ln -s "$all/$pid" "/proc/$pid"; done
+        exec "$program" "$@""#;
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", SCRIPT, "sh"])
+        .arg(dir)
+        .arg(program)
+        .env("PIDS", pids.join(" "));
+    command
+}
+
+#[test]
+fn the_only_server_that_runs_need_not_be_named() {
+    for mpm in Mpm::ALL {
+        let Some(httpd) = DebianHttpd::start(mpm) else {
+            return;
+        };
+        // Others of other tests may run too, which it must not see.
+        let mut pids = descendants(httpd.pid()).unwrap();
+        pids.push(httpd.pid());
+        let dir = tempfile::tempdir().unwrap();
+        let only = seeing_only(&pids, super::common::PROGRAM, dir.path());
+        assert_eq!(watched_by_top(only, &[]), httpd.pid(), "{mpm}");
+        httpd.stop();
+    }
+}
+
 #[test]
 fn a_server_is_named_by_any_of_its_processes() {
     for mpm in Mpm::ALL {
@@ -195,7 +250,7 @@ fn a_server_is_named_by_its_control_group_or_container() {
         return;
     }
     let group = group.unwrap();
-    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+    let Some(httpd) = DebianHttpd::start(Mpm::Prefork) else {
         return;
     };
     let target = Target::Cgroup(group.path.clone());
@@ -203,6 +258,8 @@ fn a_server_is_named_by_its_control_group_or_container() {
     group.take(httpd.pid());
     assert_eq!(pid_of(&target), Some(httpd.pid()));
     assert_eq!(pid_of(&Target::Container(id.clone())), Some(httpd.pid()));
+    let top = Command::new(super::common::PROGRAM);
+    assert_eq!(watched_by_top(top, &["--container", &id]), httpd.pid());
     let server = live::choose(&target).unwrap().unwrap();
     assert_eq!(server.place().unwrap().container, Some(id.clone()));
     assert!(server.to_string().contains(&id[..12]), "{server}");
@@ -227,7 +284,7 @@ fn a_server_is_named_by_its_unit() {
         return;
     }
     let group = group.unwrap();
-    let Some(httpd) = DebianHttpd::start(Mpm::Event) else {
+    let Some(httpd) = DebianHttpd::start(Mpm::Worker) else {
         return;
     };
     group.take(httpd.pid());
@@ -236,6 +293,8 @@ fn a_server_is_named_by_its_unit() {
         pid_of(&Target::Unit(format!("{name}.service"))),
         Some(httpd.pid())
     );
+    let top = Command::new(super::common::PROGRAM);
+    assert_eq!(watched_by_top(top, &["--unit", &name]), httpd.pid());
     httpd.stop();
 }
 

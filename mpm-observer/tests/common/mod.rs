@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod capabilities;
 pub mod client;
 pub mod debian;
 pub mod network;
@@ -54,7 +55,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mpm-observer");
 /// Nobody cancels.
 pub static NEVER: AtomicBool = AtomicBool::new(false);
 pub const START: Duration = Duration::from_secs(30);
-pub const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(60);
 
 /// A place for one test: the runtime directories of its labs, and a run's directory.
 pub struct Place {
@@ -133,7 +134,7 @@ pub fn alive(pid: u32) -> bool {
 }
 
 pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(10));

@@ -123,7 +123,7 @@ impl Watched {
     pub fn finish(mut self, seen: &mut Seen) -> Counters {
         let stopped = self.httpd.take().unwrap().stop(GRACE).unwrap();
         assert_eq!(stopped.left, Vec::<u32>::new());
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.watch.live_tasks().unwrap().is_empty() {
             assert!(Instant::now() < deadline, "tasks without an end");
             std::thread::sleep(Duration::from_millis(10));

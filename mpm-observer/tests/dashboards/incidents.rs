@@ -3,16 +3,18 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use mpm_observer::{
-    dashboards::{Filled, sources},
-    prometheus::{Api, Sampled},
+    dashboards::{Kind, Row, sources},
+    prometheus::Target,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -21,15 +23,22 @@ use nix::{
 
 use super::{
     alerts::rules,
-    common::watched::exchange,
-    selectors::selectors,
+    asked::{Asked, RATE_S},
+    common::{PROGRAM, alive, wait_until, watched::exchange},
     tools::{promtool, text},
-    watched::{Fleet, JOB, Watched},
+    watched::{Fleet, Watched},
 };
 
 /// How long all of it may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(240);
 const FILE: &str = "/alive.txt";
+/// Alerts that do not wait: children of each server die, the accept queue of each is full, and calls
+/// of each are refused.
+const AT_ONCE: [&str; 3] = [
+    "HttpdChildrenDying",
+    "HttpdAcceptQueueOverflowing",
+    "HttpdCallsFail",
+];
 
 /// Requests on kept connections and on others.
 fn ordinary_load(address: SocketAddr) {
@@ -41,9 +50,6 @@ fn ordinary_load(address: SocketAddr) {
         exchange(&mut TcpStream::connect(address).unwrap(), FILE, true);
     }
 }
-
-/// A refused call needs a limit that is reached, which the lab's scenarios have and this does not.
-const ONLY_WITH_A_LIMIT: &str = "httpd_failed_calls_total";
 
 /// A connection that has had an answer and stays.
 fn idle_keep_alive(address: SocketAddr) -> TcpStream {
@@ -59,15 +65,42 @@ fn sender_of(address: SocketAddr, bytes: &str) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// Its children, or one that serves: the parent's own failures would end the server.
-fn a_child(watched: &Watched) -> Option<u32> {
-    let tasks = watched.httpd().tasks().ok()?;
+/// Its children: what the parent itself fails at would end the server.
+fn children(watched: &Watched) -> BTreeSet<u32> {
+    let tasks = watched.httpd().tasks().unwrap_or_default();
     let children = tasks.iter().map(|task| task.pid);
-    children.filter(|pid| *pid != watched.httpd().pid()).max()
+    children
+        .filter(|pid| *pid != watched.httpd().pid())
+        .collect()
+}
+
+/// The children may have no more files than these three: who accepts a connection is refused it and
+/// gives up, until only such are left that the parent has made since.
+fn run_out_of_files(servers: &[Watched]) {
+    let limited: Vec<BTreeSet<u32>> = servers
+        .iter()
+        .map(|watched| {
+            let children = children(watched);
+            for pid in &children {
+                // One that has just ended cannot be limited.
+                let _ = watched
+                    .prlimit()
+                    .args(["--pid", &pid.to_string(), "--nofile=3:"])
+                    .output();
+            }
+            children
+        })
+        .collect();
+    for (watched, limited) in servers.iter().zip(limited) {
+        wait_until("no child is left that may open nothing", || {
+            drop(sender_of(watched.server, "GET / HTTP/1.0\r\n\r\n"));
+            !limited.iter().any(|pid| alive(*pid))
+        });
+    }
 }
 
 fn crash(watched: &Watched) {
-    if let Some(child) = a_child(watched) {
+    if let Some(child) = children(watched).last().copied() {
         let _ = kill(Pid::from_raw(child.cast_signed()), Signal::SIGSEGV);
     }
 }
@@ -100,121 +133,35 @@ fn make_incidents(servers: &[Watched]) {
     drop(stuck);
 
     servers.iter().for_each(crash);
+    run_out_of_files(servers);
     // Time for another child in its place.
     thread::sleep(Duration::from_secs(2));
-}
-
-fn now_s() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    since.as_secs_f64()
-}
-
-struct Asked<'a> {
-    api: Api,
-    began_s: f64,
-    filled: &'a Filled,
-}
-
-impl Asked<'_> {
-    /// What an expression gave since the begin.
-    fn answer(&self, expression: &str) -> Vec<Sampled> {
-        let mut series = self
-            .api
-            .query_range(expression, (self.began_s, now_s()), 1.0)
-            .unwrap_or_else(|error| panic!("{error}"));
-        series.retain(|series| series.points.iter().any(|(_, value)| !value.is_nan()));
-        series
-    }
-
-    /// What of the dashboards has given nothing so far.
-    fn empty_queries(&self) -> Vec<String> {
-        let mut empty = Vec::new();
-        for source in sources().unwrap() {
-            for panel in source.panels() {
-                for query in &panel.queries {
-                    let expression = query.for_prometheus(self.filled);
-                    if expression.contains(ONLY_WITH_A_LIMIT) {
-                        continue;
-                    }
-                    let series = self.answer(&expression);
-                    let labels = labels_of(&query.legend);
-                    let lacks = labels.iter().find(|label| {
-                        series
-                            .iter()
-                            .all(|s| s.labels.get(**label).is_none_or(String::is_empty))
-                    });
-                    let what = format!("{}, {}: {expression}", source.name, panel.title);
-                    match lacks {
-                        _ if series.is_empty() => empty.push(what),
-                        Some(label) => empty.push(format!("{what}: no label {label}")),
-                        None => {}
-                    }
-                    // A line for each MPM where they are compared.
-                    if labels == ["mpm"] && !series.is_empty() && series.len() < 3 {
-                        empty.push(format!("comparing {}: not all MPMs", panel.title));
-                    }
-                }
-            }
-        }
-        empty
-    }
-
-    /// What of the alert rules' series has never been there.
-    fn empty_selectors(&self) -> Vec<String> {
-        let mut empty = Vec::new();
-        for rule in rules() {
-            let found = selectors(&rule.expr);
-            assert!(!found.is_empty(), "{}", rule.alert);
-            for selector in found {
-                if selector != ONLY_WITH_A_LIMIT && self.answer(&selector).is_empty() {
-                    empty.push(format!("{}: {selector}", rule.alert));
-                }
-            }
-        }
-        empty
-    }
-}
-
-/// The labels that a legend names.
-fn labels_of(legend: &str) -> Vec<&str> {
-    let parts = legend.split("{{").skip(1);
-    parts
-        .filter_map(|part| part.split_once("}}"))
-        .map(|(label, _)| label.trim())
-        .collect()
 }
 
 #[test]
 fn every_query_of_dashboards_and_alerts_has_data_under_each_mpm() {
     let Some(fleet) = Fleet::start() else { return };
-    let filled = Filled {
-        job: JOB.into(),
-        instance: ".+".into(),
-        rate_interval: "4s".into(),
-        range: "5m".into(),
-    };
-    let asked = Asked {
-        api: fleet.prometheus.api(),
-        began_s: now_s(),
-        filled: &filled,
-    };
+    let asked = Asked::from_now(fleet.prometheus.api());
     let began = Instant::now();
     // What is rare, such as a death, need not be seen in the first round.
     let missing = loop {
         make_incidents(&fleet.servers);
-        let missing = [asked.empty_queries(), asked.empty_selectors()].concat();
+        let mut missing = asked.missing(&fleet.servers);
+        for alert in AT_ONCE {
+            missing.extend(asked.silent(alert, &fleet.servers));
+        }
         if missing.is_empty() || began.elapsed() > DEADLINE {
             break missing;
         }
     };
     assert!(missing.is_empty(), "without data:\n{}", missing.join("\n"));
 
-    for target in asked.api.targets().unwrap() {
-        assert_eq!(
-            (target.health.as_str(), target.last_error.as_str()),
-            ("up", "")
-        );
-    }
+    // A scrape that comes late is an error until the next one.
+    wait_until("all observers are up", || {
+        let targets = asked.api.targets().unwrap();
+        let is_up = |target: &Target| (&*target.health, &*target.last_error) == ("up", "");
+        targets.len() == fleet.servers.len() && targets.iter().all(is_up)
+    });
     let groups = asked.api.rules().unwrap();
     let groups = groups["groups"].as_array().unwrap();
     let evaluated = groups
@@ -225,16 +172,50 @@ fn every_query_of_dashboards_and_alerts_has_data_under_each_mpm() {
     for rule in evaluated {
         assert_eq!(rule["health"], "ok", "{rule}");
     }
-    // A child of each has died, and the accept queue of each was full: these alerts do not wait.
-    for alert in ["HttpdChildrenDying", "HttpdAcceptQueueOverflowing"] {
-        let firing = format!("ALERTS{{alertname=\"{alert}\", alertstate=\"firing\"}}");
-        let series = asked.answer(&firing);
-        let instances: BTreeSet<_> = series.iter().map(|s| &s.labels["instance"]).collect();
-        assert_eq!(instances.len(), fleet.servers.len(), "{alert}");
-    }
-
+    each_row_of_lines_can_be_drawn(&fleet);
     let exported = fleet.servers.iter().map(Watched::exported);
     exported.for_each(|metrics| promtool_finds_nothing_wrong(&metrics));
+}
+
+/// By the command in docs/dashboards.md: a picture for each row, and another one than of no data.
+fn each_row_of_lines_can_be_drawn(fleet: &Fleet) {
+    let dir = tempfile::tempdir().unwrap();
+    let [drawn, empty] = ["drawn", "empty"].map(|name| dir.path().join(name));
+    draw(fleet, &drawn, &[]);
+    draw(fleet, &empty, &["--instance", "nobody"]);
+    let mut names = BTreeSet::new();
+    for source in sources().unwrap() {
+        let has_lines = |row: &&Row| row.panels.iter().any(|panel| panel.kind == Kind::Lines);
+        let rows = source.rows.iter().filter(has_lines).count();
+        names.extend((1..=rows).map(|row| format!("{}-{row}.png", source.name)));
+    }
+    let files = fs::read_dir(&drawn).unwrap();
+    let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(files.collect::<BTreeSet<_>>(), names);
+    for name in names {
+        let [picture, of_nothing] = [&drawn, &empty].map(|dir| pixels(&dir.join(&name)));
+        assert_ne!(picture, of_nothing, "{name} shows nothing");
+    }
+}
+
+fn draw(fleet: &Fleet, dir: &Path, more: &[&str]) {
+    let output = Command::new(PROGRAM)
+        .args(["__dashboards", "draw", "--prometheus"])
+        .arg(fleet.prometheus.address().to_string())
+        .args(["--rate", &RATE_S.to_string(), "--out"])
+        .arg(dir)
+        .args(more)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+fn pixels(path: &Path) -> Vec<u8> {
+    let file = std::io::BufReader::new(fs::File::open(path).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut pixels).unwrap();
+    pixels
 }
 
 /// Names that are taken over from apache_exporter are as they are there.

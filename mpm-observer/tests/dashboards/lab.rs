@@ -15,12 +15,12 @@ use super::{
     tools::{prometheus, text},
 };
 
-/// Clients who keep their connection and ask nothing hold all ten slots for eight seconds.
+/// Clients who keep their connection and ask nothing hold all ten slots for twenty seconds.
 const SCENARIO: &str = "name = \"idle\"\ntitle = \"Idle\"\nwhat = \"A test.\"\n\
     [load]\ntimeout_s = 5\n\
     [load.held]\nkind = \"idle-keep-alive\"\nconnections = 12\n\
-    [size]\nfull = { requests = 100000, concurrency = 5, max_duration_s = 8 }\n\
-    quick = { requests = 100000, concurrency = 5, max_duration_s = 8 }\n\
+    [size]\nfull = { requests = 100000, concurrency = 5, max_duration_s = 20 }\n\
+    quick = { requests = 100000, concurrency = 5, max_duration_s = 20 }\n\
     [server]\nmax_request_workers = 10\nkeep_alive_timeout_s = 60\n\
     worker.threads_per_child = 5\nevent.threads_per_child = 5\n";
 
@@ -112,7 +112,7 @@ fn without_a_prometheus_only_the_metrics_are_served() {
     let scenario = dir.path().join("idle.toml");
     fs::write(
         &scenario,
-        SCENARIO.replace("duration_s = 8", "duration_s = 2"),
+        SCENARIO.replace("duration_s = 20", "duration_s = 2"),
     )
     .unwrap();
     let out = dir.path().join("out");

@@ -5,6 +5,7 @@
 mod common;
 
 mod alerts;
+mod asked;
 mod form;
 mod incidents;
 mod lab;

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     net::SocketAddr,
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -30,13 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One server and its observer.
 pub struct Watched {
+    pub mpm: Mpm,
     pub server: SocketAddr,
     pub metrics: SocketAddr,
     httpd: Option<Httpd>,
     observer: Child,
     _cgroup: RunCgroup,
     _runtime: RuntimeDir,
-    _place: Place,
+    place: Place,
 }
 
 impl Watched {
@@ -76,18 +78,28 @@ impl Watched {
             .spawn()
             .unwrap();
         Self {
+            mpm,
             server: httpd.addr(),
             metrics,
             httpd: Some(httpd),
             observer,
             _cgroup: cgroup,
             _runtime: runtime,
-            _place: place,
+            place,
         }
     }
 
     pub fn httpd(&self) -> &Httpd {
         self.httpd.as_ref().unwrap()
+    }
+
+    /// `prlimit` by httpd's own user: root may lack the privilege to limit others' processes.
+    pub fn prlimit(&self) -> Command {
+        let mut prlimit = Command::new("prlimit");
+        if let Some(user) = &self.place.user {
+            prlimit.uid(user.uid).gid(user.gid);
+        }
+        prlimit
     }
 
     /// What the observer exports.
@@ -144,6 +156,12 @@ impl Fleet {
         }
         let dir = tempfile::tempdir().unwrap();
         let prometheus = start_prometheus(&program, dir.path(), &servers);
+        // It takes some seconds to begin, and what happens before that is no increase.
+        wait_until("Prometheus has asked each observer", || {
+            let targets = prometheus.api().targets().unwrap();
+            let up = targets.iter().filter(|target| target.health == "up");
+            up.count() == servers.len()
+        });
         Some(Self {
             prometheus,
             servers,

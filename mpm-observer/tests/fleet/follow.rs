@@ -2,14 +2,17 @@
 
 use std::{
     fs,
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use mpm_observer::{
     httpd::{Httpd, Installation, RuntimeDir},
-    live,
+    kernel::{Options, Ports, Record},
+    live::{self, Consumer, LiveError, Look, Server},
     scenario::{Mpm, RunPlan},
 };
 use nix::{
@@ -18,7 +21,10 @@ use nix::{
 };
 
 use super::observer::{Observer, Step};
-use crate::common::{GRACE, Place, have, kill_9, small, wait_until, watched::exchange};
+use crate::common::{
+    GRACE, Place, have, kill_9, small, wait_until,
+    watched::{exchange, kernel},
+};
 
 /// A place whose httpd is a program of its own, which can be replaced.
 fn place() -> Option<Place> {
@@ -139,6 +145,120 @@ fn restarts_of_every_kind_are_followed_with_worker() {
 #[test]
 fn restarts_of_every_kind_are_followed_with_event() {
     restarts_of_every_kind_are_followed(Mpm::Event);
+}
+
+fn ports_that_a_reload_adds_or_removes_are_followed(mpm: Mpm) {
+    let Some(place) = place() else { return };
+    let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+    let mut observer = Observer::start(place.dir.path());
+    let (httpd, _) = place.start(&runtime, &small(mpm, "warm", ""));
+    let pid = httpd.pid();
+    let own = httpd.addr();
+    observer.wait_for("the server", |step| *step == Step::Begin(pid));
+    wait_for_a_request(&observer, &httpd);
+
+    // At an address of its own: nobody else takes the port there meanwhile.
+    let another = SocketAddr::from(([127, 44, 0, 1], mpm_observer::httpd::free_port().unwrap()));
+    let config = place.dir.path().join("httpd.conf");
+    let before = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{before}\nListen {another}\n")).unwrap();
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGUSR1).unwrap();
+    let mut both = vec![own.port(), another.port()];
+    both.sort_unstable();
+    observer.wait_for("both ports", |step| *step == Step::Ports(both.clone()));
+    wait_until_followed(&observer, &httpd);
+    for addr in [another, own] {
+        exchange(&mut TcpStream::connect(addr).unwrap(), "/alive.txt", true);
+        observer.wait_for("its request", |step| *step == Step::Port(addr.port()));
+    }
+
+    fs::write(&config, before).unwrap();
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGUSR1).unwrap();
+    observer.wait_for("one port", |step| *step == Step::Ports(vec![own.port()]));
+    wait_until_followed(&observer, &httpd);
+    wait_for_a_request(&observer, &httpd);
+    assert!(TcpStream::connect(another).is_err());
+    assert_eq!(observer.end(Signal::SIGTERM), Some(0));
+    assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
+}
+
+#[test]
+fn ports_that_a_reload_adds_or_removes_are_followed_with_prefork() {
+    ports_that_a_reload_adds_or_removes_are_followed(Mpm::Prefork);
+}
+
+#[test]
+fn ports_that_a_reload_adds_or_removes_are_followed_with_event() {
+    ports_that_a_reload_adds_or_removes_are_followed(Mpm::Event);
+}
+
+/// What `kill -HUP` does to an observer that was started by a shell which did this before.
+fn hang_up(before: &str) -> Observer {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{before} \"$0\" \"$@\"")]);
+    command.arg(std::env::current_exe().unwrap());
+    let observer = Observer::start_by(command, dir.path());
+    observer.wait_for("no server", |step| *step == Step::Waiting);
+    kill(Pid::from_raw(observer.pid().cast_signed()), Signal::SIGHUP).unwrap();
+    observer
+}
+
+#[test]
+fn the_end_of_a_terminal_ends_an_observer_unless_nohup_started_it() {
+    if !have("root", nix::unistd::geteuid().is_root()) {
+        return;
+    }
+    // Whatever this program was started by.
+    let mut observer = hang_up("exec env --default-signal=HUP");
+    assert_eq!(observer.wait_for_end(), Some(0));
+    let mut observer = hang_up("exec nohup");
+    // Told once a second: the second one that comes is of a time after the signal.
+    for _ in 0..3 {
+        observer.wait_for("it goes on", |step| *step == Step::Waiting);
+    }
+    assert_eq!(observer.end(Signal::SIGTERM), Some(0));
+}
+
+#[derive(Default)]
+struct Told {
+    waiting: u32,
+}
+
+impl Consumer for Told {
+    fn begin(&mut self, _: &Server) {}
+    fn record(&mut self, _: &Record) {}
+    fn look(&mut self, _: &Look) {}
+    fn end(&mut self) {}
+    fn waiting(&mut self) {
+        self.waiting += 1;
+    }
+}
+
+#[test]
+fn that_nothing_runs_is_told_only_where_nothing_runs() {
+    let Some(kernel) = kernel() else { return };
+    let told_if = |found: &dyn Fn() -> Result<Option<(Server, Ports)>, LiveError>| {
+        let stop = AtomicBool::new(false);
+        let mut looks = 0;
+        let mut told = Told::default();
+        // The fourth look comes three seconds after the first one; it is told once a second.
+        let choose = || {
+            looks += 1;
+            stop.store(looks == 4, Ordering::Relaxed);
+            found()
+        };
+        live::follow(&kernel, choose, Options::for_port, &mut told, &stop).unwrap();
+        told.waiting
+    };
+    assert!(told_if(&|| Ok(None)) >= 2);
+    let elsewhere = || LiveError::NotListening {
+        pid: 1,
+        asked: 8080.into(),
+        own: 80.into(),
+    };
+    assert_eq!(told_if(&|| Err(elsewhere())), 0);
+    assert_eq!(told_if(&|| Err(LiveError::NoPort { pid: 1 })), 0);
 }
 
 /// Starts an httpd and does not wait until it serves.

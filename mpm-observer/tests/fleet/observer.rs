@@ -9,7 +9,7 @@ use std::{
 };
 
 use mpm_observer::{
-    kernel::{Kernel, Options, Record},
+    kernel::{Kernel, Options, Ports, Record},
     lab::Interrupt,
     live::{self, Consumer, LiveError, Look, Server},
 };
@@ -29,10 +29,16 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub enum Step {
     Waiting,
     Begin(u32),
+    /// A server is there, and no port of it is known.
+    NoPort,
+    /// The ports of the server that was begun with, ascending.
+    Ports(Vec<u16>),
     /// Thread ids of the tasks, ascending.
     Tasks(Vec<u32>),
     /// Requests seen of this server.
     Requests(u64),
+    /// The server's port to which the last of them came.
+    Port(u16),
     End,
 }
 
@@ -55,7 +61,7 @@ fn observer() {
 }
 
 /// The server whose configuration lies in a directory: several tests run servers at once.
-fn server_of(dir: &Path) -> Result<Option<(Server, u16)>, LiveError> {
+fn server_of(dir: &Path) -> Result<Option<(Server, Ports)>, LiveError> {
     let found = live::servers().unwrap().into_iter().find(|server| {
         let command = std::fs::read(format!("/proc/{}/cmdline", server.process.pid));
         let dir = dir.to_str().unwrap();
@@ -64,9 +70,12 @@ fn server_of(dir: &Path) -> Result<Option<(Server, u16)>, LiveError> {
     let Some(server) = found else {
         return Ok(None);
     };
-    let pid = server.process.pid;
-    let port = server.port().ok_or(LiveError::NoPort { pid })?;
-    Ok(Some((server, port)))
+    let (pid, ports) = (server.process.pid, server.ports());
+    if ports.is_empty() {
+        tell("noport");
+        return Err(LiveError::NoPort { pid });
+    }
+    Ok(Some((server, ports)))
 }
 
 #[derive(Default)]
@@ -78,11 +87,13 @@ impl Consumer for Teller {
     fn begin(&mut self, server: &Server) {
         self.requests = 0;
         tell(&format!("begin {}", server.process.pid));
+        tell(&format!("ports {}", server.ports()));
     }
     fn record(&mut self, record: &Record) {
-        if matches!(record, Record::Request(_)) {
+        if let Record::Request(request) = record {
             self.requests += 1;
             tell(&format!("requests {}", self.requests));
+            tell(&format!("port {}", request.local_port));
         }
     }
     fn look(&mut self, look: &Look) {
@@ -187,7 +198,10 @@ fn step(text: &str) -> Option<Step> {
     let mut numbers = words.map(|word| word.parse::<u64>().unwrap());
     Some(match kind {
         "waiting" => Step::Waiting,
+        "noport" => Step::NoPort,
         "begin" => Step::Begin(numbers.next()?.try_into().unwrap()),
+        "ports" => Step::Ports(numbers.map(|port| port.try_into().unwrap()).collect()),
+        "port" => Step::Port(numbers.next()?.try_into().unwrap()),
         "tasks" => Step::Tasks(numbers.map(|tid| tid.try_into().unwrap()).collect()),
         "requests" => Step::Requests(numbers.next()?),
         "end" => Step::End,

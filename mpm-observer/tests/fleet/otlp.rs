@@ -10,9 +10,9 @@ use std::{
 
 use mpm_observer::{
     httpd::RuntimeDir,
-    kernel::{Options, Record},
-    live::{self, Consumer, Ended, Look, Server},
-    otlp::{Otlp, OtlpOptions, Rate, SpanCounts},
+    kernel::{Counters, Options, Record},
+    live::{self, Consumer, Effort, Ended, Look, Server},
+    otlp::{Otlp, OtlpOptions, Rate, SEND_TIMEOUT, SpanCounts},
     scenario::Mpm,
 };
 use opentelemetry_proto::tonic::{
@@ -35,8 +35,17 @@ pub(super) fn options(endpoint: &str, share: f64) -> OtlpOptions {
         sample: Rate::Share(share),
         slow: false,
         interval: Duration::from_secs(1),
+        send_timeout: SEND_TIMEOUT,
         client_address: false,
         listen: Some(LISTEN),
+    }
+}
+
+/// With a collector that takes everything, be it on a machine that stalls.
+pub(super) fn patient_options(endpoint: &str, share: f64) -> OtlpOptions {
+    OtlpOptions {
+        send_timeout: Duration::from_secs(60),
+        ..options(endpoint, share)
     }
 }
 
@@ -80,6 +89,10 @@ impl Consumer for Counting {
     fn look(&mut self, look: &Look) {
         self.lost = look.counters.lost();
         self.otlp.look(look);
+    }
+    fn last(&mut self, counters: &Counters, effort: &Effort) {
+        self.lost = counters.lost();
+        self.otlp.last(counters, effort);
     }
     fn end(&mut self) {
         self.otlp.end();
@@ -150,7 +163,7 @@ fn each_request_arrives_as_spans_that_add_up(mpm: Mpm) {
     const REQUESTS: usize = 100;
     let collector = Collector::start(Answers::Takes);
     let began_ns = now_ns();
-    let Some(exported) = export(mpm, &options(&collector.endpoint, 1.0), REQUESTS) else {
+    let Some(exported) = export(mpm, &patient_options(&collector.endpoint, 1.0), REQUESTS) else {
         return;
     };
     let ended_ns = now_ns();
@@ -258,7 +271,7 @@ fn each_request_of_event_arrives_as_spans_that_add_up() {
 fn of_a_share_about_that_share_arrives_and_says_so() {
     const REQUESTS: usize = 1000;
     let collector = Collector::start(Answers::Takes);
-    let options = options(&collector.endpoint, 0.25);
+    let options = patient_options(&collector.endpoint, 0.25);
     let Some(exported) = export(Mpm::Event, &options, REQUESTS) else {
         return;
     };

@@ -108,3 +108,43 @@ fn spans_alone_can_be_sent_and_are_counted_in_the_metrics_for_prometheus() {
         assert_eq!(get("service.instance.id"), Some(instance));
     }
 }
+
+#[test]
+fn what_the_observer_asks_mod_status_is_neither_a_request_nor_a_span() {
+    const REQUESTS: usize = 20;
+    const ASKED: &str = "mpm_observer_status_requests_total{outcome=\"answered\"}";
+    const RECEIVED: &str = "mpm_observer_records_received_total{kind=\"request\"}";
+    if !root() {
+        return;
+    }
+    let Some(place) = Place::new() else { return };
+    let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+    let (httpd, _) = place.start(&runtime, &small(Mpm::Event, "warm", ""));
+    let collector = Collector::start(Answers::Takes);
+    let serving = Serving::start(&[
+        "--pid",
+        &httpd.pid().to_string(),
+        "--otlp",
+        &collector.endpoint,
+        "--otlp-interval",
+        "1",
+        "--otlp-sample",
+        "1",
+        "--otlp-no-slow",
+    ]);
+    serving.wait_for_line("watching httpd");
+    load(httpd.addr(), REQUESTS);
+    // Twice before the end, so that the records of both have come.
+    serving.wait_until("mod_status was asked and its records have come", |scrape| {
+        let asked = scrape.get(ASKED).unwrap_or(0.0);
+        asked >= 2.0 && scrape.of_series(RECEIVED) >= REQUESTS as f64 + 2.0
+    });
+    assert_eq!(serving.end(Signal::SIGTERM), Some(0));
+    let told = ["answered", "unanswered", "unread"]
+        .map(|outcome| collector.value("httpd.requests", "outcome", outcome));
+    assert_eq!(told, [REQUESTS as u64, 0, 0]);
+    let spans = collector.spans();
+    let requests = spans.iter().filter(|span| span.parent_span_id.is_empty());
+    assert_eq!(requests.count(), REQUESTS);
+    assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
+}

@@ -15,8 +15,10 @@ use mpm_observer::{
 };
 use nix::sys::signal::Signal;
 
-use super::observer::{Observer, Step};
-use crate::common::{GRACE, Place, small, watched::kernel};
+use crate::{
+    common::{GRACE, Place, small, watched::kernel},
+    serving::Serving,
+};
 
 /// Numbers that a process's descriptors are of, by what they are called in `/proc/PID/fdinfo`.
 fn of_process(pid: u32, key: &str) -> BTreeSet<u32> {
@@ -62,45 +64,47 @@ fn names_in_kernel(absent: &[&str]) -> BTreeSet<String> {
 
 fn nothing_is_left_after(signal: Signal, code: Option<i32>) {
     let Some(kernel) = kernel() else { return };
-    let Some(place) = Place::new() else { return };
     // Optional ones that this kernel refuses.
     let absent = Watch::check(&kernel).unwrap();
-    let runtime = RuntimeDir::create_in(&place.base()).unwrap();
-    let (httpd, _) = place.start(&runtime, &small(Mpm::Event, "warm", ""));
-    let mut observer = Observer::start(place.dir.path());
-    observer.wait_for("the begin", |step| *step == Step::Begin(httpd.pid()));
+    for mpm in Mpm::ALL {
+        let Some(place) = Place::new() else { return };
+        let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+        let (httpd, _) = place.start(&runtime, &small(mpm, "warm", ""));
+        let serving = Serving::start(&["--pid", &httpd.pid().to_string()]);
+        serving.wait_for_line("watching httpd");
 
-    let programs = of_process(observer.pid(), "prog_id");
-    let maps = of_process(observer.pid(), "map_id");
-    let loaded = loaded_among(&programs);
-    assert_eq!(loaded.len(), programs.len(), "{loaded:?}");
-    let names: BTreeSet<String> = loaded.into_iter().map(|(_, name)| name).collect();
-    assert_eq!(names, names_in_kernel(&absent));
-    assert!(maps_among(&maps) > 0);
+        let programs = of_process(serving.pid(), "prog_id");
+        let maps = of_process(serving.pid(), "map_id");
+        let loaded = loaded_among(&programs);
+        assert_eq!(loaded.len(), programs.len(), "{loaded:?}");
+        let names: BTreeSet<String> = loaded.into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, names_in_kernel(&absent));
+        assert!(maps_among(&maps) > 0);
 
-    assert_eq!(observer.end(signal), code);
-    // The kernel takes the last reference away after the process's end, on a clock of its own.
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let (left, maps_left) = (loaded_among(&programs), maps_among(&maps));
-        if left.is_empty() && maps_left == 0 {
-            break;
+        assert_eq!(serving.end(signal), code);
+        // The kernel takes the last reference away after the process's end, on a clock of its own.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let (left, maps_left) = (loaded_among(&programs), maps_among(&maps));
+            if left.is_empty() && maps_left == 0 {
+                break;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{mpm}: {left:?} and {maps_left} maps are left"
+            );
+            std::thread::sleep(Duration::from_millis(20));
         }
-        assert!(
-            Instant::now() < deadline,
-            "{left:?} and {maps_left} maps are left"
-        );
-        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
     }
-    assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
 }
 
 #[test]
-fn an_observer_that_is_killed_leaves_no_program_and_no_map_behind() {
+fn serve_that_is_killed_leaves_no_program_and_no_map_behind() {
     nothing_is_left_after(Signal::SIGKILL, None);
 }
 
 #[test]
-fn an_observer_that_is_told_to_end_leaves_no_program_and_no_map_behind() {
+fn serve_that_is_told_to_end_leaves_no_program_and_no_map_behind() {
     nothing_is_left_after(Signal::SIGTERM, Some(0));
 }

@@ -23,7 +23,7 @@ use opentelemetry_proto::tonic::{
 
 use super::{
     collector::{Answers, Collector, number, text},
-    otlp::{export, export_under, load, options},
+    otlp::{export, export_under, load, options, patient_options},
 };
 use crate::common::{PROGRAM, alive, have, wait_until};
 
@@ -168,7 +168,7 @@ fn rotel_takes_each_request_and_its_metrics(mpm: Mpm) {
     let Some(mut rotel) = Rotel::start(&collector) else {
         return;
     };
-    let Some(exported) = export(mpm, &options(&rotel.endpoint(), 1.0), REQUESTS) else {
+    let Some(exported) = export(mpm, &patient_options(&rotel.endpoint(), 1.0), REQUESTS) else {
         return;
     };
     assert_eq!(exported.counts, [REQUESTS as u64, 0, 0]);

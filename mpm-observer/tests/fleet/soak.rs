@@ -9,7 +9,7 @@ fn nothing_grows(mpm: &str) {
         return;
     }
     let soaked = Command::new(PROGRAM)
-        .args(["__bench", "soak", "--mpm", mpm, "--seconds", "15"])
+        .args(["__bench", "soak", "--mpm", mpm, "--seconds", "30"])
         .args(["--graceful-every", "1.5", "--whole-every", "3"])
         .output()
         .unwrap();

@@ -11,10 +11,14 @@ use mpm_observer::{
     kernel::{LiveTask, Options, PROBES, Tier, Watch},
     scenario::Mpm,
 };
-use mpm_observer_common::TaskFlags;
+use mpm_observer_common::{TaskFlags, TaskRecord};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use super::{Seen, check_times, exchange, kernel, switches_by_proc};
-use crate::common::{GRACE, Place, kill_9, small};
+use crate::common::{GRACE, Place, kill_9, small, wait_until};
 
 /// Bounds of a task's switches in an interval, from readings of /proc before and after each end.
 struct SwitchBounds {
@@ -163,6 +167,45 @@ fn adopting_while_tasks_are_made_and_end_follows_each_task_once() {
     assert_eq!(first.len(), 1);
     let counters = watch.counters().unwrap();
     assert!(counters.balanced(), "{counters:?}");
+}
+
+#[test]
+fn of_more_tasks_than_there_is_room_for_the_rest_is_counted_and_the_first_process_followed() {
+    const ROOM: usize = 4;
+    let Some(kernel) = kernel() else { return };
+    let Some(place) = Place::new() else { return };
+    let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+    let (httpd, _) = place.start(&runtime, &small(Mpm::Prefork, "warm", ""));
+    let options = Options {
+        max_tasks: ROOM as u32,
+        ..Options::for_port(httpd.addr().port())
+    };
+    let mut watch = Watch::start(&kernel, options).unwrap();
+    let live = || {
+        let tasks = httpd.tasks()?;
+        // The first process comes last, as from a list of descendants.
+        Ok(tasks.into_iter().rev().map(LiveTask::from).collect())
+    };
+    watch.adopt(httpd.pid(), live).unwrap();
+    let followed = watch.live_tasks().unwrap();
+    assert_eq!(followed.len(), ROOM);
+    let is_first = |task: &&TaskRecord| task.flags & TaskFlags::FIRST != 0;
+    let first = followed.iter().find(is_first).map(|task| task.pid);
+    assert_eq!(first, Some(httpd.pid()));
+    let unfollowed = httpd.tasks().unwrap().len() - ROOM;
+    let counters = watch.counters().unwrap();
+    assert_eq!(counters.tasks_unfollowed, unfollowed as u64);
+
+    // The children end and others come: there is room for as many as before.
+    let before: HashSet<u32> = followed.iter().map(|task| task.pid).collect();
+    let first = Pid::from_raw(httpd.pid().cast_signed());
+    kill(first, Signal::SIGHUP).unwrap();
+    wait_until("new children are followed", || {
+        let now = watch.live_tasks().unwrap();
+        let new = now.iter().filter(|task| !before.contains(&task.pid));
+        new.count() == ROOM - 1
+    });
+    assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
 }
 
 #[test]

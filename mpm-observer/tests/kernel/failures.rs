@@ -58,7 +58,7 @@ impl Followed {
     /// The same, with the thread ids of its tasks.
     pub fn end_with_tasks(mut self) -> (Vec<FailureRow>, Vec<u32>) {
         self.child.wait().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.watch.live_tasks().unwrap().is_empty() {
             assert!(Instant::now() < deadline, "tasks without an end");
             std::thread::sleep(Duration::from_millis(5));

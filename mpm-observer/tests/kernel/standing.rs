@@ -8,7 +8,7 @@ use std::{
 use mpm_observer::{
     kernel::{Kernel, Options, Watch, network_of},
     recording::FailureKind,
-    resources::listen_counters_of,
+    resources::{accept_queue, listen_counters_of},
 };
 use mpm_observer_common::RequestFlags;
 use nix::{
@@ -41,6 +41,13 @@ fn watch_of(kernel: &Kernel, addr: SocketAddr) -> Watch {
     watch
 }
 
+/// A client is connected before the server's side is in the queue.
+fn wait_until_queued(addr: SocketAddr, count: usize) {
+    wait_until("all are in the queue", || {
+        accept_queue(own_thread(), addr.port()) == Some(count as u32)
+    });
+}
+
 #[test]
 fn a_queue_that_was_full_before_is_known_at_once() {
     const BACKLOG: i32 = 8;
@@ -54,6 +61,7 @@ fn a_queue_that_was_full_before_is_known_at_once() {
         let waiting: Vec<TcpStream> = (0..=BACKLOG)
             .map(|_| TcpStream::connect(addr).unwrap())
             .collect();
+        wait_until_queued(addr, waiting.len());
         let mut watch = watch_of(&kernel, addr);
         let counters = watch.counters().unwrap();
         assert_eq!(counters.conns_stood, waiting.len() as u64);
@@ -95,6 +103,7 @@ fn of_connections_that_stand_those_that_are_accepted_may_be_in_the_middle_of_a_r
         let accepted_client = TcpStream::connect(addr).unwrap();
         let accepted = listener.accept().unwrap();
         let waiting_client = TcpStream::connect(addr).unwrap();
+        wait_until_queued(addr, 1);
         let watch = watch_of(&kernel, addr);
         let flags_of = |client: &TcpStream| {
             let port = client.local_addr().unwrap().port();

@@ -59,6 +59,35 @@ fn a_wrong_web_configuration_is_told_with_its_line() {
     assert!(error.contains(&format!("{path}:2: ")), "{error}");
 }
 
+/// What may be there, or be written to its end, at the next start.
+#[test]
+fn a_file_of_the_web_configuration_that_is_not_there_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("web.yml");
+    let config = path.to_str().unwrap();
+    let arguments = ["--listen", "127.0.0.1:0", "--web.config.file", config];
+    let (code, error) = refused(&serve(&arguments));
+    assert_eq!(code, Some(3));
+    assert!(error.contains(config), "{error}");
+    let text = "tls_server_config:\n  cert_file: a.crt\n  key_file: a.key\n";
+    fs::write(&path, text).unwrap();
+    fs::write(dir.path().join("a.key"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
+    let (code, error) = refused(&serve(&arguments));
+    assert_eq!(code, Some(3));
+    assert!(error.contains("a.key: no private key"), "{error}");
+}
+
+#[test]
+fn an_interval_that_is_none_is_told() {
+    for interval in ["nan", "0", "2h"] {
+        let otlp = ["--otlp", "http://127.0.0.1:4318", "--otlp-interval"];
+        let output = serve(&[&otlp[..], &[interval]].concat());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{interval}: {error}");
+        assert!(error.contains("--otlp-interval"), "{interval}: {error}");
+    }
+}
+
 #[test]
 fn a_status_url_that_cannot_be_asked_is_told() {
     let output = serve(&["--status-url", "ftp://127.0.0.1/"]);
@@ -73,8 +102,17 @@ fn a_status_url_that_cannot_be_asked_is_told() {
         "--cacert",
         &absent,
     ]));
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(3));
     assert!(error.contains(&absent), "{error}");
+    let (code, error) = refused(&serve(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--insecure",
+        "--status-url",
+        "https://not_a_name!/",
+    ]));
+    assert_eq!(code, Some(2));
+    assert!(error.contains("not_a_name!"), "{error}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -12,10 +13,10 @@ use mpm_observer::{
     httpd::{Httpd, RuntimeDir, descendants},
     scenario::Mpm,
 };
-use nix::unistd::geteuid;
+use nix::{sys::signal::Signal, unistd::geteuid};
 
 use crate::{
-    common::{GRACE, PROGRAM, Place, have, small},
+    common::{GRACE, PROGRAM, Place, have, small, watched::exchange},
     serving::Serving,
 };
 
@@ -85,6 +86,14 @@ impl Group {
         let _ = fs::write(self.0.join("cgroup.procs"), pid.to_string());
     }
 
+    /// Its children are there; those that come are born where it is.
+    fn add_all(&self, httpd: &Httpd) {
+        self.add(httpd.pid());
+        for pid in descendants(httpd.pid()).unwrap() {
+            self.add(pid);
+        }
+    }
+
     fn tasks(&self) -> u64 {
         text(&self.0.join("pids.current")).trim().parse().unwrap()
     }
@@ -128,11 +137,7 @@ impl Apart {
         let observers = Group::make(at(observers), Some(OBSERVERS_LIMIT));
         let runtime = RuntimeDir::create_in(&place.base()).unwrap();
         let (httpd, _) = place.start(&runtime, &small(Mpm::Event, "warm", ""));
-        // Its children are there; those that come are born where it is.
-        httpds.add(httpd.pid());
-        for pid in descendants(httpd.pid()).unwrap() {
-            httpds.add(pid);
-        }
+        httpds.add_all(&httpd);
         Some(Self {
             httpd,
             _runtime: runtime,
@@ -192,6 +197,60 @@ fn a_group_beside_the_observers_cgroup_namespace_is_found() {
     let serving = apart.serve("--cgroup", "true", &["--cgroup", &httpds]);
     apart.is_told(&serving);
     apart.httpd.stop(GRACE).unwrap();
+}
+
+/// Requests, each over a connection of its own.
+fn load(httpd: &Httpd, requests: usize) {
+    for _ in 0..requests {
+        let mut stream = TcpStream::connect(httpd.addr()).unwrap();
+        exchange(&mut stream, "/alive.txt", true);
+    }
+}
+
+#[test]
+fn the_next_server_of_a_group_is_watched_by_the_same_process_whose_counters_go_on() {
+    const ANSWERED: &str = "httpd_requests_total{outcome=\"answered\"}";
+    const SERVERS: &str = "mpm_observer_servers_watched_total";
+    if !have("root", geteuid().is_root()) {
+        return;
+    }
+    let Some(place) = Place::new() else { return };
+    let Some(hierarchy) = Hierarchy::find() else {
+        return;
+    };
+    let of_group = name("d");
+    let group = Group::make(hierarchy.mount.join(&of_group), None);
+    let start = |runtime: &RuntimeDir, mpm| {
+        let (httpd, _) = place.start(runtime, &small(mpm, "warm", ""));
+        group.add_all(&httpd);
+        httpd
+    };
+    let serving = Serving::start(&["--cgroup", &of_group, "--no-status"]);
+    serving.wait_for_line("no httpd runs in ");
+    let (mut answered, mut servers) = (0, 0);
+    for (mpm, requests) in [(Mpm::Event, 20), (Mpm::Prefork, 30)] {
+        let runtime = RuntimeDir::create_in(&place.base()).unwrap();
+        let httpd = start(&runtime, mpm);
+        let port = httpd.addr().port();
+        let info = format!("mpm_observer_server_info{{mpm=\"{mpm}\",port=\"{port}\"}}");
+        servers += 1;
+        let begun = serving.wait_until("it is watched", |scrape| {
+            scrape.get(&info) == Some(1.0) && scrape.of_series(SERVERS) == f64::from(servers)
+        });
+        // Nothing of the one before is counted again.
+        assert_eq!(begun.of_series(ANSWERED), answered as f64);
+        load(&httpd, requests);
+        answered += requests;
+        serving.wait_until("its requests are counted", |scrape| {
+            scrape.of_series(ANSWERED) == answered as f64
+        });
+        assert_eq!(httpd.stop(GRACE).unwrap().left, Vec::<u32>::new());
+        let gone = serving.wait_until("it is gone", |scrape| {
+            scrape.of_series("mpm_observer_server_watched") == 0.0
+        });
+        assert_eq!(gone.of_series(ANSWERED), answered as f64);
+    }
+    assert_eq!(serving.end(Signal::SIGTERM), Some(0));
 }
 
 #[test]

@@ -105,13 +105,14 @@ fn a_request_with_a_body_is_refused() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_the_next_scrape_answered() {
+fn what_is_no_request_is_refused_and_counted_and_the_next_scrape_answered() {
+    const NO_REQUESTS: usize = 8;
     let service = service();
     let address = service.address();
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(200));
     let long = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(100_000));
-    for bytes in [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(),
+    let no_requests: [&[u8]; NO_REQUESTS] = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\r\n\r\n\r\n\0\0\0\0",
         b"GET\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
@@ -119,7 +120,8 @@ fn what_is_no_request_is_refused_and_the_next_scrape_answered() {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         many.as_bytes(),
         long.as_bytes(),
-    ] {
+    ];
+    for bytes in no_requests {
         let mut stream = TcpStream::connect(address).unwrap();
         // It may be closed before all of it is sent.
         let _ = stream.write_all(bytes);
@@ -131,6 +133,8 @@ fn what_is_no_request_is_refused_and_the_next_scrape_answered() {
         );
         Scrape::of(address);
     }
+    wait_until_refused(address, "malformed", NO_REQUESTS as f64);
+    assert_eq!(refused(address, "malformed"), NO_REQUESTS as f64);
 }
 
 #[test]
@@ -181,9 +185,13 @@ fn a_thousand_silent_connections_keep_no_scraper_out() {
         .collect();
     assert!(silent.len() > 500, "only {} connected", silent.len());
     Scrape::of(address);
-    // All but the last 64 had to give way.
+    // All but the last 64 had to give way, those that waited for it too long as slow ones.
     let least = silent.len() as f64 - 64.0;
-    wait_until_refused(address, "too_many", least);
+    let deadline = Instant::now() + PATIENCE;
+    while refused(address, "too_many") + refused(address, "slow") < least {
+        assert!(Instant::now() < deadline, "{}", Scrape::of(address).0);
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let files = Scrape::of(address).of_series("process_open_fds");
     // The other ends are this process's own; there is one of each, and those of other tests.
     assert!(files < 2.0 * MANY as f64, "{files}");

@@ -63,6 +63,10 @@ impl Serving {
         serving
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of standard error that begins so.
     pub fn wait_for_line(&self, begin: &str) -> String {
         let deadline = Instant::now() + PATIENCE;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     process::{Child, ChildStderr, Command, Stdio},
@@ -18,12 +18,13 @@ use serde_json::Value;
 
 use crate::{
     common::{
-        NEVER, PROGRAM,
+        NEVER, PROGRAM, alive,
+        capabilities::assert_only_kept,
         debian::{DebianHttpd, Differently},
-        have, wait_until,
+        have, kill_9, wait_until,
         watched::exchange,
     },
-    watching::{SLOTS, Stand},
+    watching::{HALF_HEAD, SLOTS, Stand, Watching},
 };
 
 /// `top --once` on a server, that measures already.
@@ -81,6 +82,13 @@ fn number(value: &Value) -> u64 {
     value
         .as_u64()
         .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// The finding of a rule in a picture.
+fn finding<'a>(picture: &'a Value, rule: &str) -> &'a Value {
+    let findings = picture["findings"].as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["rule"] == rule);
+    found.unwrap_or_else(|| panic!("no {rule} in {findings:#?}"))
 }
 
 /// Waits until the server has closed its side of all connections of a port: then the kernel has told
@@ -180,6 +188,69 @@ fn figures_of_event_are_those_of_the_load_generator() {
     figures_are_those_of_the_load_generator(Mpm::Event);
 }
 
+fn a_killed_child_and_taken_slots_are_findings(mpm: Mpm) {
+    let Some((stand, kernel)) = Stand::start(mpm, "") else {
+        return;
+    };
+    let watching = Watching::start(kernel, stand.httpd().pid());
+    let once = Once::start(stand.httpd().pid(), &["--json", "--window", "1h"]);
+    let tasks = stand.httpd().tasks().unwrap();
+    let child = tasks.iter().find(|task| task.ppid == stand.httpd().pid());
+    let child = child.unwrap().pid;
+    kill_9(child);
+    wait_until("the child has ended", || !alive(child));
+
+    // Where slots went with the child, these wait until there are new ones.
+    let _held = stand.hold(HALF_HEAD, SLOTS, "/alive.txt");
+    watching.wait_for_states(&[(SlotState::ReadingClient, SLOTS)]);
+    let waiting = [(); 2].map(|()| {
+        let mut stream = TcpStream::connect(stand.httpd().addr()).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        stream
+    });
+    watching.wait_for("two that wait", |look| look.connections.unread == 2);
+    once.signal(Signal::SIGINT);
+    let ended = once.end();
+    drop(waiting);
+    assert_eq!(ended.code, Some(130), "{}", ended.said);
+
+    let picture: Value = serde_json::from_str(&ended.out).unwrap();
+    let taken = finding(&picture, "slots-taken");
+    let text = taken["text"].as_str().unwrap();
+    let begin = "all 10 slots were taken, most of which waited for the rest of a request's head, \
+                 while up to ";
+    let rest = text.strip_prefix(begin).unwrap_or_else(|| panic!("{text}"));
+    // More of them while the slots of the killed child were not there again.
+    let waited: u32 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!(waited >= 2 && rest.contains("connections waited"), "{text}");
+    assert!(number(&taken["count"]) > 0, "{taken}");
+    let killed = finding(&picture, "killed");
+    assert_eq!(killed["text"], "1 process ended by SIGKILL");
+    assert_eq!(number(&killed["count"]), 1);
+    let evidence = killed["evidence"].as_str().unwrap();
+    assert!(
+        evidence.contains(&format!("(process {child})")),
+        "{evidence}"
+    );
+    drop(watching);
+    stand.stop();
+}
+
+#[test]
+fn a_killed_child_and_taken_slots_of_prefork_are_findings() {
+    a_killed_child_and_taken_slots_are_findings(Mpm::Prefork);
+}
+
+#[test]
+fn a_killed_child_and_taken_slots_of_worker_are_findings() {
+    a_killed_child_and_taken_slots_are_findings(Mpm::Worker);
+}
+
+#[test]
+fn a_killed_child_and_taken_slots_of_event_are_findings() {
+    a_killed_child_and_taken_slots_are_findings(Mpm::Event);
+}
+
 fn a_plain_debian_httpd_is_measured(mpm: Mpm, differently: Differently<'_>) {
     let Some(httpd) = DebianHttpd::start_as(mpm, differently) else {
         return;
@@ -243,6 +314,18 @@ fn a_window_that_ends_by_itself_is_printed_as_text() {
         assert!(ended.out.contains(words), "{words}: {}", ended.out);
     }
     assert!(!ended.out.contains('\x1b'));
+    stand.stop();
+}
+
+#[test]
+fn it_watches_with_nothing_but_the_privileges_that_watching_needs() {
+    let Some((stand, _)) = Stand::start(Mpm::Event, "") else {
+        return;
+    };
+    let once = Once::start(stand.httpd().pid(), &["--window", "1h"]);
+    assert_only_kept(once.child.id(), &[]);
+    once.signal(Signal::SIGINT);
+    assert_eq!(once.end().code, Some(130));
     stand.stop();
 }
 

@@ -144,6 +144,11 @@ fn rates_of_prefork_sum_to_the_clients_count() {
 }
 
 #[test]
+fn rates_of_worker_sum_to_the_clients_count() {
+    rates_of_windows_end_to_end_sum_to_the_clients_count(Mpm::Worker);
+}
+
+#[test]
 fn rates_of_event_sum_to_the_clients_count() {
     rates_of_windows_end_to_end_sum_to_the_clients_count(Mpm::Event);
 }

@@ -24,13 +24,9 @@ use nix::{
 
 use crate::{
     common::watched::exchange,
-    watching::{SLOTS, Stand, Watching, slots},
+    watching::{HALF_HEAD, SLOTS, Stand, Watching, slots},
 };
 
-const HALF_HEAD: Kind = Kind::HalfHeader {
-    // Longer than the test.
-    every: Duration::from_secs(600),
-};
 const SLOW_READER: Kind = Kind::SlowReader { bytes_per_s: 1_000 };
 const LARGE: u64 = 20_000_000;
 

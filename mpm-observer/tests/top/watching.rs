@@ -26,6 +26,10 @@ use crate::common::{GRACE, NEVER, Place, watched::kernel};
 /// After this time something is missing.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 pub const SLOTS: u32 = 10;
+pub const HALF_HEAD: Kind = Kind::HalfHeader {
+    // Longer than any test.
+    every: Duration::from_secs(600),
+};
 
 /// A running httpd whose clients are waited for as long as a test takes.
 pub struct Stand {
@@ -50,8 +54,12 @@ fn plan(mpm: Mpm, lines: &str) -> RunPlan {
 impl Stand {
     /// `None` where there is no httpd, or no kernel to watch it with.
     pub fn start(mpm: Mpm, lines: &str) -> Option<(Self, Kernel)> {
+        Self::start_in(Place::new()?, mpm, lines)
+    }
+
+    /// The same in a place.
+    pub fn start_in(place: Place, mpm: Mpm, lines: &str) -> Option<(Self, Kernel)> {
         let kernel = kernel()?;
-        let place = Place::new()?;
         let runtime = RuntimeDir::create_in(&place.base()).unwrap();
         let (httpd, _) = place.start(&runtime, &plan(mpm, lines));
         let stand = Self {

@@ -25,8 +25,8 @@ use host::{Family, Host};
 use toolchain::Toolchain;
 
 pub use programs::{
-    AB, NGINX, PROMETHEUS, Package, UNIT_TOOLS, ensure_httpd_configuration, ensure_oha,
-    ensure_programs, ensure_unpacked, path_with_tools,
+    AB, NGINX, PROMETHEUS, Package, TRANSLATION, UNIT_TOOLS, ensure_httpd_configuration,
+    ensure_oha, ensure_programs, ensure_unpacked, path_with_tools,
 };
 pub use python::{GRAFANA_TYPES, ROTEL, ensure_python_package};
 

@@ -52,6 +52,12 @@ pub const UNIT_TOOLS: [Package; 2] = [
     Package::of_its_name("strace"),
 ];
 
+/// What the tests of `join` put between two hosts.
+pub const TRANSLATION: Package = Package {
+    program: "nft",
+    package: "nftables",
+};
+
 /// Sets up programs from Debian's packages.
 pub fn ensure_programs(paths: &Paths, programs: &[Package], purpose: &'static str) -> Result<()> {
     let is_missing = |program: &Package| search::programs(program.program).next().is_none();

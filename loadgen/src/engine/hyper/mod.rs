@@ -62,6 +62,8 @@ struct Work<'a, 'b> {
     connect_deadlines: RefCell<Deadlines>,
     posts: Vec<Post>,
     wake_ns: Rc<Cell<u64>>,
+    /// The same of the turn before, and of the one before that.
+    woke_before_ns: Cell<[u64; 2]>,
     tick_ns: Cell<u64>,
     server_header_known: Cell<bool>,
 }
@@ -100,6 +102,7 @@ pub(crate) fn run(
             })
             .collect(),
         wake_ns: Rc::new(Cell::new(now_ns)),
+        woke_before_ns: Cell::default(),
         tick_ns: Cell::new(now_ns + TICK_NS),
         server_header_known: Cell::new(false),
     };
@@ -119,7 +122,9 @@ impl Work<'_, '_> {
         let mut alarm_ns = 0;
         let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
         poll_fn(|cx| {
-            self.wake_ns.set(monotonic_ns());
+            let [last_ns, _] = self.woke_before_ns.get();
+            let woke_ns = self.wake_ns.replace(monotonic_ns());
+            self.woke_before_ns.set([woke_ns, last_ns]);
             if self.is_over(stop) {
                 return Poll::Ready(());
             }
@@ -202,15 +207,19 @@ impl Work<'_, '_> {
         }
     }
 
+    /// Cuts off what had no time left two turns ago. Since then whatever had come by then was
+    /// read: a turn after a signal may not have looked at the sockets, and the tasks of HTTP/2
+    /// have theirs after that of the slots. A thread that had to wait for its CPU thus takes
+    /// no answer for late that was in time.
     fn time_out(&self) {
-        let now_ns = self.wake_ns.get();
-        while let Some(slot) = self.connect_deadlines.borrow_mut().pop_passed(now_ns) {
+        let [_, looked_ns] = self.woke_before_ns.get();
+        while let Some(slot) = self.connect_deadlines.borrow_mut().pop_passed(looked_ns) {
             let post = &self.posts[slot as usize];
             if post.exchange.borrow().stage == Stage::Connecting {
                 post.cut(Outcome::Timeout);
             }
         }
-        while let Some(slot) = self.deadlines.borrow_mut().pop_passed(now_ns) {
+        while let Some(slot) = self.deadlines.borrow_mut().pop_passed(looked_ns) {
             self.posts[slot as usize].cut(Outcome::Timeout);
         }
     }

@@ -13,6 +13,7 @@ use hyper::http::response::Parts;
 use hyper::{HeaderMap, StatusCode, Version, body::Body};
 use socket2::Domain;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop::has_budget_remaining;
 
 use super::Work;
 use super::connection::Connection;
@@ -175,14 +176,19 @@ impl Work<'_, '_> {
     ) -> Ended {
         let mut under_way = pin!(self.carry_out(post, kind, connection));
         poll_fn(|cx| {
-            if let Some(outcome) = post.cut.take() {
-                return Poll::Ready(Ended::Cut(outcome));
-            }
             post.listen(cx);
-            under_way.as_mut().poll(cx).map(|result| match result {
-                Ok(reusable) => Ended::Answered { reusable },
-                Err(trouble) => Ended::Failed(trouble),
-            })
+            if post.cut.get().is_some() && !has_budget_remaining() {
+                // It could not read now, and what has come counts.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let ended = under_way.as_mut().poll(cx);
+            let cut = post.cut.take();
+            match ended {
+                Poll::Ready(Ok(reusable)) => Poll::Ready(Ended::Answered { reusable }),
+                Poll::Ready(Err(trouble)) => Poll::Ready(Ended::Failed(trouble)),
+                Poll::Pending => cut.map_or(Poll::Pending, |cut| Poll::Ready(Ended::Cut(cut))),
+            }
         })
         .await
     }

@@ -41,7 +41,8 @@ fn observe(run: &RunEvidence<'_>, _: &Claimed) -> Option<Observation> {
             .samples
             .iter()
             .find_map(|row| row.accept_queue_limit);
-        if let Some(limit) = limit {
+        // Of a live server it is that of all its queues together, of which one was full.
+        if let Some(limit) = limit.filter(|_| run.run.manifest.live().is_none()) {
             seen.figure("limit", f64::from(limit));
         }
         seen.rests_on(SAMPLES, 1, format!("ListenOverflows rose by {overflows}"));

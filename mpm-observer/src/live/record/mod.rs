@@ -198,6 +198,7 @@ impl Recording<'_> {
         let targets = SampleTargets {
             parent: self.server.process.pid,
             ports: self.order.ports,
+            // The kernel tells it.
             accept_queue_limit: None,
             client: &no_client,
             cgroup_memory: None,

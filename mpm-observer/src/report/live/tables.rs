@@ -33,6 +33,16 @@ fn table(title: &str, column: &str, rows: Vec<Row>) -> Table {
     }
 }
 
+/// The longest accept queue, and how many it takes if that is known.
+fn queue(run: &RunAnalysis) -> String {
+    let longest = whole(run.sampled.accept_queue_max.into());
+    let limits = run.samples.iter().filter_map(|row| row.accept_queue_limit);
+    match limits.max() {
+        Some(limit) => format!("{longest} of {}", whole(limit.into())),
+        None => longest,
+    }
+}
+
 fn time(times_ns: &[u64], q: f64) -> String {
     quantile(times_ns, q).map_or_else(
         || NONE.into(),
@@ -139,8 +149,8 @@ pub(super) fn key_figures(run: &RunAnalysis, figures: &LiveFigures) -> Table {
         ),
         row(
             "accept queue, longest",
-            "connections in it, looked at ten times a second",
-            whole(run.sampled.accept_queue_max.into()),
+            "connections in it, of all ports together, looked at ten times a second",
+            queue(run),
         ),
         row(
             "memory, most",
