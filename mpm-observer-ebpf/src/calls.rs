@@ -12,7 +12,8 @@ use aya_ebpf::{
     helpers::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use mpm_observer_common::{
-    ARENA_BYTES, CallWatch, FailureFlags, FailureRecord, FailureSource, Mapping, TaskFlags, arena_in,
+    ARENA_BYTES, CallWatch, FailureFlags, FailureRecord, FailureSource, Mapping, TaskFlags,
+    arena_in,
 };
 
 use crate::{
