@@ -338,6 +338,7 @@ fn a_private_httpd_and_its_client_are_joined() {
     let runtime = RuntimeDir::create_in(&place.base()).unwrap();
     // Event may close a kept connection on which a request is under way, which is then sent again.
     let mut plan = small(Mpm::Worker, "warm", "");
+    plan.server.keep_alive_timeout_s = 600;
     // The client asks for it, and a private httpd has no page there.
     plan.server.extra_directives = [
         "<LocationMatch \"^/$\">",

@@ -58,8 +58,9 @@ fn seeing_only(pids: &[u32], program: &str, dir: &Path) -> Command {
         mount --bind /proc "$all"
         mount -t tmpfs tmpfs /proc
         for name in $(ls "$all"); do
-            case $name in [0-9]*) ;; *) ln -s "$all/$name" "/proc/$name" ;; esac
+            case $name in [0-9]*|self) ;; *) ln -s "$all/$name" "/proc/$name" ;; esac
         done
+        ln -s $$ /proc/self
         for pid in $$ $PIDS; do ln -s "$all/$pid" "/proc/$pid"; done
         exec "$program" "$@""#;
     let pids: Vec<String> = pids.iter().map(u32::to_string).collect();

@@ -21,11 +21,11 @@ use nix::{
     },
 };
 
-use crate::{span::Span, stand::until};
+use crate::span::Span;
 
-/// After less than this TCP does not try whether a full buffer has room again: what comes after such
-/// a silence is that.
-const PROBE_NS: u64 = 100_000_000;
+/// What comes after such a silence into a buffer that is not read is TCP's own doing: an
+/// acknowledgement that it had put off (40 ms), or a try whether there is room again (200 ms).
+const SILENCE_NS: u64 = 20_000_000;
 
 /// An answered request.
 pub struct Exchange {
@@ -140,8 +140,6 @@ impl Client {
         let mut paused = Span::default();
         let mut written_ns = monotonic_ns();
         if !second.is_empty() {
-            // A server that has not read it yet does not wait for the client.
-            until("the server has read the half", || self.server_has_read());
             paused.least_ns = sleep_for(pause);
             self.stream.write_all(second).unwrap();
             written_ns = monotonic_ns();
@@ -252,28 +250,13 @@ impl Client {
         while monotonic_ns() < until_ns {
             let now_unread = self.unread_bytes();
             let now_ns = monotonic_ns();
-            if now_unread > unread && now_ns - full_ns < PROBE_NS {
+            if now_unread > unread && now_ns - full_ns < SILENCE_NS {
                 unread = now_unread;
                 full_ns = now_ns;
             }
             thread::sleep(Duration::from_millis(1));
         }
         monotonic_ns() - full_ns
-    }
-
-    /// Whether nothing lies in the buffer of the server's socket.
-    fn server_has_read(&self) -> bool {
-        let table = fs::read_to_string("/proc/net/tcp").unwrap();
-        let port = |addr: SocketAddr| format!(":{:04X}", addr.port());
-        let server = port(self.stream.peer_addr().unwrap());
-        let client = port(self.stream.local_addr().unwrap());
-        table.lines().any(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            fields.len() > 4
-                && fields[1].ends_with(&server)
-                && fields[2].ends_with(&client)
-                && fields[4].ends_with(":00000000")
-        })
     }
 
     /// How much lies in the socket's buffer.

@@ -27,6 +27,10 @@ use crate::{
 const LENGTH: Duration = Duration::from_millis(30);
 const LENGTH_NS: u64 = 30_000_000;
 
+/// What it costs at the most to take a CPU away from a task and to give it back: the kernel counts
+/// that as the task's wait, the observer as its time on the CPU.
+const SWITCH_NS: u64 = 10_000;
+
 /// What mod_truth waits for, and the phase of it. Each wait ends at a time that the module notes.
 const WAITS: [(&str, Phase); 6] = [
     ("sleep", Phase::Sleep),
@@ -53,6 +57,16 @@ fn done(what: &str, exchange: Exchange, carries: Vec<(Phase, Span)>) -> Case {
 /// CPU to another one (steal), the kernel leaves that out, though the task keeps its CPU meanwhile.
 pub fn had_cpu_ns(exchange: &Exchange) -> u64 {
     exchange.told("End") - exchange.told("Begin") - exchange.told("Wait")
+}
+
+/// The task's time on a CPU and its wait for one, as far as its switches belong to neither.
+fn on_cpu_and_preempted(exchange: &Exchange) -> (Span, Span) {
+    let switches_ns = exchange.told("Switches") * SWITCH_NS;
+    let (had_ns, waited_ns) = (had_cpu_ns(exchange), exchange.told("Wait"));
+    (
+        Span::between(had_ns, had_ns + switches_ns),
+        Span::between(waited_ns.saturating_sub(switches_ns), waited_ns),
+    )
 }
 
 /// How long the task was blocked at the least: it had no CPU then, and waited for none. It was
@@ -169,7 +183,7 @@ pub fn time_on_a_cpu_and_waiting_for_one_are_told_apart(mpm: Mpm) {
         for _ in 0..REPETITIONS {
             let exchange = client.get(what);
             let name = if what == spin { "spin" } else { "touch pages" };
-            let carries = vec![(Phase::OnCpu, had_cpu_ns(&exchange).into())];
+            let carries = vec![(Phase::OnCpu, on_cpu_and_preempted(&exchange).0)];
             let mut case = done(name, exchange, carries);
             case.truth
                 .explains
@@ -180,10 +194,8 @@ pub fn time_on_a_cpu_and_waiting_for_one_are_told_apart(mpm: Mpm) {
     let hog = Hog::start(stand.cpu);
     for _ in 0..REPETITIONS {
         let exchange = client.get(&spin);
-        let carries = vec![
-            (Phase::OnCpu, had_cpu_ns(&exchange).into()),
-            (Phase::Preempted, exchange.told("Wait").into()),
-        ];
+        let (on_cpu, preempted) = on_cpu_and_preempted(&exchange);
+        let carries = vec![(Phase::OnCpu, on_cpu), (Phase::Preempted, preempted)];
         cases.push(done("spin beside a hog", exchange, carries));
     }
     drop(hog);

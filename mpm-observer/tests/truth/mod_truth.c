@@ -12,6 +12,7 @@
  *     X-Truth-End      just after it
  *     X-Truth-Cpu      CPU time of the thread in between, ns
  *     X-Truth-Wait     how long it waited for a CPU in between, ns, by /proc/thread-self/schedstat
+ *     X-Truth-Switches how often it lost its CPU in between, by getrusage
  *     X-Truth-Minor, X-Truth-Major  its page faults in between, by getrusage
  *     X-Truth-Pid      its process
  */
@@ -418,6 +419,7 @@ static int handle(request_rec *r)
     tell(&thing, "X-Truth-End", thing.end_ns);
     tell(&thing, "X-Truth-Cpu", thing.cpu_ns);
     tell(&thing, "X-Truth-Wait", thing.waited_ns);
+    tell(&thing, "X-Truth-Switches", thing.after.ru_nivcsw - thing.before.ru_nivcsw);
     tell(&thing, "X-Truth-Minor", thing.after.ru_minflt - thing.before.ru_minflt);
     tell(&thing, "X-Truth-Major", thing.after.ru_majflt - thing.before.ru_majflt);
     tell(&thing, "X-Truth-Pid", getpid());

@@ -20,9 +20,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A wait for a slot is at least so long: one per cent of it is to be more than what it costs to
 /// notice its end.
 const WAIT_NS: u64 = 25_000_000;
-/// Long against the time in which the body is sent otherwise, and against the milliseconds after
-/// which TCP tells the server that there is room again.
-const READING_PAUSE: Duration = Duration::from_millis(600);
+/// Long against what the server does at both ends of it: it may wait for a CPU before it reads or
+/// sends, and TCP tells it only after some milliseconds that there is room again.
+const LONG_PAUSE: Duration = Duration::from_millis(600);
 /// The sockets' buffers on both ends: small, so that the pause is felt at once, but some segments
 /// of the loopback device long.
 const BUFFER: usize = 208 << 10;
@@ -37,8 +37,8 @@ pub fn a_slow_client_is_seen_as_that(mpm: Mpm) {
     };
     let (mut client, _) = stand.connect();
     let mut cases = nothing(&mut client);
-    for _ in 0..REPETITIONS {
-        client.send_in_parts("/truth?do=nothing", PAUSE);
+    for _ in 0..LONG_REPETITIONS {
+        client.send_in_parts("/truth?do=nothing", LONG_PAUSE);
         let exchange = client.receive(Reading::AtOnce);
         let carries = vec![(Phase::ClientSends, exchange.paused)];
         let case = Case::new("request in two parts", "nothing", exchange, carries, vec![]);
@@ -74,7 +74,7 @@ fn slow_reader(mpm: Mpm, what: &str, change: impl FnOnce(&mut RunPlan)) {
     for _ in 0..LONG_REPETITIONS {
         cases.push(Case::plain("large file", client.get(&path)));
         client.send(&path);
-        let exchange = client.receive(Reading::Pausing(READING_PAUSE));
+        let exchange = client.receive(Reading::Pausing(LONG_PAUSE));
         let carries = vec![(Phase::ClientReads, exchange.paused)];
         cases.push(Case::new(what, "large file", exchange, carries, vec![]));
     }
