@@ -87,7 +87,8 @@ async fn next(signal: Option<&mut unix::Signal>) {
 
 /// Whether this process was started so that a signal does nothing.
 fn is_ignored(signal: Signal) -> io::Result<bool> {
-    let status = Process::myself().and_then(|own| own.status());
+    // By its number: where /proc is put together of another one, `self` is no number.
+    let status = Process::new(std::process::id().cast_signed()).and_then(|own| own.status());
     let ignored = status.map_err(io::Error::other)?.sigign;
     Ok(ignored & (1 << (signal as u32 - 1)) != 0)
 }
