@@ -151,6 +151,7 @@ pub fn a_request_that_finds_all_slots_held_waits_in_the_accept_queue(mpm: Mpm) {
         };
         let in_time = all_held
             && free_ns > exchange.written_ns + WAIT_NS
+            && free_ns < begin_ns
             && others_ns.is_some_and(|ended_ns| ended_ns > begin_ns);
         let waited = Span {
             least_ns: free_ns.saturating_sub(exchange.written_ns),
