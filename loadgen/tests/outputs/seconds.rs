@@ -136,9 +136,6 @@ fn the_log_has_the_head_that_its_standard_tools_look_for() {
     let mut numbers = lines[5].split(',').map(|number| number.parse::<f64>());
     assert_eq!(numbers.next(), Some(Ok(0.0)), "{}", lines[5]);
     let length_s = numbers.next().expect("a length").expect("a number");
-    assert!(
-        (0.0..=600.0).contains(&length_s) && length_s > 0.0,
-        "{}",
-        lines[5]
-    );
+    // Of one quick request it is rounded to 0.
+    assert!((0.0..=600.0).contains(&length_s), "{}", lines[5]);
 }
