@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
-use super::span::parse_span;
+use super::span::parse_span_within;
 use crate::otlp::{Otlp, OtlpError, OtlpOptions, Rate, SEND_TIMEOUT};
 
 /// A look comes no sooner.
@@ -39,14 +39,8 @@ pub(super) struct OtlpArguments {
     otlp_client_address: bool,
 }
 
-/// Times between these, as those of all commands are written.
 fn interval(text: &str) -> Result<Duration, String> {
-    let span = parse_span(text)?;
-    if (SHORTEST..=LONGEST).contains(&span) {
-        Ok(span)
-    } else {
-        Err("not between 1s and 1h".into())
-    }
+    parse_span_within(&(SHORTEST..=LONGEST), "1s and 1h", text)
 }
 
 impl OtlpArguments {

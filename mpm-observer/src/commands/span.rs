@@ -1,6 +1,6 @@
 //! Lengths of time on the command line.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// Reads `500ms`, `30s`, `5m`, `1h`; a bare number counts seconds.
 pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
@@ -20,6 +20,20 @@ pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(span) if !span.is_zero() => Ok(span),
         _ => Err(wrong()),
+    }
+}
+
+/// The same between bounds, which are told in `words` if it is not.
+pub(super) fn parse_span_within(
+    bounds: &RangeInclusive<Duration>,
+    words: &str,
+    text: &str,
+) -> Result<Duration, String> {
+    let span = parse_span(text)?;
+    if bounds.contains(&span) {
+        Ok(span)
+    } else {
+        Err(format!("not between {words}"))
     }
 }
 

@@ -11,7 +11,7 @@ use log::LevelFilter;
 
 use super::{
     exit::{CommandResult, Exit, failed, of_live},
-    span::parse_span,
+    span::parse_span_within,
     target::TargetArguments,
 };
 use crate::{
@@ -50,14 +50,8 @@ pub(super) struct TopArguments {
     program_time: bool,
 }
 
-/// Times between these, as those of all commands are written.
 fn time(text: &str) -> Result<Duration, String> {
-    let span = parse_span(text)?;
-    if (SHORTEST..=LONGEST).contains(&span) {
-        Ok(span)
-    } else {
-        Err("not between 100ms and 24h".into())
-    }
+    parse_span_within(&(SHORTEST..=LONGEST), "100ms and 24h", text)
 }
 
 /// Runs it.

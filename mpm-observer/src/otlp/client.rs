@@ -16,8 +16,7 @@ const HTTP_PORT: u16 = 80;
 
 /// The exporters run on threads without a runtime, so it has its own.
 pub(super) struct Client {
-    /// Gone when this is dropped.
-    runtime: Option<Runtime>,
+    runtime: Runtime,
     timeout: Duration,
     last: Arc<LastAnswer>,
 }
@@ -38,19 +37,10 @@ impl Client {
             .enable_all()
             .build()?;
         Ok(Self {
-            runtime: Some(runtime),
+            runtime,
             timeout,
             last,
         })
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        // A name that is still being looked up is not waited for.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -66,14 +56,10 @@ impl HttpClient for Client {
         // Each exporter has a client and a thread of its own, which may block.
         Box::pin(async move {
             let path = request.uri().path().to_owned();
-            let sent = async {
+            let answered = self.runtime.block_on(async {
                 let answered = timeout(self.timeout, send(request)).await;
                 answered.unwrap_or_else(|_| Err("no answer in time".into()))
-            };
-            let answered = match &self.runtime {
-                Some(runtime) => runtime.block_on(sent),
-                None => Err("the export has ended".into()),
-            };
+            });
             self.last.set(Answer::of(&path, &answered));
             answered
         })

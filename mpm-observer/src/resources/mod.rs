@@ -19,9 +19,7 @@ pub use listener::{AcceptQueue, Listener};
 pub use machine::machine;
 pub use memory::{ProcessMemory, read_memory};
 pub use mod_status::watch_status;
-pub use network::{
-    ListenCounters, accept_queue, accept_queue_length, listen_counters, listen_counters_of,
-};
+pub use network::{ListenCounters, accept_queue, listen_counters, listen_counters_of};
 pub use own::{OwnProcess, own_process};
 pub use processes::{ProcessStat, children_of, cpu_ns_with_ended, process_stat};
 pub use sampler::{SampleTargets, sample};

@@ -20,14 +20,6 @@ pub struct ListenCounters {
     pub drops: u64,
 }
 
-/// Reads how many connections wait to be accepted by the IPv4 listeners on `port`; `None` while nobody listens.
-///
-/// # Errors
-/// When `/proc/net/tcp` cannot be read.
-pub fn accept_queue_length(port: u16) -> io::Result<Option<u32>> {
-    queue_in(Path::new("/proc/net/tcp"), port)
-}
-
 /// How many connections wait to be accepted by all listeners on `port` in a process's network
 /// namespace, IPv4 and IPv6; `None` while nobody listens there.
 #[must_use]
@@ -214,7 +206,7 @@ mod tests {
             .collect();
         // A client is connected before the server's side is in the queue.
         let deadline = Instant::now() + Duration::from_secs(60);
-        while accept_queue_length(address.port()).unwrap() != Some(3) {
+        while accept_queue(std::process::id(), address.port()) != Some(3) {
             assert!(Instant::now() < deadline);
             thread::sleep(Duration::from_millis(1));
         }

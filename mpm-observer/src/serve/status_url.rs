@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::Uri;
+use percent_encoding::percent_decode_str;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
@@ -68,20 +69,7 @@ impl FromStr for StatusUrl {
 
 /// The bytes of a part of a URL: `%40` is `@`. What is no such code stands for itself.
 fn decoded(part: &str) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
-    let bytes = part.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut next = 0;
-    while let Some(&byte) = bytes.get(next) {
-        let digits = (digit(bytes.get(next + 1)), digit(bytes.get(next + 2)));
-        let (byte, length) = match digits {
-            (Some(high), Some(low)) if byte == b'%' => ((high * 16 + low) as u8, 3),
-            _ => (byte, 1),
-        };
-        decoded.push(byte);
-        next += length;
-    }
-    decoded
+    percent_decode_str(part).collect()
 }
 
 /// The port that a URL need not name.

@@ -194,18 +194,10 @@ fn serve_makes_no_system_call_that_the_unit_forbids() {
     let collector = Collector::start(Answers::Takes);
     let web = Web::write(place.dir.path());
     let summary = place.dir.path().join("calls");
-    let arguments = [
-        "--pid",
-        &httpd.pid().to_string(),
-        "--web.config.file",
-        web.config.to_str().unwrap(),
-        "--otlp",
-        &collector.endpoint,
-        "--otlp-interval",
-        "1",
-        "--otlp-sample",
-        "1",
-    ];
+    let pid = httpd.pid().to_string();
+    let config = web.config.to_str().unwrap();
+    let own = ["--pid", &pid, "--web.config.file", config];
+    let arguments = [&own, &collector.arguments()[..]].concat();
     let command = traced(&["--summary-only"], &summary);
     let serving = Serving::start_by(command, &arguments);
     let client = LateToClose::start(&httpd);

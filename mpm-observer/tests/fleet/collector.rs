@@ -92,6 +92,19 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// Arguments of a command that soon sends it every request.
+    pub fn arguments(&self) -> [&str; 6] {
+        let endpoint = &*self.endpoint;
+        [
+            "--otlp",
+            endpoint,
+            "--otlp-interval",
+            "1",
+            "--otlp-sample",
+            "1",
+        ]
+    }
+
     pub fn start(answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -66,18 +66,8 @@ fn spans_alone_can_be_sent_and_are_counted_in_the_metrics_for_prometheus() {
         ("OTEL_SERVICE_NAME", ""),
         ("OTEL_RESOURCE_ATTRIBUTES", "peer.service.name=x"),
     ]);
-    let arguments = [
-        "--pid",
-        &pid,
-        "--no-status",
-        "--otlp",
-        &collector.endpoint,
-        "--otlp-interval",
-        "1",
-        "--otlp-sample",
-        "1",
-    ];
-    let serving = Serving::start_by(command, &arguments);
+    let arguments = [&["--pid", &pid, "--no-status"], &collector.arguments()[..]];
+    let serving = Serving::start_by(command, &arguments.concat());
     serving.wait_for_line("watching httpd");
     load(httpd.addr(), REQUESTS);
     let exported = "mpm_observer_spans_total{outcome=\"exported\"}";
@@ -121,17 +111,12 @@ fn what_the_observer_asks_mod_status_is_neither_a_request_nor_a_span() {
     let runtime = RuntimeDir::create_in(&place.base()).unwrap();
     let (httpd, _) = place.start(&runtime, &small(Mpm::Event, "warm", ""));
     let collector = Collector::start(Answers::Takes);
-    let serving = Serving::start(&[
-        "--pid",
-        &httpd.pid().to_string(),
-        "--otlp",
-        &collector.endpoint,
-        "--otlp-interval",
-        "1",
-        "--otlp-sample",
-        "1",
-        "--otlp-no-slow",
-    ]);
+    let pid = httpd.pid().to_string();
+    let arguments = [
+        &["--pid", &pid, "--otlp-no-slow"],
+        &collector.arguments()[..],
+    ];
+    let serving = Serving::start(&arguments.concat());
     serving.wait_for_line("watching httpd");
     load(httpd.addr(), REQUESTS);
     // Twice before the end, so that the records of both have come.
