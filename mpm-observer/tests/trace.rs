@@ -137,9 +137,26 @@ impl Life {
         (unseen, away + to)
     }
 
+    /// Whether the kernel told of nearly all switches and wake-ups. On some virtual machines its
+    /// tracepoints are silent now and then, at times for a second; ftrace then misses the same
+    /// switch. The record makes up for it with the kernel's own counters of switches, the trace
+    /// shows a gap. Nothing counts wake-ups, so a gap that no switch explains is taken for one.
+    fn is_told(&self) -> bool {
+        let (mut unseen, mut all, mut wakes_unseen) = (0, 0, 0);
+        for task in &self.tasks {
+            let (of_task_unseen, of_task) = self.unseen_switches(task);
+            unseen += of_task_unseen;
+            all += of_task;
+            let traced = self.trace.task(task.pid, task.exited_ns).unwrap();
+            wakes_unseen += traced.spans.missing.saturating_sub(of_task_unseen);
+        }
+        let wakes = self.wakes;
+        println!("{unseen} of {all} switches and {wakes_unseen} beside {wakes} wake-ups untold");
+        unseen * 20 <= all && wakes_unseen * 20 <= wakes
+    }
+
     fn check_tasks(&self) {
         assert_eq!(self.trace.tasks.len(), self.tasks.len());
-        let (mut unseen, mut all, mut wakes_unseen) = (0, 0, 0);
         for task in &self.tasks {
             let traced = self.trace.task(task.pid, task.exited_ns).unwrap();
             let spans = &traced.spans;
@@ -158,15 +175,7 @@ impl Life {
             }
             assert_eq!(at_ns, spans.to_ns, "{label}");
 
-            // On some virtual machines the kernel's tracepoints are silent now and then; ftrace then
-            // misses the same switch. The record makes up for it with the kernel's own counters of
-            // switches, the trace shows a gap. Nothing counts wake-ups, so that the other gaps can
-            // only be few.
-            let (of_task_unseen, of_task) = self.unseen_switches(task);
-            unseen += of_task_unseen;
-            all += of_task;
-            wakes_unseen += spans.missing.saturating_sub(of_task_unseen);
-            if of_task_unseen > 0 {
+            if self.unseen_switches(task).0 > 0 {
                 continue;
             }
             let sched = &task.totals.sched;
@@ -181,12 +190,6 @@ impl Life {
             let is_first = task.flags & TaskFlags::FIRST != 0;
             assert!(is_first || unknown_ns == 0, "{label}: {unknown_ns} ns");
         }
-        assert!(unseen * 20 <= all, "{unseen} of {all} switches were silent");
-        assert!(
-            wakes_unseen * 20 <= self.wakes,
-            "{wakes_unseen} gaps without a silent switch, at {} wake-ups",
-            self.wakes
-        );
     }
 
     /// Each record of the kernel has its request in the trace, to the nanosecond.
@@ -295,11 +298,18 @@ impl Life {
 }
 
 fn a_whole_life_is_in_its_trace(mpm: Mpm) {
-    let Some(life) = live(mpm) else { return };
-    life.check_tasks();
-    life.check_requests();
-    life.check_wakers();
-    life.check_file();
+    const LIVES: u32 = 5;
+    for _ in 0..LIVES {
+        let Some(life) = live(mpm) else { return };
+        if life.is_told() {
+            life.check_tasks();
+            life.check_requests();
+            life.check_wakers();
+            life.check_file();
+            return;
+        }
+    }
+    panic!("of each of {LIVES} lives the kernel told too little");
 }
 
 #[test]

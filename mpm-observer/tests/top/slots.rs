@@ -13,6 +13,7 @@ use std::{
 
 use loadgen::hold::{Holder, Kind};
 use mpm_observer::{
+    httpd::Role,
     live::{Look, SlotState},
     scenario::Mpm,
 };
@@ -292,13 +293,12 @@ fn a_woken_task_without_a_cpu_waits_for_it(mpm: Mpm) {
     let cpu = mpm_observer::lab::allowed_cpus().unwrap()[0];
     let mut stream = TcpStream::connect(stand.httpd().addr()).unwrap();
     exchange(&mut stream, "/alive.txt", false);
-    let tids: Vec<u32> = stand
-        .httpd()
-        .tasks()
-        .unwrap()
-        .iter()
-        .map(|task| task.tid)
-        .collect();
+    // Not the listener: it would wait for the CPU instead of those that it wakes.
+    let look = watching.wait_for("the listener", |look| {
+        let mut roles = look.tasks.iter().map(|task| task.role);
+        mpm == Mpm::Prefork || roles.any(|role| role == Role::Listener)
+    });
+    let tids: Vec<u32> = slots(&look).iter().map(|task| task.record.pid).collect();
     starve(&tids, cpu);
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = stop.clone();
